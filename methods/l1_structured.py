@@ -1,0 +1,22 @@
+from prunetui.api import Channels, Net, Scope, dataclass, keep_channels, register
+
+
+@register("l1-structured", source="Li et al. 2017, arXiv:1608.08710")
+@dataclass(frozen=True)
+class L1Structured:
+    """Remove the channels whose filters have the smallest L1 norm, from every layer coupled to them.
+
+    Channels of a residual stream are made by several convolutions and score the sum of their norms; the
+    paper prunes block-internal channels and follows the shortcut's norms.
+    """
+
+    scope: Scope = "local"
+    """Rank across the whole net (relative to each layer's mean), or thin every layer by the same ratio."""
+
+    round_to: int = 0
+    """Widths become multiples of this; 0 is 8 where the narrowest layer has 64 channels, else 1."""
+
+    def prune(self, net: Net, sparsity: float) -> Channels:
+        norms = {name: w.abs().flatten(1).sum(1) for name, w in net.weights().items()}
+        scores = {group.name: sum(norms[layer] for layer in group.producers) for group in net.groups()}
+        return Channels(keep_channels(net, scores, sparsity, self.scope, self.round_to))

@@ -1,0 +1,133 @@
+"""How many channels each group keeps so that the net as a whole meets its target.
+
+Widths of all groups follow from one number (the same ratio everywhere, or one global threshold on the
+scores), which is bisected on the exact cost of the resulting net; single groups are then moved by one
+unit until the cost is as close as it gets.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from prunetui.errors import TrialError
+
+Widths = dict[str, int]
+TOLERANCE = 0.01
+"""Largest distance between target and achieved, as a fraction of the dense net."""
+WIDE_ENOUGH = 64
+"""Narrowest group that is rounded to multiples of 8 when nothing is asked for."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a net costs as a function of its widths.
+
+    ``dense`` are the widths before any pruning, ``current`` those now; ``cost(kind, widths)`` is exact,
+    with kind one of sparsity (prunable weights), params or macs.
+    """
+
+    dense: Widths
+    current: Widths
+    cost: Callable[[str, Widths], int]
+
+
+def rounded_down(channels: int, ratio: float, round_to: int) -> int:
+    """``floor(channels * (1 - ratio))``, down to a multiple of ``round_to`` and never below it."""
+    if ratio == 0:
+        return channels
+    kept = math.floor(channels * (1 - ratio) + 1e-9)
+    return min(channels, max(kept - kept % round_to, round_to))
+
+
+def solve_widths(
+    costs: Costs, scores: Mapping[str, Tensor], target: str, sparsity: float, scope: str, round_to: int = 0
+) -> Widths:
+    """The width of each group that meets ``target`` at ``sparsity``.
+
+    Raises:
+        TrialError: no widths come within ``TOLERANCE`` of the target, or more is already gone.
+    """
+    unit = round_to or (8 if min(costs.dense.values(), default=0) >= WIDE_ENOUGH else 1)
+    groups = [name for name in scores if name in costs.dense]
+    if not groups:
+        raise TrialError("this net has no channels that can be removed")
+    if target == "channels":
+        widths = {g: rounded_down(costs.dense[g], sparsity, unit) for g in groups}
+        grown = [g for g in groups if widths[g] > costs.current[g]]
+        if grown:
+            raise TrialError(f"{grown[0]} already has fewer channels than a ratio of {sparsity:g} keeps")
+        return widths
+    if sparsity == 0:
+        return dict(costs.current)
+    return _meet(costs, groups, target, sparsity, _family(costs, scores, scope, unit, groups), unit)
+
+
+def _family(
+    costs: Costs, scores: Mapping[str, Tensor], scope: str, unit: int, groups: list[str]
+) -> Callable[[float], Widths]:
+    """Widths as a function of one number in [0, 1], from all channels to the floor."""
+
+    def clamped(group: str, kept: float) -> int:
+        current = costs.current[group]
+        return min(current, max(unit * round(kept / unit), min(unit, current)))
+
+    def local(ratio: float) -> Widths:
+        return {g: clamped(g, costs.dense[g] * (1 - ratio)) for g in groups}
+
+    # Scores of different groups are compared relative to their group's mean (Molchanov et al. 2017
+    # normalise layers too): raw norms would empty the layers with the smallest filters.
+    relative = {g: scores[g] / scores[g].abs().mean().clamp_min(1e-12) for g in groups}
+    ranking = torch.cat([relative[g] for g in groups]).sort().values
+
+    def ranked(ratio: float) -> Widths:
+        threshold = ranking[min(int(ratio * len(ranking)), len(ranking) - 1)]
+        return {g: clamped(g, int((relative[g] >= threshold).sum())) for g in groups}
+
+    return local if scope == "local" else ranked
+
+
+def _meet(
+    costs: Costs, groups: list[str], target: str, sparsity: float, family: Callable[[float], Widths], unit: int
+) -> Widths:
+    total = costs.cost(target, costs.dense)
+    wanted = (1 - sparsity) * total
+    low, high = 0.0, 1.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if costs.cost(target, family(middle)) > wanted else (low, middle)
+    widths = min((family(low), family(high)), key=lambda w: abs(costs.cost(target, w) - wanted))
+    widths = _refined(costs, groups, target, wanted, widths, unit)
+    reached = 1 - costs.cost(target, widths) / total
+    if abs(reached - sparsity) > TOLERANCE:
+        raise TrialError(
+            f"cannot remove {sparsity:.2%} of the {'weights' if target == 'sparsity' else target}: the nearest is "
+            f"{reached:.2%} with widths that are multiples of {unit} and at least {unit} channels in every layer"
+        )
+    return widths
+
+
+def _refined(
+    costs: Costs, groups: list[str], target: str, wanted: float, widths: Widths, unit: int
+) -> Widths:
+    """Move single groups by one unit while that brings the cost closer to ``wanted``."""
+
+    def distance(candidate: Widths) -> float:
+        return abs(costs.cost(target, candidate) - wanted)
+
+    best = distance(widths)
+    while True:
+        moves = [
+            {**widths, g: width}
+            for g in groups
+            for width in (widths[g] - unit, widths[g] + unit)
+            if min(unit, costs.current[g]) <= width <= costs.current[g]
+        ]
+        nearest = min(moves, key=distance, default=widths)
+        if distance(nearest) >= best:
+            return widths
+        widths, best = nearest, distance(nearest)

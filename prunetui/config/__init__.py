@@ -1,0 +1,32 @@
+"""TOML -> frozen ``Study``. The only way a study comes into being; never imports torch."""
+
+from prunetui.config.load import find_study, load_study, parse_study
+from prunetui.config.schema import (
+    Data,
+    Iterative,
+    Measure,
+    Method,
+    Model,
+    OneShot,
+    Recipe,
+    Study,
+    Target,
+)
+from prunetui.config.write import commented_study, study_toml
+
+__all__ = [
+    "Data",
+    "Iterative",
+    "Measure",
+    "Method",
+    "Model",
+    "OneShot",
+    "Recipe",
+    "Study",
+    "Target",
+    "commented_study",
+    "find_study",
+    "load_study",
+    "parse_study",
+    "study_toml",
+]

@@ -1,0 +1,224 @@
+"""Read a study: file, overrides, validation. Every mistake is reported, not only the first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import tomli
+from pydantic import BaseModel, ValidationError, create_model
+
+from prunetui.config.checks import Located, semantic_mistakes
+from prunetui.config.locate import key_lines, line_of
+from prunetui.config.mistakes import from_pydantic, nearest
+from prunetui.config.schema import Method, Study, Table
+from prunetui.errors import ConfigError, Mistake, UsageError
+from prunetui.plugins import MethodInfo, catalogue
+
+OVERRIDES = "--set"
+METHOD_KEYS = frozenset(Method.model_fields) - {"options"}
+
+
+def preset_names() -> list[str]:
+    """Names of the packaged studies."""
+    folder = resources.files("prunetui") / "presets"
+    return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
+
+
+def preset_text(name: str) -> str:
+    """The TOML of a packaged study."""
+    return (resources.files("prunetui") / "presets" / f"{name}.toml").read_text(encoding="utf-8")
+
+
+def find_study(given: str) -> tuple[str, str]:
+    """``(text, name for reports)`` of a study file or preset.
+
+    Raises:
+        UsageError: neither a file nor a preset has this name, or the file cannot be read.
+    """
+    path = Path(given).expanduser()
+    names = preset_names()
+    if given in names and not path.is_file():
+        return preset_text(given), f"preset {given}"
+    if not path.is_file():
+        hint = nearest(given, names)
+        raise UsageError(
+            f"no study at {given}: it is neither a file nor a preset; presets: {', '.join(names)}"
+            + (f"; did you mean {hint}?" if hint else "")
+        )
+    try:
+        return path.read_text(encoding="utf-8"), given
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read the study {given}: {error}") from None
+
+
+def load_study(given: str, overrides: Sequence[str] = ()) -> Study:
+    """Read the study in a file or preset, with ``key.path=VALUE`` overrides on top."""
+    text, name = find_study(given)
+    return parse_study(text, overrides, name)
+
+
+def parse_study(text: str, overrides: Sequence[str] = (), file: str = "study") -> Study:
+    """Validate the TOML ``text`` of a study.
+
+    Raises:
+        ConfigError: with all mistakes, each with its file, line, key path and what is allowed.
+    """
+    try:
+        raw = tomli.loads(text)
+    except tomli.TOMLDecodeError as error:
+        line = re.search(r"line (\d+)", str(error))
+        raise ConfigError([Mistake("", f"not valid TOML: {error}", file=file, line=int(line[1]) if line else 0)]) from None
+    lines = key_lines(text)
+    overridden, located = _apply(raw, overrides)
+    study, found = _validate(raw)
+    located += found
+    if located:
+        raise ConfigError(_with_place(path, m, file, lines, overridden) for path, m in located)
+    assert study is not None
+    return study
+
+
+def _with_place(
+    path: tuple[str | int, ...], mistake: Mistake, file: str, lines: dict[Any, int], overridden: set[Any]
+) -> Mistake:
+    if any(path[: len(over)] == over for over in overridden) or mistake.file:
+        return Mistake(**{**vars(mistake), "file": OVERRIDES, "line": 0})
+    return Mistake(**{**vars(mistake), "file": file, "line": line_of(lines, path)})
+
+
+def _apply(raw: dict[str, Any], overrides: Sequence[str]) -> tuple[set[tuple[str | int, ...]], list[Located]]:
+    """Write ``key.path=VALUE`` overrides into ``raw``; returns their paths and what is wrong with them."""
+    paths: set[tuple[str | int, ...]] = set()
+    mistakes: list[Located] = []
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        key = key.strip()
+        path = tuple(int(part) if part.isdigit() else part for part in re.split(r"[.\[]", key.replace("]", "")) if part)
+        if not equals or not path:
+            mistakes.append(((), Mistake(key, "an override is written key.path=VALUE", override, file=OVERRIDES)))
+        elif not _put(raw, path, _value(value)):
+            mistakes.append((path, Mistake(key, "no such place in the study", override, file=OVERRIDES)))
+        else:
+            paths.add(path)
+    return paths, mistakes
+
+
+def _put(raw: Any, path: tuple[str | int, ...], value: Any) -> bool:
+    for part, following in zip(path, path[1:], strict=False):
+        if isinstance(raw, dict) and isinstance(part, str):
+            raw = raw.setdefault(part, [] if isinstance(following, int) else {})
+        elif isinstance(raw, list) and isinstance(part, int) and part < len(raw):
+            raw = raw[part]
+        else:
+            return False
+    last = path[-1]
+    if isinstance(raw, list) and isinstance(last, int) and last < len(raw) or isinstance(raw, dict) and isinstance(last, str):
+        raw[last] = value
+        return True
+    return False
+
+
+def _value(text: str) -> Any:
+    """TOML value syntax; what is not valid TOML is a bare string."""
+    try:
+        return tomli.loads(f"value = {text}")["value"]
+    except tomli.TOMLDecodeError:
+        return text.strip()
+
+
+def _validate(raw: dict[str, Any]) -> tuple[Study | None, list[Located]]:
+    """The study, or all that is wrong with it: what is malformed and what contradicts itself."""
+    tables, mistakes = _methods(raw.get("methods"))
+    shaped = {**raw, "methods": tables} if "methods" in raw else dict(raw)
+    _default_epochs(shaped)
+    study = None
+    try:
+        study = Study.model_validate(shaped)
+    except ValidationError as error:
+        mistakes = from_pydantic(error, Study) + mistakes
+    if study is None or mistakes:
+        rest, index = _without(shaped, [path for path, _ in mistakes])
+        return None, mistakes + _mistakes_of_rest(rest, index)
+    return study, semantic_mistakes(study, range(len(study.methods)))
+
+
+def _without(raw: dict[str, Any], paths: Sequence[tuple[str | int, ...]]) -> tuple[dict[str, Any], list[int]]:
+    """The study without its malformed keys and methods, and the place each remaining method had."""
+    bad_methods = {path[1] for path in paths if path[:1] == ("methods",) and len(path) > 1}
+    bad_keys = {path[:2] if isinstance(raw.get(path[0]), dict) else path[:1] for path in paths if path}
+    rest = {key: value for key, value in raw.items() if (key,) not in bad_keys or key == "methods"}
+    for key, value in rest.items():
+        if isinstance(value, dict):
+            rest[key] = {inner: v for inner, v in value.items() if (key, inner) not in bad_keys}
+    tables = rest.pop("methods", [])
+    index = [i for i in range(len(tables)) if i not in bad_methods] if isinstance(tables, list) else []
+    return ({**rest, "methods": [tables[i] for i in index]} if index else rest), index
+
+
+def _mistakes_of_rest(rest: dict[str, Any], index: list[int]) -> list[Located]:
+    try:
+        study = Study.model_validate(rest)
+        return semantic_mistakes(study, index or range(len(study.methods)))
+    except ValidationError:  # what is left does not stand alone; its mistakes are already in the report
+        return []
+
+
+def _default_epochs(raw: dict[str, Any]) -> None:
+    """A checkpoint is already trained: with one, dense training is off unless the study asks for it."""
+    model, train = raw.get("model"), raw.get("train", {})
+    if isinstance(model, dict) and model.get("checkpoint") and isinstance(train, dict):
+        raw["train"] = {"epochs": 0, **train}
+
+
+def _methods(raw: object) -> tuple[object, list[Located]]:
+    """Split each method's table into the common keys and its own validated options."""
+    if not isinstance(raw, list):
+        return raw, []
+    known = catalogue().methods
+    tables: list[object] = []
+    mistakes: list[Located] = []
+    for i, given in enumerate(raw):
+        table = {"name": given} if isinstance(given, str) else given
+        if not isinstance(table, dict):
+            tables.append(table)
+            continue
+        common = {key: value for key, value in table.items() if key in METHOD_KEYS}
+        own = {key: value for key, value in table.items() if key not in METHOD_KEYS}
+        name = table.get("name")
+        if isinstance(name, str) and name not in known:
+            wrong = Mistake(f"methods[{i}].name", "no such method", f'"{name}"', ", ".join(known), nearest(name, known))
+            mistakes.append((("methods", i, "name"), wrong))
+        elif isinstance(name, str):
+            own, wrong_options = _options(known[name], own, i)
+            mistakes += wrong_options
+        tables.append({**common, "options": own})
+    return tables, mistakes
+
+
+def _options(info: MethodInfo, given: dict[str, Any], index: int) -> tuple[dict[str, Any], list[Located]]:
+    model = options_model(info)
+    try:
+        return model.model_validate(given).model_dump(), []
+    except ValidationError as error:
+        found = from_pydantic(error, model, ("methods", index))
+        common = sorted(METHOD_KEYS)
+        return {}, [(path, _with_common(m, path, common)) for path, m in found]
+
+
+def _with_common(mistake: Mistake, path: tuple[str | int, ...], common: list[str]) -> Mistake:
+    """An unknown key of a method's table may also be a misspelt common key."""
+    if mistake.message != "unknown key":
+        return mistake
+    allowed = [*common, *filter(None, mistake.allowed.split(", "))]
+    return Mistake(mistake.path, mistake.message, mistake.got, ", ".join(allowed), nearest(path[-1], allowed))
+
+
+def options_model(info: MethodInfo) -> type[BaseModel]:
+    """A pydantic model of a method's own options."""
+    fields: dict[str, Any] = {option.name: (option.type, option.default) for option in info.options}
+    model: type[BaseModel] = create_model(f"{info.name} options", __base__=Table, **fields)
+    return model

@@ -1,0 +1,255 @@
+"""What a study may say: every key, its range, its default and one line of help.
+
+The docstring under a field is its help: in ``prunetui init``, in the JSON Schema and in the terminal app.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+Target = Literal["sparsity", "channels", "params", "macs", "threshold"]
+Options = dict[str, Any]
+
+RANGE = re.compile(r"^\s*([\d.eE+-]+?)\s*\.\.\s*([\d.eE+-]+?)\s*/\s*([\d.eE+-]+)\s*$")
+
+
+def unrolled_range(text: str) -> list[float]:
+    """``"0.1..0.5/0.2"`` -> ``[0.1, 0.3, 0.5]``: from, to (included) and step."""
+    match = RANGE.match(text)
+    if match is None:
+        raise ValueError('a range is written "from..to/step", as in "0.1..0.9/0.1"')
+    try:
+        first, last, step = (float(part) for part in match.groups())
+    except ValueError:
+        raise ValueError('a range is written "from..to/step", as in "0.1..0.9/0.1"') from None
+    if step <= 0 or last < first:
+        raise ValueError("a range goes upwards with a positive step")
+    count = int((last - first) / step + 1e-9) + 1
+    if count > 1000:
+        raise ValueError(f"a range of {count} values is too long; at most 1000")
+    return [round(first + i * step, 10) for i in range(count)]
+
+
+def _values(raw: object) -> object:
+    """Accept one number, a range or a list that mixes both."""
+    items = raw if isinstance(raw, list | tuple) else [raw]
+    values: list[object] = []
+    for item in items:
+        values.extend(unrolled_range(item) if isinstance(item, str) else [item])
+    return tuple(values)
+
+
+def _ascending(values: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(sorted(set(values)))
+
+
+def _schedule(raw: object) -> object:
+    """Accept the short forms ``one-shot``, ``iterative``, ``iterative-linear`` and ``iterative-geometric``."""
+    if not isinstance(raw, str):
+        return raw
+    name, _, spacing = raw.partition("-") if raw.startswith("iterative-") else (raw, "", "")
+    return {"name": name, **({"spacing": spacing} if spacing else {})}
+
+
+def _augment(raw: object) -> object:
+    return {True: "auto", False: "none"}.get(raw, raw) if isinstance(raw, bool) else raw
+
+
+def _unique(values: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(values)) != len(values):
+        raise ValueError("every seed may be named once")
+    return values
+
+
+class Table(BaseModel):
+    """A TOML table: strict types, unknown keys refused, frozen once read."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Statistics(Table):
+    """Mean and standard deviation of each channel, of pixels scaled to [0, 1]."""
+
+    mean: Annotated[tuple[float, ...], Field(strict=False, min_length=1)]
+    """Mean of each channel."""
+    std: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(strict=False, min_length=1)]
+    """Standard deviation of each channel."""
+
+
+class Data(Table):
+    """The images a study trains and measures on."""
+
+    name: Literal["digits", "cifar10", "cifar100", "svhn", "fashion-mnist", "folder"] = "digits"
+    """Data set; `folder` is an image tree root/{train,test|val}/<class>/<image>."""
+    root: str = "data"
+    """Where downloaded data is kept, or the image tree of `folder`."""
+    validation: Fraction = 0.1
+    """Part of the training images held out for choices, stratified by class."""
+    normalize: Literal["auto", "imagenet", "half"] | Statistics = "auto"
+    """Input normalisation: `auto` measures the training images, `half` maps to [-1, 1], or {mean, std}."""
+    augment: Annotated[
+        Literal["auto", "none", "crop", "flip", "crop+flip"], BeforeValidator(_augment)
+    ] = "auto"
+    """Augmentation of training images; `auto` picks what suits the data set. true = auto, false = none."""
+    limit: Annotated[int, Field(ge=1)] | None = None
+    """Use at most this many training and this many test images, drawn evenly from the classes."""
+    size: Annotated[int, Field(ge=4, le=1024)] | None = None
+    """Side in pixels that images of `folder` are resized to; default: that of the first image."""
+    corrupt: Literal["refuse", "skip"] = "refuse"
+    """What to do when an image of `folder` cannot be decoded."""
+
+
+class Model(Table):
+    """The network, built for the data's image size, channels and classes."""
+
+    name: Literal[
+        "resnet18", "resnet34", "resnet50",
+        "resnet20", "resnet32", "resnet44", "resnet56", "resnet110",
+        "vgg11", "vgg16", "vgg19",
+    ] = "resnet20"  # fmt: skip
+    """Architecture, in its CIFAR form."""
+    shortcut: Literal["A", "B"] = "B"
+    """Shortcut of the resnet20 family where the shape changes: A pads with zeros, B is a 1x1 convolution."""
+    width: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """Channels of the first stage; default: 16 for the resnet20 family, 64 for the others."""
+    checkpoint: str | None = None
+    """Weights to start from (.pt, .pth, .th or .safetensors); dense training is then off unless asked for."""
+
+
+class Recipe(Table):
+    """How a network is trained."""
+
+    epochs: Annotated[int, Field(ge=0, le=100_000)] = 15
+    """Passes over the training images; 0 trains nothing."""
+    batch_size: Annotated[int, Field(ge=2, le=65_536)] = 128
+    """Images a step."""
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    """`sgd` is SGD with Nesterov momentum."""
+    lr: Annotated[float, Field(gt=0, le=100)] = 0.1
+    """Highest learning rate."""
+    momentum: Fraction = 0.9
+    """Momentum of SGD; beta1 of AdamW."""
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 5e-4
+    """Weight decay on every parameter."""
+    schedule: Literal["cosine", "one-cycle", "step", "constant"] = "cosine"
+    """Learning rate: cosine to 0, one-cycle (30 % warm-up), /10 at 1/2 and 3/4, or constant."""
+    label_smoothing: Fraction = 0.0
+    """Share of the target spread over all classes."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Arithmetic of training; `auto` is bf16 where the hardware has it. Reported figures are always fp32."""
+
+
+class Train(Recipe):
+    """Training of the dense network."""
+
+    schedule: Literal["cosine", "one-cycle", "step", "constant"] = "one-cycle"
+    """Learning rate: cosine to 0, one-cycle (30 % warm-up), /10 at 1/2 and 3/4, or constant."""
+
+
+class Finetune(Recipe):
+    """Recovery training after a prune step: one recipe for every method, and for the dense control."""
+
+    epochs: Annotated[int, Field(ge=0, le=100_000)] = 2
+    """Passes over the training images; 0 trains nothing."""
+    lr: Annotated[float, Field(gt=0, le=100)] = 0.02
+    """Highest learning rate."""
+
+
+class OneShot(Table):
+    """Prune once, then recover."""
+
+    name: Literal["one-shot"] = "one-shot"
+    """Kind of schedule."""
+
+
+class Iterative(Table):
+    """Prune in levels with training between; what is pruned stays pruned."""
+
+    name: Literal["iterative"] = "iterative"
+    """Kind of schedule."""
+    steps: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """Prune steps to each sparsity; default: the study's own sparsities are the levels, one path for all."""
+    spacing: Literal["linear", "geometric"] = "linear"
+    """Between `steps`: remove equal amounts, or equal fractions of what is left."""
+    epochs: Annotated[int, Field(ge=0, le=100_000)] | None = None
+    """Epochs after every level but the last; default: those of [finetune]."""
+
+    @model_validator(mode="after")
+    def _spacing_needs_steps(self) -> Iterative:
+        if self.spacing == "geometric" and self.steps is None:
+            raise ValueError("geometric spacing needs `steps`, the number of prune steps")
+        return self
+
+
+Schedule = Annotated[
+    Annotated[OneShot | Iterative, Field(discriminator="name")], BeforeValidator(_schedule)
+]
+Values = Annotated[
+    tuple[Annotated[float, Field(ge=0)], ...],
+    Field(strict=False, min_length=1),
+    BeforeValidator(_values),
+    AfterValidator(_ascending),
+]
+
+
+class Method(Table):
+    """One pruning method of the study; what it leaves open it takes from the study."""
+
+    name: str
+    """Name as `prunetui methods` lists it; other keys of the table are the method's own options."""
+    label: str | None = None
+    """How charts and tables call it; default: its name."""
+    schedule: Schedule | None = None
+    """Its own schedule, if it differs from the study's."""
+    target: Target | None = None
+    """Its own target, if it differs from the study's."""
+    sparsities: Values | None = None
+    """Its own sparsities (or thresholds, with the target `threshold`), if they differ from the study's."""
+    options: Options = {}
+    """The method's own options (written straight into the table)."""
+
+
+class Measure(Table):
+    """What is measured of every trial."""
+
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 512
+    """Images a step of evaluation."""
+    recalibrate: Annotated[int, Field(ge=0)] = 2048
+    """Training images that re-estimate batch-norm statistics after an edit; 0 leaves the statistics alone."""
+    calibrate: Annotated[int, Field(ge=1)] = 512
+    """Training images that data-driven methods may look at."""
+    latency_batch: Annotated[int, Field(ge=0, le=65_536)] = 1
+    """Images a pass when latency is timed (physically changed nets only, one CPU thread); 0 times nothing."""
+    keep_models: bool = True
+    """Keep the final network of every trial under models/."""
+
+
+class Study(Table):
+    """A question: model x data x methods x sparsities x schedule x seeds."""
+
+    name: Annotated[str, Field(min_length=1, max_length=80)] = "study"
+    """What the study is called."""
+    seeds: Annotated[
+        tuple[Annotated[int, Field(ge=0, lt=2**31)], ...],
+        Field(strict=False, min_length=1),
+        AfterValidator(_unique),
+    ] = (0,)
+    """One independent repetition each; spreads are taken over them."""
+    sparsities: Values = (0.5, 0.7, 0.8, 0.9, 0.95)
+    """Fractions to remove, in [0, 1): a list, or a range as in "0.1..0.9/0.1"."""
+    target: Target = "sparsity"
+    """What the fractions are fractions of: prunable weights, channels of each layer, parameters or MACs."""
+    schedule: Schedule = OneShot()
+    """`one-shot`, `iterative`, or a table {name, steps, spacing, epochs}."""
+    data: Data = Data()
+    model: Model = Model()
+    train: Train = Train()
+    finetune: Finetune = Finetune()
+    measure: Measure = Measure()
+    methods: Annotated[tuple[Method, ...], Field(strict=False, min_length=1)] = (
+        Method(name="global-unstructured"),
+    )

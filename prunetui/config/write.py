@@ -1,0 +1,84 @@
+"""Studies as TOML: the resolved one a run keeps, and the commented one ``prunetui init`` starts from."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from typing import Any
+
+import tomli_w
+from pydantic import BaseModel
+
+from prunetui.config.checks import target_of, values_of
+from prunetui.config.schema import Study
+
+TABLES = ("data", "model", "train", "finetune", "measure")
+UNSET_EXAMPLES = {"limit": 10000, "size": 32, "width": 16, "checkpoint": "resnet20.pt"}
+
+
+def study_toml(study: Study) -> str:
+    """The study with every default spelled out; reading it gives the same study."""
+    return tomli_w.dumps(resolved(study))
+
+
+def resolved(study: Study) -> dict[str, Any]:
+    """The study as plain data, each method with its schedule, target and values."""
+    plain: dict[str, Any] = _plain(study.model_dump(exclude={"methods"}))
+    plain["methods"] = [
+        _plain(
+            {
+                "name": method.name,
+                "label": method.label,
+                "target": target_of(study, method),
+                "schedule": (method.schedule or study.schedule).model_dump(),
+                "sparsities": values_of(study, method),
+                **method.options,
+            }
+        )
+        for method in study.methods
+    ]
+    return plain
+
+
+def commented_study(study: Study) -> str:
+    """A study file in which every key stands with its help; keys that are unset stand commented out."""
+    lines = ["# A study: model x data x methods x sparsities x schedule x seeds.", "# Run it: prunetui --batch THIS_FILE", ""]
+    for key in ("name", "seeds", "sparsities", "target", "schedule"):
+        lines += _entry(Study, key, _plain(study.model_dump()).get(key))
+    for table in TABLES:
+        value = getattr(study, table)
+        lines += ["", *_comment(type(value).__doc__ or ""), f"[{table}]"]
+        for key in type(value).model_fields:
+            lines += _entry(type(value), key, _plain(value.model_dump()).get(key))
+    lines += ["", "# One table a method (`prunetui methods` lists them); their own options go into it."]
+    for method in study.methods:
+        table = {key: value for key, value in method.model_dump().items() if key != "options"}
+        lines += ["[[methods]]", *(f"{k} = {_toml(v)}" for k, v in _plain(table | method.options).items()), ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _entry(model: type[BaseModel], key: str, value: object) -> list[str]:
+    comment = _comment(model.model_fields[key].description or "")
+    if value is None:
+        return [*comment, f"# {key} = {_toml(UNSET_EXAMPLES[key])}"]
+    return [*comment, f"{key} = {_toml(value)}"]
+
+
+def _comment(text: str) -> list[str]:
+    return textwrap.wrap(" ".join(text.split()), 110, initial_indent="# ", subsequent_indent="# ")
+
+
+def _toml(value: object) -> str:
+    """One value on one line (inline tables and arrays; JSON strings are TOML strings)."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{k} = {_toml(v)}" for k, v in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    """Without the keys that are None (TOML has none) and with lists for tuples."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items() if inner is not None}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

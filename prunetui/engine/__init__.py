@@ -1,0 +1,1 @@
+"""What computes: data, models, training, edits and measurement. Sees neither the store nor a screen."""

@@ -1,0 +1,137 @@
+"""The only place where a net changes shape or gains zeros. States in, states out.
+
+Weights, masks and momentum are sliced by the same indices, so an optimiser goes on as if the removed
+channels had never been there. Torch-Pruning's own removal would leave the optimiser behind; that both
+remove the same is tested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from prunetui.api import Channels, Group, Masks
+from prunetui.engine.graph import Graph
+from prunetui.engine.state import State, instantiate
+from prunetui.errors import TrialError
+
+NORM_TENSORS = ("weight", "bias", "running_mean", "running_var")
+EQUIVALENCE = 1e-3
+"""Largest difference of logits, relative to the largest logit, that removal may cause in float32."""
+
+
+def apply(edit: Masks | Channels, state: State, graph: Graph) -> State:
+    """The state after an edit.
+
+    Raises:
+        TrialError: the edit names something that is not there, brings back what was pruned, or empties a layer.
+    """
+    return apply_masks(edit.keep, state) if isinstance(edit, Masks) else remove_channels(edit.keep, state, graph)
+
+
+def apply_masks(keep: Mapping[str, Tensor], state: State) -> State:
+    """Set what is not kept to zero, in the weights and in the momentum."""
+    masks = dict(state.masks)
+    for name, mask in keep.items():
+        weight = state.tensors.get(f"{name}.weight")
+        if weight is None or weight.shape != mask.shape or mask.dtype != torch.bool:
+            raise TrialError(f"the mask of {name} does not fit: a bool tensor of its weight's shape is needed")
+        mask = mask.to(weight.device)
+        if name in masks and bool((mask & ~masks[name].to(weight.device)).any()):
+            raise TrialError(f"the mask of {name} brings back weights that an earlier step pruned")
+        masks[name] = mask
+    return replace(
+        state,
+        tensors=_masked(state.tensors, masks, lambda parameter: parameter),
+        momentum=_masked(state.momentum, masks, lambda buffer: buffer.partition("/")[2]),
+        masks=masks,
+    )
+
+
+def _masked(tensors: Mapping[str, Tensor], masks: Mapping[str, Tensor], parameter: object) -> dict[str, Tensor]:
+    by_parameter = {f"{name}.weight": mask for name, mask in masks.items()}
+    masked = {}
+    for name, tensor in tensors.items():
+        mask = by_parameter.get(parameter(name))  # type: ignore[operator]
+        fits = mask is not None and tensor.shape == mask.shape
+        masked[name] = tensor * mask.to(tensor.device) if fits and mask is not None else tensor
+    return masked
+
+
+def remove_channels(keep: Mapping[str, Tensor], state: State, graph: Graph) -> State:
+    """Remove coupled channels from every tensor that has them, momentum and masks included."""
+    cuts = _cuts(keep, state, graph)
+
+    def cut(name: str, tensor: Tensor) -> Tensor:
+        for dim, index in cuts.get(name, ()):
+            if tensor.dim() > dim:  # not the scalars that some optimisers keep
+                tensor = tensor.index_select(dim, index.to(tensor.device))
+        return tensor
+
+    return replace(
+        state,
+        tensors={name: cut(name, t) for name, t in state.tensors.items()},
+        momentum={name: cut(name.partition("/")[2], t) for name, t in state.momentum.items()},
+        masks={name: cut(f"{name}.weight", t) for name, t in state.masks.items()},
+    )
+
+
+def _cuts(keep: Mapping[str, Tensor], state: State, graph: Graph) -> dict[str, list[tuple[int, Tensor]]]:
+    """Tensor name -> the (dimension, kept indices) to select."""
+    groups = {group.name: group for group in graph.current(state.tensors)}
+    cuts: dict[str, list[tuple[int, Tensor]]] = {}
+    for name, mask in keep.items():
+        group = groups.get(name)
+        if group is None:
+            raise TrialError(f"no channels are called {name}, or they cannot be removed")
+        if mask.shape != (group.width,) or mask.dtype != torch.bool:
+            raise TrialError(f"{name} has {group.width} channels; got {tuple(mask.shape)} of {mask.dtype}")
+        index = mask.nonzero().flatten()
+        if not len(index):
+            raise TrialError(f"{name} would lose all its {group.width} channels")
+        for tensor, dim in _tensors_of(group):
+            cuts.setdefault(tensor, []).append((dim, index))
+    return cuts
+
+
+def _tensors_of(group: Group) -> Iterable[tuple[str, int]]:
+    """Every tensor that has the group's channels, and the dimension they lie on."""
+    for layer in group.producers:
+        yield f"{layer}.weight", 0
+        yield f"{layer}.bias", 0
+    for layer in group.norms:
+        yield from ((f"{layer}.{name}", 0) for name in NORM_TENSORS)
+    for layer in group.consumers:
+        yield f"{layer}.weight", 1
+
+
+def zero_channels(keep: Mapping[str, Tensor], state: State, graph: Graph) -> State:
+    """The same channels silenced instead of removed: what removal must be equivalent to."""
+    tensors = dict(state.tensors)
+    for group in graph.current(state.tensors):
+        if group.name not in keep:
+            continue
+        silent = [f"{layer}.{name}" for layer in group.norms for name in ("weight", "bias")]
+        silent += [name for layer in group.producers for name in (f"{layer}.weight", f"{layer}.bias")]
+        for name in silent:
+            if name in tensors:
+                mask = keep[group.name].to(tensors[name].device)
+                tensors[name] = tensors[name] * mask.view(-1, *[1] * (tensors[name].dim() - 1))
+    return replace(state, tensors=tensors)
+
+
+def check_removal(keep: Mapping[str, Tensor], before: State, after: State, graph: Graph, images: Tensor) -> None:
+    """Assert that removal computes what silencing the same channels computes.
+
+    Raises:
+        TrialError: the outputs on ``images`` [B, C, H, W] differ by more than ``EQUIVALENCE``.
+    """
+    with torch.inference_mode():
+        removed = instantiate(after, images.device)(images)
+        silenced = instantiate(zero_channels(keep, before, graph), images.device)(images)
+    worst = float((removed - silenced).abs().max() / silenced.abs().max().clamp_min(1e-6))
+    if not worst <= EQUIVALENCE:
+        raise TrialError(f"removing these channels changes what the net computes (relative difference {worst:.2g})")

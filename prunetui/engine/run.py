@@ -1,0 +1,351 @@
+"""Walks the plan's tree trial by trial; the only owner of mutable state.
+
+Sees neither the store nor a screen: finished steps go to ``Steps``, half-finished training to ``Partials``,
+and all that happens to ``emit``.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from prunetui import events
+from prunetui.config import Study
+from prunetui.engine import steps
+from prunetui.engine.count import count
+from prunetui.engine.data import Dataset
+from prunetui.engine.device import Device
+from prunetui.engine.graph import Graph
+from prunetui.engine.measure import evaluate
+from prunetui.engine.models import Architecture
+from prunetui.engine.state import State, capture, extra_bytes, from_files, instantiate, model_bytes
+from prunetui.engine.train import Hooks, Report, train
+from prunetui.errors import Interrupted, TrialError
+from prunetui.plan import Calibrate, Latency, Load, Measure, Node, Plan, Prune, Step, Train, Trial, measurements, step_key
+
+MODEL, EXTRA = "model.safetensors", "extra.safetensors"
+IN_MEMORY = 4
+TRAINING_WORK = 3
+"""A training image costs about three forward passes."""
+
+
+class Steps(Protocol):
+    """Where finished steps are kept under their keys."""
+
+    def meta(self, key: str) -> dict[str, Any] | None: ...
+    def file(self, key: str, name: str) -> Path | None: ...
+    def put(self, key: str, meta: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> None: ...
+    def drop(self, key: str) -> None: ...
+
+
+class Partials(Protocol):
+    """Where a training keeps its last finished epoch."""
+
+    def load(self, key: str) -> Path | None: ...
+    def save(self, key: str, data: bytes) -> None: ...
+    def drop(self, key: str) -> None: ...
+
+
+@dataclass
+class Engine:
+    """Executes trials of one plan on one device."""
+
+    study: Study
+    plan: Plan
+    data: Dataset
+    architecture: Architecture
+    graph: Graph
+    device: Device
+    kept: Steps
+    partials: Partials
+    emit: Callable[[events.Event], None]
+    should_stop: Callable[[], bool]
+    _memory: OrderedDict[str, State] = field(default_factory=OrderedDict)
+    _failed: dict[str, str] = field(default_factory=dict)
+    _told: set[str] = field(default_factory=set)
+    _trial: str = ""
+
+    def run_trial(self, trial: Trial) -> dict[str, Any]:
+        """The row of a trial, from steps found or computed.
+
+        Raises:
+            TrialError: a step of it failed, now or in an earlier trial.
+            Interrupted: it was asked to stop.
+        """
+        self._trial = trial.id
+        final = self.state(trial.after)
+        measured = {
+            name: self._leaf(key, step) for name, (key, step) in measurements(self.study, trial).items()
+        }
+        path = self.plan.path(trial.after)
+        own = [node.key for node in path[len(self.plan.path(trial.dense)) :]]
+        own += [step_key(key, step) for key, step in measurements(self.study, trial).values() if key in own]
+        seconds = sum((self.kept.meta(key) or {}).get("seconds", 0.0) for key in own)
+        return self._row(trial, final, measured, seconds)
+
+    def model_file(self, trial: Trial) -> Path | None:
+        """The saved network of a finished trial."""
+        return self.kept.file(trial.after, MODEL)
+
+    def forget(self, trial: Trial) -> None:
+        """Drop the states that only this finished trial needed on its way; its last one stays."""
+        users = self.plan.users()
+        for node in self.plan.path(trial.after)[:-1]:
+            if users[node.key] == 1 and node.key not in (trial.dense, trial.control):
+                self.kept.drop(node.key)
+                self._memory.pop(node.key, None)
+
+    def work_left(self, trials: list[Trial]) -> tuple[int, int]:
+        """Number and size of the steps that ``trials`` still need."""
+        needed: dict[str, Node] = {}
+        for trial in trials:
+            for key in (trial.after, trial.control):
+                for node in self.plan.path(key):
+                    needed[node.key] = node
+            for key, step in measurements(self.study, trial).values():
+                node = self.plan.nodes[step_key(key, step)]
+                needed[node.key] = node
+        missing = [node for node in needed.values() if self.kept.meta(node.key) is None]
+        return len(missing), sum(self.work(node.step) for node in missing)
+
+    def work(self, step: Step) -> int:
+        """The size of a step in images passed forward."""
+        if isinstance(step, Train):
+            return int(TRAINING_WORK * step.recipe["epochs"] * len(self.data.train))
+        if isinstance(step, Measure):
+            return len(self.data.test if step.split == "test" else self.data.validation)
+        if isinstance(step, Calibrate):
+            return min(step.images, len(self.data.train))
+        return min(step.images, len(self.data.train)) if isinstance(step, Prune) else 0
+
+    # States ---------------------------------------------------------------------------------------
+
+    def state(self, key: str) -> State:
+        """The state after a step: from memory, from ``kept``, or computed from its parent's."""
+        if key in self._memory:
+            self._memory.move_to_end(key)
+            return self._memory[key]
+        node = self.plan.nodes[key]
+        state = self._load(node) or self._compute(node)
+        self._memory[key] = state
+        while len(self._memory) > IN_MEMORY:
+            self._memory.popitem(last=False)
+        return state
+
+    def _load(self, node: Node) -> State | None:
+        path, meta = self.kept.file(node.key, MODEL), self.kept.meta(node.key)
+        if path is None or meta is None:
+            return None
+        extra = self.kept.file(node.key, EXTRA)
+        state = from_files(load_file(path), load_file(extra) if extra else {}, self.architecture)
+        if node.key not in self._told:
+            self._finished(node, meta["seconds"], cached=True)
+        return state
+
+    def _compute(self, node: Node) -> State:
+        self._guard(node)
+        parent = self.state(node.parent) if node.parent else None
+        self._started(node)
+        started = time.monotonic()
+        try:
+            state = self._apply(node, parent)
+        except Interrupted:
+            raise
+        except Exception as error:
+            self._failed[node.key] = str(error) or type(error).__name__
+            raise
+        seconds = time.monotonic() - started
+        files = {MODEL: model_bytes(state, self._header())}
+        extra = extra_bytes(state)
+        self.kept.put(node.key, {"seconds": seconds}, {**files, **({EXTRA: extra} if extra else {})})
+        self.partials.drop(node.key)
+        self._finished(node, seconds, cached=False)
+        return state
+
+    def _apply(self, node: Node, parent: State | None) -> State:
+        step = node.step
+        if isinstance(step, Load) or parent is None:
+            return steps.fresh(self.architecture, node.seed, self.study.model.checkpoint)
+        if isinstance(step, Train):
+            return self._train(node, step, parent)
+        if isinstance(step, Prune):
+            return steps.prune(parent, step, node.key, self.data, self.graph, self.device)
+        assert isinstance(step, Calibrate)
+        return steps.calibrate(parent, step.images, node.key, self.data, self.device)
+
+    def _header(self) -> dict[str, Any]:
+        """What goes home with a model: how to normalise its input and what its outputs mean."""
+        data = self.data
+        return {"data": data.name, "mean": data.mean, "std": data.std, "classes": data.classes}
+
+    def _train(self, node: Node, step: Train, parent: State) -> State:
+        start = parent if step.carry else parent.without_momentum()
+        first, start = self._resumed(node.key, start)
+        model = instantiate(start, self.device.torch)
+
+        def save_epoch(epoch: int, momentum: Mapping[str, Tensor]) -> None:
+            tensors = {f"model/{n}": t.detach().cpu().contiguous() for n, t in model.state_dict().items()}
+            tensors |= {f"momentum/{n}": t.cpu().contiguous() for n, t in momentum.items()}
+            self.partials.save(node.key, save(tensors, metadata={"epochs": str(epoch)}))
+
+        def tell(report: Report) -> None:
+            self._report(node, step, report)
+
+        hooks = Hooks(tell, save_epoch, self.should_stop)
+        momentum = train(
+            model, self.data, step.recipe, node.key, self.device, hooks, start.masks, start.momentum, first
+        )
+        return capture(model, parent, momentum if self._carried(node) else None)
+
+    def _resumed(self, key: str, start: State) -> tuple[int, State]:
+        """Finished epochs of an interrupted training, and the state after them."""
+        path = self.partials.load(key)
+        if path is None:
+            return 0, start
+        with safe_open(path, framework="pt") as file:
+            epochs = int(file.metadata()["epochs"])
+            saved = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        tensors = {n.removeprefix("model/"): t for n, t in saved.items() if n.startswith("model/")}
+        momentum = {n.removeprefix("momentum/"): t for n, t in saved.items() if n.startswith("momentum/")}
+        return epochs, State(start.architecture, tensors, start.masks, momentum)
+
+    def _carried(self, node: Node) -> bool:
+        """Whether a later training goes on with this one's momentum."""
+        below = {node.key}
+        for other in self.plan.nodes.values():  # parents come first
+            if other.parent in below:
+                if isinstance(other.step, Train):
+                    if other.step.carry:
+                        return True
+                else:
+                    below.add(other.key)
+        return False
+
+    # Measurements ---------------------------------------------------------------------------------
+
+    def _leaf(self, state_key: str, step: Step) -> dict[str, Any]:
+        """A measurement of a state, found or made."""
+        node = self.plan.nodes[step_key(state_key, step)]
+        meta = self.kept.meta(node.key)
+        if meta is not None:
+            if node.key not in self._told:
+                self._finished(node, meta["seconds"], cached=True, result=meta["result"])
+            return dict(meta["result"])
+        self._guard(node)
+        state = self.state(state_key)
+        self._started(node)
+        started = time.monotonic()
+        if isinstance(step, Latency):
+            result = steps.latency(state, step.batch, self.data, self.device)
+        else:
+            assert isinstance(step, Measure)
+            images = self.data.test if step.split == "test" else self.data.validation
+            model = instantiate(state, self.device.torch)
+            batch = self.study.measure.batch_size
+            result = asdict(evaluate(model, self.data, images, batch, self.should_stop))
+        seconds = time.monotonic() - started
+        self.kept.put(node.key, {"seconds": seconds, "result": result})
+        self._finished(node, seconds, cached=False, result=result)
+        return result
+
+    def _row(
+        self, trial: Trial, final: State, measured: Mapping[str, Mapping[str, Any]], seconds: float
+    ) -> dict[str, Any]:
+        model = instantiate(final, torch.device("cpu"))
+        example = torch.zeros(1, self.data.channels, self.data.size, self.data.size)
+        counts = count(model, example, final.masks)
+        saved = self.model_file(trial)
+        latency = measured.get("latency", {}).get("median_ms")
+        return {
+            **identity(trial),
+            "sparsity": round(steps.achieved("sparsity", final, self.graph), 6),
+            "params": counts.params,
+            "params_nonzero": counts.params_nonzero,
+            "macs": counts.macs,
+            "top1_before": round(measured["before"]["top1"], 4),
+            "top1_before_raw": round(measured["edited"]["top1"], 4),
+            "top1": round(measured["after"]["top1"], 4),
+            "val_top1": round(measured["validation"]["top1"], 4) if "validation" in measured else None,
+            "top1_dense": round(measured["dense"]["top1"], 4),
+            "top1_control": round(measured["control"]["top1"], 4),
+            "top5": round(measured["after"]["top5"], 4),
+            "loss": round(measured["after"]["loss"], 6),
+            "bytes": saved.stat().st_size if saved else None,
+            "latency_ms": round(latency, 4) if latency is not None else None,
+            "seconds": round(seconds, 3),
+            "status": "done",
+        }
+
+    # Events ---------------------------------------------------------------------------------------
+
+    def _guard(self, node: Node) -> None:
+        """Refuse what an earlier trial has found to fail, and stop when asked to."""
+        if self.should_stop():
+            raise Interrupted("stopped between two steps")
+        for earlier in self.plan.path(node.key):
+            if earlier.key in self._failed:
+                raise TrialError(f"{label(earlier.step)} failed: {self._failed[earlier.key]}")
+
+    def _started(self, node: Node) -> None:
+        self.emit(
+            events.StepStarted(
+                node.key, type(node.step).__name__, label(node.step), self._trial, self.work(node.step)
+            )
+        )
+
+    def _finished(self, node: Node, seconds: float, cached: bool, result: dict[str, Any] | None = None) -> None:
+        self._told.add(node.key)
+        name = type(node.step).__name__
+        self.emit(events.StepFinished(node.key, name, round(seconds, 4), cached, self.work(node.step), result))
+
+    def _report(self, node: Node, step: Train, report: Report) -> None:
+        epochs = step.recipe["epochs"]
+        self.emit(
+            events.Progress(
+                node.key, report.done, report.total, report.epoch, epochs, round(report.images_per_second, 1),
+                round(report.loss, 6), report.lr,
+            )
+        )  # fmt: skip
+        if report.epoch_finished:
+            self.emit(events.EpochFinished(node.key, report.epoch, epochs, report.loss, report.accuracy))
+
+
+def identity(trial: Trial) -> dict[str, Any]:
+    """The columns of a trial's row that are known before it runs."""
+    return {
+        "trial": trial.id,
+        "method": trial.method,
+        "label": trial.label,
+        "schedule": trial.schedule,
+        "seed": trial.seed,
+        "target": f"{trial.target}:{trial.value:g}",
+    }
+
+
+def label(step: Step) -> str:
+    """A step in a few words."""
+    if isinstance(step, Train):
+        return f"train {step.recipe['epochs']} epochs"
+    if isinstance(step, Prune):
+        return f"prune {step.method} {step.target}:{step.value:g}"
+    if isinstance(step, Calibrate):
+        return "re-estimate batch norm"
+    if isinstance(step, Measure):
+        return f"measure on {step.split}"
+    return "time latency" if isinstance(step, Latency) else "load"
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """The header of a saved network as plain data."""
+    with safe_open(path, framework="pt") as file:
+        return {k: v if k == "format" else json.loads(v) for k, v in (file.metadata() or {}).items()}

@@ -1,0 +1,107 @@
+"""A state of a trial: tensors, masks and momentum by name. Immutable, and the same on disk.
+
+A saved net is a plain state dict whose safetensors header says how to build it, so that pruned
+architectures load again: layers take their shapes from the tensors.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from prunetui.engine.models import Architecture, build
+
+FORMAT = "prunetui/1"
+Tensors = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class State:
+    """The network after a step.
+
+    ``masks`` are bool, by layer name; ``momentum`` holds the optimiser's buffers by ``<buffer>/<parameter>``,
+    each shaped like its parameter (or a scalar).
+    """
+
+    architecture: Architecture
+    tensors: Tensors
+    masks: Tensors = field(default_factory=dict)
+    momentum: Tensors = field(default_factory=dict)
+
+    def without_momentum(self) -> State:
+        """The same network for an optimiser that starts afresh."""
+        return replace(self, momentum={})
+
+
+def capture(model: nn.Module, state: State, momentum: Tensors | None = None) -> State:
+    """The state of ``model``, which was made from ``state``."""
+    tensors = {name: t.detach().clone() for name, t in model.state_dict().items()}
+    return replace(state, tensors=tensors, momentum=momentum or {})
+
+
+def instantiate(state: State, device: torch.device) -> nn.Module:
+    """A network with these tensors, in evaluation mode and channels-last on ``device``."""
+    with torch.device("meta"):  # no time for initial weights that are overwritten at once
+        model = build(state.architecture)
+    resize(model, state.tensors)
+    copies = {name: tensor.to(device, copy=True) for name, tensor in state.tensors.items()}
+    model.load_state_dict(copies, assign=True)
+    return model.to(memory_format=torch.channels_last).eval()
+
+
+def resize(model: nn.Module, tensors: Tensors) -> None:
+    """Give every layer the widths that its tensors have; the values are left to be loaded."""
+    for name, module in model.named_modules():
+        weight = tensors.get(f"{name}.weight")
+        if weight is None:
+            continue
+        if isinstance(module, nn.Conv2d) and weight.dim() == 4:
+            module.out_channels, module.in_channels = weight.shape[0], weight.shape[1] * module.groups
+        elif isinstance(module, nn.BatchNorm2d):
+            module.num_features = weight.shape[0]
+        elif isinstance(module, nn.Linear) and weight.dim() == 2:
+            module.out_features, module.in_features = weight.shape
+        else:
+            continue
+        for key, parameter in [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]:
+            wanted = tensors.get(f"{name}.{key}")
+            if wanted is not None and wanted.shape != parameter.shape:
+                fresh = parameter.new_zeros(wanted.shape)
+                setattr(module, key, nn.Parameter(fresh) if isinstance(parameter, nn.Parameter) else fresh)
+
+
+def model_bytes(state: State, header: Mapping[str, Any] | None = None) -> bytes:
+    """The network as a safetensors file whose header holds the architecture and what else is given."""
+    about = {"format": FORMAT, "architecture": json.dumps(state.architecture.plain())}
+    about |= {key: json.dumps(value) for key, value in (header or {}).items()}
+    return save({n: t.cpu().contiguous() for n, t in state.tensors.items()}, metadata=about)
+
+
+def extra_bytes(state: State) -> bytes | None:
+    """Masks (one bit a weight) and momentum as a safetensors file; None when there is neither."""
+    tensors = {f"momentum/{name}": t.cpu().contiguous() for name, t in state.momentum.items()}
+    for name, keep in state.masks.items():
+        tensors[f"mask/{name}"] = torch.from_numpy(np.packbits(keep.cpu().numpy().ravel()))
+    return save(tensors) if tensors else None
+
+
+def from_files(model: Mapping[str, Tensor], extra: Mapping[str, Tensor], architecture: Architecture) -> State:
+    """The state that ``model_bytes`` and ``extra_bytes`` wrote."""
+    masks = {}
+    momentum = {}
+    for key, tensor in extra.items():
+        kind, _, name = key.partition("/")
+        if kind == "mask":
+            shape = model[f"{name}.weight"].shape
+            bits = np.unpackbits(tensor.numpy(), count=shape.numel())
+            masks[name] = torch.from_numpy(bits.astype(bool)).view(shape)
+        else:
+            momentum[name] = tensor
+    return State(architecture, dict(model), masks, momentum)

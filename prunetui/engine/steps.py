@@ -1,0 +1,144 @@
+"""What each kind of step does to a state. No caching, no events: that is ``run``'s."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from statistics import quantiles
+
+import torch
+from torch import Tensor
+
+from prunetui import plugins
+from prunetui.api import Channels, Masks, Net
+from prunetui.budget import TOLERANCE
+from prunetui.engine import edits
+from prunetui.engine.data import Dataset
+from prunetui.engine.device import Device
+from prunetui.engine.graph import Graph
+from prunetui.engine.measure import CALIBRATION_BATCH, recalibrate
+from prunetui.engine.models import Architecture, build
+from prunetui.engine.models.checkpoint import fitted, read_checkpoint
+from prunetui.engine.state import State, capture, instantiate
+from prunetui.engine.train import epoch_seed
+from prunetui.errors import TrialError
+from prunetui.plan import Prune
+
+EQUIVALENCE_IMAGES = 4
+WARM_UP_PASSES, TIMED_PASSES = 10, 50
+
+
+def fresh(architecture: Architecture, seed: int, checkpoint: str | None) -> State:
+    """The dense network of a seed, or that of a checkpoint.
+
+    Raises:
+        UsageError: the checkpoint does not fit.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = build(architecture)
+    if checkpoint:
+        path = Path(checkpoint).expanduser()
+        return State(architecture, fitted(read_checkpoint(path).tensors, model, path))
+    return State(architecture, {name: t.clone() for name, t in model.state_dict().items()})
+
+
+def prune(state: State, step: Prune, key: str, data: Dataset, graph: Graph, device: Device) -> State:
+    """The state after a method's edit, checked: it did what was asked and nothing else.
+
+    Raises:
+        TrialError: the edit misses its target, the method changed the net itself, or removal is not exact.
+    """
+    method = plugins.load(step.method)(**step.options)
+    generator = torch.Generator().manual_seed(epoch_seed(key, 0))
+    model = instantiate(state, device.torch)
+    images = data.sample(step.images, generator)
+    net = Net(
+        model=model,
+        masks={name: mask.to(device.torch) for name, mask in state.masks.items()},
+        batches=list(data.batches(images, CALIBRATION_BATCH)),
+        generator=generator,
+        target=step.target,
+        progress=step.progress,
+        coupled=graph.current(state.tensors),
+        costs=graph.costs(state.tensors),
+    )
+    edit = method.prune(net, step.value)
+    left = model.state_dict()
+    if any(not torch.equal(left[name], t.to(left[name].device)) for name, t in state.tensors.items()):
+        raise TrialError(f"the method {step.method} changed the net; it may only return an edit")
+    after = edits.apply(edit, state, graph)
+    if isinstance(edit, Channels):
+        probe = data.normalised(images.pixels[:EQUIVALENCE_IMAGES])
+        edits.check_removal(edit.keep, state, after, graph, probe)
+    check_achieved(step, edit, after, graph)
+    return after
+
+
+def achieved(kind: str, state: State, graph: Graph) -> float:
+    """The fraction of the dense net that is gone: of prunable weights, params, macs, or channels."""
+    widths, dense = graph.widths(state.tensors), {g.name: g.width for g in graph.groups}
+    if kind == "channels":
+        return 1 - sum(widths.values()) / max(1, sum(dense.values()))
+    left = graph.cost(kind, widths)
+    if kind == "sparsity":
+        left -= sum(int((~mask).sum()) for mask in state.masks.values())
+    return 1 - left / graph.cost(kind, dense)
+
+
+def check_achieved(step: Prune, edit: Masks | Channels, after: State, graph: Graph) -> None:
+    """Assert that an edit removed what was asked for.
+
+    Raises:
+        TrialError: it did not.
+    """
+    if step.target == "threshold":
+        return
+    reached = achieved(step.target, after, graph)
+    if step.target == "channels":
+        fine = reached > 0 or not any(int(g.width * step.value) for g in graph.groups)
+    else:
+        # Per-layer budgets round once a layer; channels come in whole units.
+        weights = graph.cost("sparsity", {g.name: g.width for g in graph.groups})
+        slack = len(after.masks) / weights if isinstance(edit, Masks) else TOLERANCE
+        fine = abs(reached - step.value) <= slack + 1e-9
+    if not fine:
+        raise TrialError(
+            f"{step.method} was asked for {step.target}:{step.value:g} and removed {reached:.4%} of it"
+        )
+
+
+def calibrate(state: State, images: int, key: str, data: Dataset, device: Device) -> State:
+    """The state with batch-norm statistics of ``images`` training images."""
+    model = instantiate(state, device.torch)
+    recalibrate(model, data, data.sample(images, torch.Generator().manual_seed(epoch_seed(key, 0))))
+    return capture(model, state, state.momentum)
+
+
+def latency(state: State, batch: int, data: Dataset, device: Device) -> dict[str, float]:
+    """Median and interquartile range in milliseconds of a forward pass: float32, channels-last, one CPU thread."""
+    model = instantiate(state, device.torch)
+    repeats = -(-batch // len(data.test))
+    inputs = data.normalised(data.test.pixels.repeat(repeats, 1, 1, 1)[:batch])
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.inference_mode():
+            times = [_timed(model, inputs) for _ in range(WARM_UP_PASSES + TIMED_PASSES)][WARM_UP_PASSES:]
+    finally:
+        torch.set_num_threads(threads)
+    low, median, high = quantiles(times, n=4)
+    return {"median_ms": median, "iqr_ms": high - low}
+
+
+def _timed(model: torch.nn.Module, inputs: Tensor) -> float:
+    if inputs.device.type == "cuda":
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        model(inputs)
+        end.record()
+        torch.cuda.synchronize()
+        return float(start.elapsed_time(end))
+    started = time.perf_counter()
+    model(inputs)
+    return 1000 * (time.perf_counter() - started)

@@ -1,0 +1,79 @@
+"""The errors a user may see, and the exit code each one means.
+
+Anything else that escapes is a defect of prunetui and may show a traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+EXIT_DONE = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_SOME_FAILED = 3
+EXIT_INTERRUPTED = 130
+
+
+class PrunetuiError(Exception):
+    """Base of all errors told in words; ``exit_code`` is what the process ends with."""
+
+    exit_code = EXIT_FAILED
+
+
+class RunFailed(PrunetuiError):
+    """The run as a whole cannot go on (disk full, data unreachable)."""
+
+
+class UsageError(PrunetuiError):
+    """The command line names something that does not exist or does not fit."""
+
+    exit_code = EXIT_USAGE
+
+
+class DataError(PrunetuiError):
+    """A data set is missing, unreachable or corrupt."""
+
+
+class TrialError(PrunetuiError):
+    """One trial cannot be computed; the others go on."""
+
+
+class Interrupted(PrunetuiError):
+    """The user asked to stop; the run can be resumed."""
+
+    exit_code = EXIT_INTERRUPTED
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One thing wrong in a study: where it stands, what was got and what is allowed."""
+
+    path: str
+    message: str
+    got: str = ""
+    allowed: str = ""
+    nearest: str = ""
+    file: str = ""
+    line: int = 0
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        parts = [f"{where}: {self.path}: {self.message}" if self.path else f"{where}: {self.message}"]
+        if self.got:
+            parts.append(f"got {self.got}")
+        if self.allowed:
+            parts.append(f"allowed: {self.allowed}")
+        if self.nearest:
+            parts.append(f"did you mean {self.nearest}?")
+        return "; ".join(parts)
+
+
+class ConfigError(UsageError):
+    """A study that cannot be run; carries every mistake found, not only the first."""
+
+    def __init__(self, mistakes: Iterable[Mistake]) -> None:
+        self.mistakes = tuple(mistakes)
+        count = len(self.mistakes)
+        head = f"{count} mistake{'s' if count != 1 else ''} in the study; nothing was started:"
+        super().__init__("\n".join([head, *(f"  {mistake}" for mistake in self.mistakes)]))

@@ -1,0 +1,160 @@
+"""Everything that can happen in a run: frozen dataclasses, one JSON line each.
+
+Events are what views know of a run; a field added later needs a default, so that old files stay readable.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True)
+class Event:
+    """Base of all events; ``time`` is in seconds since the epoch, filled in when it is appended."""
+
+    kind: ClassVar[str] = "event"
+    time: float = field(default=0.0, kw_only=True)
+
+
+@dataclass(frozen=True)
+class RunStarted(Event):
+    """An execution of the run begins, or goes on."""
+
+    kind: ClassVar[str] = "run_started"
+    run: str
+    device: str
+    resumed: bool
+
+
+@dataclass(frozen=True)
+class Planned(Event):
+    """The study is unrolled: how many trials there are, how many already have their row, how many steps remain.
+
+    ``work`` is the size of what remains, in images passed forward (a training image counts three times).
+    """
+
+    kind: ClassVar[str] = "planned"
+    trials: int
+    done: int
+    steps: int
+    work: int
+
+
+@dataclass(frozen=True)
+class StepStarted(Event):
+    """A step begins, the first time for ``trial``; ``work`` is its size as in ``Planned``."""
+
+    kind: ClassVar[str] = "step_started"
+    key: str
+    step: str
+    label: str
+    trial: str
+    work: int
+
+
+@dataclass(frozen=True)
+class Progress(Event):
+    """A step has seen ``done`` of ``total`` images; ``loss`` is the mean over the epoch so far."""
+
+    kind: ClassVar[str] = "progress"
+    key: str
+    done: int
+    total: int
+    epoch: int
+    epochs: int
+    images_per_second: float
+    loss: float | None = None
+    lr: float | None = None
+
+
+@dataclass(frozen=True)
+class EpochFinished(Event):
+    """One pass over the training images; accuracy is in percent, on augmented training images."""
+
+    kind: ClassVar[str] = "epoch_finished"
+    key: str
+    epoch: int
+    epochs: int
+    loss: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class StepFinished(Event):
+    """A step is done, by work or because its result was found under its key."""
+
+    kind: ClassVar[str] = "step_finished"
+    key: str
+    step: str
+    seconds: float
+    cached: bool
+    work: int
+    result: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class TrialFinished(Event):
+    """A trial ended; ``row`` is its row of results.csv, whatever its status."""
+
+    kind: ClassVar[str] = "trial_finished"
+    trial: str
+    status: str
+    row: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Log(Event):
+    """A line for people; ``level`` is info, warning or error."""
+
+    kind: ClassVar[str] = "log"
+    level: str
+    message: str
+
+
+@dataclass(frozen=True)
+class RunFinished(Event):
+    """The execution ended: done, failed or interrupted."""
+
+    kind: ClassVar[str] = "run_finished"
+    state: str
+    message: str = ""
+
+
+Emit = Callable[[Event], None]
+
+KINDS: dict[str, type[Event]] = {
+    cls.kind: cls
+    for cls in (
+        RunStarted, Planned, StepStarted, Progress, EpochFinished, StepFinished, TrialFinished, Log, RunFinished,
+    )
+}  # fmt: skip
+
+
+def to_json(event: Event) -> str:
+    """One line of strict JSON without its newline; NaN and infinities become null."""
+    plain = {"event": event.kind, **dataclasses.asdict(event)}
+    return json.dumps(_finite(plain), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def from_json(line: str | bytes) -> Event | None:
+    """The event on a line; None for what this version does not know or cannot read."""
+    try:
+        plain = json.loads(line)
+        cls = KINDS[plain.pop("event")]
+        known = {f.name for f in dataclasses.fields(cls)}
+        return cls(**{key: value for key, value in plain.items() if key in known})
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value

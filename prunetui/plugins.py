@@ -1,0 +1,203 @@
+"""Which pruning methods exist, read from their source without importing them (they import torch).
+
+Built-in methods are the files of the top-level package ``methods``; others announce their module as an
+entry point of the group ``prunetui.methods``. Every list, form and validation works on ``MethodInfo``;
+only the engine calls ``load``.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import importlib.util
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from prunetui.errors import PrunetuiError, UsageError
+
+if TYPE_CHECKING:
+    from prunetui.api import PruningMethod
+
+GROUP = "prunetui.methods"
+EDITS = {"Masks": "masks", "Channels": "channels"}
+FAMILIES = {"masks": "weights", "channels": "channels"}
+TARGETS = {"masks": ("sparsity",), "channels": ("sparsity", "channels", "params", "macs")}
+
+# What the annotation of an option may be made of; the same names `prunetui.api` offers to a method.
+ANNOTATIONS: dict[str, Any] = {
+    "Annotated": Annotated,
+    "Literal": Literal,
+    "Scope": Literal["global", "local"],
+    **{kind.__name__: kind for kind in (bool, int, float, str, tuple)},
+}
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a method: a dataclass field and the docstring under it."""
+
+    name: str
+    annotation: str
+    default: Any
+    help: str
+
+    @property
+    def type(self) -> Any:
+        """The annotation as a type.
+
+        Raises:
+            PrunetuiError: when it uses a name that options may not use.
+        """
+        try:
+            return eval(self.annotation, {"__builtins__": {}}, ANNOTATIONS)
+        except (NameError, SyntaxError, TypeError) as error:
+            raise PrunetuiError(
+                f"option {self.name}: cannot read its type {self.annotation!r} ({error}); "
+                f"use {', '.join(ANNOTATIONS)} or None"
+            ) from None
+
+
+@dataclass(frozen=True)
+class MethodInfo:
+    """What can be known of a method without running it."""
+
+    name: str
+    family: str
+    edit: str
+    targets: tuple[str, ...]
+    summary: str
+    doc: str
+    source: str
+    options: tuple[Option, ...]
+    module: str
+    file: Path
+    digest: str
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All methods found, and the plugin files that could not be read, each with its reason."""
+
+    methods: dict[str, MethodInfo]
+    problems: tuple[str, ...]
+
+
+@lru_cache(maxsize=1)
+def catalogue() -> Catalogue:
+    """Find every method; a file that cannot be read becomes a problem, never an exception."""
+    methods: dict[str, MethodInfo] = {}
+    problems: list[str] = []
+    for module, file in _modules(problems):
+        try:
+            found = read_methods(module, file)
+        except (OSError, SyntaxError, ValueError, PrunetuiError) as error:
+            problems.append(f"{file}: {error}")
+            continue
+        for info in found:
+            if info.name in methods:
+                problems.append(f"{file}: the name {info.name!r} is taken by {methods[info.name].file}")
+            else:
+                methods[info.name] = info
+    return Catalogue(dict(sorted(methods.items())), tuple(problems))
+
+
+def method_info(name: str) -> MethodInfo:
+    """The description of one method.
+
+    Raises:
+        UsageError: no method has this name.
+    """
+    methods = catalogue().methods
+    if name not in methods:
+        raise UsageError(f"no method is called {name!r}; there are: {', '.join(methods)}")
+    return methods[name]
+
+
+def load(name: str) -> type[PruningMethod]:
+    """Import a method and return its class; this imports torch."""
+    info = method_info(name)
+    importlib.import_module(info.module)
+    from prunetui.api import registered
+
+    return registered(name)
+
+
+def _modules(problems: list[str]) -> list[tuple[str, Path]]:
+    folder = Path(__file__).resolve().parent.parent / "methods"
+    modules = [(f"methods.{f.stem}", f) for f in sorted(folder.glob("*.py")) if f.stem != "__init__"]
+    for entry in entry_points(group=GROUP):
+        try:
+            spec = importlib.util.find_spec(entry.module)
+        except ImportError as error:
+            problems.append(f"entry point {entry.name}: {error}")
+            continue
+        if spec is None or spec.origin is None:
+            problems.append(f"entry point {entry.name}: no module {entry.module}")
+        else:
+            modules.append((entry.module, Path(spec.origin)))
+    return modules
+
+
+def read_methods(module: str, file: Path) -> list[MethodInfo]:
+    """The methods that a source file registers, in the order they stand there."""
+    source = file.read_bytes()
+    digest = hashlib.sha256(source).hexdigest()[:16]
+    classes = [node for node in ast.parse(source, str(file)).body if isinstance(node, ast.ClassDef)]
+    return [
+        _describe(node, call, module, file, digest)
+        for node in classes
+        for call in node.decorator_list
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "register"
+    ]
+
+
+def _describe(node: ast.ClassDef, call: ast.Call, module: str, file: Path, digest: str) -> MethodInfo:
+    given = {word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg}
+    edit = _edit_of(node)
+    doc = ast.get_docstring(node) or ""
+    return MethodInfo(
+        name=ast.literal_eval(call.args[0]),
+        family=given.get("family", FAMILIES[edit]),
+        edit=edit,
+        targets=tuple(given.get("targets", TARGETS[edit])),
+        summary=" ".join(doc.split("\n\n")[0].split()),
+        doc=doc,
+        source=given.get("source", ""),
+        options=tuple(_options(node)),
+        module=module,
+        file=file,
+        digest=digest,
+    )
+
+
+def _edit_of(node: ast.ClassDef) -> str:
+    for item in node.body:
+        if isinstance(item, ast.FunctionDef) and item.name == "prune":
+            returned = ast.unparse(item.returns) if item.returns else "nothing"
+            if returned not in EDITS:
+                raise PrunetuiError(f"prune of {node.name} returns {returned}; it must be one of {[*EDITS]}")
+            return EDITS[returned]
+    raise PrunetuiError(f"{node.name} has no method `prune`")
+
+
+def _options(node: ast.ClassDef) -> list[Option]:
+    options = []
+    for item, below in zip(node.body, [*node.body[1:], None], strict=True):
+        if not (isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)):
+            continue
+        if item.value is None:
+            raise PrunetuiError(f"option {item.target.id} of {node.name} needs a default")
+        text = below.value.value if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant) else ""
+        options.append(
+            Option(
+                name=item.target.id,
+                annotation=ast.unparse(item.annotation),
+                default=ast.literal_eval(item.value),
+                help=" ".join(str(text).split()),
+            )
+        )
+    return options

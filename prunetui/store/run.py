@@ -1,0 +1,196 @@
+"""One run folder: create it, append events, tail them, hold its lock, replace its status and results."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import fcntl
+import io
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from prunetui import events
+from prunetui.errors import UsageError
+from prunetui.atomic import write_atomic
+
+COLUMNS = (
+    "trial", "method", "label", "schedule", "seed", "target", "sparsity", "params", "params_nonzero", "macs",
+    "top1_before", "top1_before_raw", "top1", "val_top1", "top1_dense", "top1_control", "top5", "loss", "bytes",
+    "latency_ms", "seconds", "status", "error",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Status:
+    """The state of a run at a glance: all that a list of runs shows, in one small file.
+
+    ``state`` is queued, running, done, failed or interrupted; times are seconds since the epoch.
+    """
+
+    state: str
+    name: str = ""
+    data: str = ""
+    model: str = ""
+    methods: tuple[str, ...] = ()
+    created: float = 0.0
+    started: float = 0.0
+    finished: float = 0.0
+    heartbeat: float = 0.0
+    pid: int = 0
+    host: str = ""
+    device: str = ""
+    trials: int = 0
+    done: int = 0
+    failed: int = 0
+    top1_dense: float | None = None
+    top1_best: float | None = None
+    message: str = ""
+    version: str = ""
+
+
+class Run:
+    """A run folder; the object holds no state that the folder does not."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def id(self) -> str:
+        return self.folder.name
+
+    @property
+    def models(self) -> Path:
+        return self.folder / "models"
+
+    @property
+    def partial(self) -> Path:
+        return self.folder / "partial"
+
+    def study_text(self) -> str:
+        """The resolved study as TOML."""
+        return (self.folder / "study.toml").read_text(encoding="utf-8")
+
+    def status(self) -> Status | None:
+        """The status; a run whose process died is ``interrupted``. None when there is none to read."""
+        try:
+            plain = json.loads((self.folder / "status.json").read_bytes())
+            known = {f.name for f in dataclasses.fields(Status)}
+            status = Status(**{key: value for key, value in plain.items() if key in known})
+        except (OSError, ValueError, TypeError, AttributeError):
+            return None
+        if status.state == "running" and not self._alive(status):
+            return dataclasses.replace(status, state="interrupted", message="the process that ran it is gone")
+        return status
+
+    def write_status(self, status: Status) -> None:
+        plain = dataclasses.asdict(status)
+        write_atomic(self.folder / "status.json", json.dumps(plain, indent=1, ensure_ascii=False) + "\n")
+
+    def _alive(self, status: Status) -> bool:
+        """The lock tells on this host; of another host only its heartbeat is known."""
+        if status.host != socket.gethostname():
+            return time.time() - status.heartbeat < 60
+        try:
+            with (self.folder / "lock").open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return False
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run; the lock goes with the process, however it ends.
+
+        Raises:
+            UsageError: another process executes this run.
+        """
+        with (self.folder / "lock").open("wb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                status = self.status()
+                who = f"process {status.pid} on {status.host}" if status else "another process"
+                raise UsageError(f"the run {self.id} is being executed by {who}") from None
+            yield
+
+    def rows(self) -> list[dict[str, str]]:
+        """The rows of results.csv as text; empty when there is none yet."""
+        try:
+            text = (self.folder / "results.csv").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return []
+        return list(csv.DictReader(io.StringIO(text)))
+
+    def write_rows(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Replace results.csv; empty cells for what a row lacks."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({k: "" if v is None else v for k, v in row.items()} for row in rows)
+        write_atomic(self.folder / "results.csv", text.getvalue())
+
+    def write_environment(self, environment: Mapping[str, Any]) -> None:
+        text = json.dumps(dict(environment), indent=1, ensure_ascii=False) + "\n"
+        write_atomic(self.folder / "environment.json", text)
+
+    def tail(self) -> Tail:
+        """Read the events from the first one on."""
+        return Tail(self.folder / "events.jsonl")
+
+    def appender(self) -> Appender:
+        """Append events; only who holds the lock may."""
+        return Appender(self.folder / "events.jsonl")
+
+
+class Appender:
+    """Appends events with one ``write`` each, so that a line is there or not, but never mixed."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        size = os.fstat(self._descriptor).st_size
+        if size and os.pread(self._descriptor, 1, size - 1) != b"\n":
+            os.write(self._descriptor, b"\n")  # a killed process may leave half a line
+
+    def __call__(self, event: events.Event) -> None:
+        line = events.to_json(dataclasses.replace(event, time=round(time.time(), 3)))
+        os.write(self._descriptor, line.encode() + b"\n")
+
+    def __enter__(self) -> Appender:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        os.close(self._descriptor)
+
+
+class Tail:
+    """Reads events as they come; call ``read`` as often as you like."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+
+    def lines(self) -> list[bytes]:
+        """The whole lines that came since the last call."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                data = file.read()
+        except FileNotFoundError:
+            return []
+        end = data.rfind(b"\n") + 1
+        self._offset += end
+        return data[:end].splitlines()
+
+    def read(self) -> list[events.Event]:
+        """The events that came since the last call; unreadable lines are skipped."""
+        return [event for line in self.lines() if (event := events.from_json(line)) is not None]
