@@ -1,3 +1,5 @@
+import torch
+
 from prunetui.api import Channels, Net, Scope, dataclass, keep_channels, register
 
 
@@ -18,5 +20,5 @@ class L1Structured:
 
     def prune(self, net: Net, sparsity: float) -> Channels:
         norms = {name: w.abs().flatten(1).sum(1) for name, w in net.weights().items()}
-        scores = {group.name: sum(norms[layer] for layer in group.producers) for group in net.groups()}
+        scores = {g.name: torch.stack([norms[layer] for layer in g.producers]).sum(0) for g in net.groups()}
         return Channels(keep_channels(net, scores, sparsity, self.scope, self.round_to))

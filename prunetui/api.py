@@ -146,7 +146,7 @@ def keep_top(
         held = (within or {}).get(name)
         flat.append((score if held is None else score.masked_fill(~held.to(score.device), -torch.inf)).flatten())
     if scope == "global":
-        kept = _keep_flat(torch.cat(flat), sparsity).split([len(f) for f in flat])
+        kept = torch.split(_keep_flat(torch.cat(flat), sparsity), [len(f) for f in flat])
     else:
         kept = tuple(_keep_flat(f, sparsity) for f in flat)
     return {name: keep.view(scores[name].shape) for name, keep in zip(names, kept, strict=True)}
@@ -156,15 +156,15 @@ def _keep_flat(scores: Tensor, sparsity: float) -> Tensor:
     removed = round(sparsity * len(scores))
     gone = int((scores == -torch.inf).sum())
     if gone > removed:
-        raise TrialError(f"{gone} of {len(scores)} weights are already pruned; a sparsity of {sparsity:g} is below that")
+        raise TrialError(
+            f"{gone} of {len(scores)} weights are already pruned; a sparsity of {sparsity:g} is below that"
+        )
     keep = torch.ones(len(scores), dtype=torch.bool, device=scores.device)
     keep[torch.topk(scores, removed, largest=False).indices] = False
     return keep
 
 
-def keep_above(
-    scores: Mapping[str, Tensor], threshold: float, within: Keep | None = None
-) -> dict[str, Tensor]:
+def keep_above(scores: Mapping[str, Tensor], threshold: float, within: Keep | None = None) -> dict[str, Tensor]:
     """Keep what scores above ``threshold`` and is kept by ``within``."""
     kept = {name: score.detach() > threshold for name, score in scores.items()}
     return {name: keep & within[name] if within and name in within else keep for name, keep in kept.items()}
@@ -195,9 +195,7 @@ def keep_channels(
 _REGISTRY: dict[str, type] = {}
 
 
-def register(
-    name: str, *, source: str, family: str = "", targets: Sequence[str] = ()
-) -> Callable[[M], M]:
+def register(name: str, *, source: str, family: str = "", targets: Sequence[str] = ()) -> Callable[[M], M]:
     """Make a class a pruning method. All arguments must be literals: lists read them without importing.
 
     ``source`` is where the method comes from; ``family`` and ``targets`` default by the kind of edit.

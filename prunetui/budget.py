@@ -92,7 +92,12 @@ def _family(
 
 
 def _meet(
-    costs: Costs, groups: list[str], target: str, sparsity: float, family: Callable[[float], Widths], unit: int
+    costs: Costs,
+    groups: list[str],
+    target: str,
+    sparsity: float,
+    family: Callable[[float], Widths],
+    unit: int,
 ) -> Widths:
     total = costs.cost(target, costs.dense)
     wanted = (1 - sparsity) * total
@@ -111,9 +116,7 @@ def _meet(
     return widths
 
 
-def _refined(
-    costs: Costs, groups: list[str], target: str, wanted: float, widths: Widths, unit: int
-) -> Widths:
+def _refined(costs: Costs, groups: list[str], target: str, wanted: float, widths: Widths, unit: int) -> Widths:
     """Move single groups by one unit while that brings the cost closer to ``wanted``."""
 
     def distance(candidate: Widths) -> float:

@@ -206,9 +206,7 @@ def _recovery(study: Study, epochs: int | None = None) -> Recipe:
     return study.finetune if epochs is None else study.finetune.model_copy(update={"epochs": epochs})
 
 
-def _add_trial(
-    plan: Plan, study: Study, method: Method, label: str, value: float, seed: int, dense: str
-) -> None:
+def _add_trial(plan: Plan, study: Study, method: Method, label: str, value: float, seed: int, dense: str) -> None:
     schedule = method.schedule or study.schedule
     between = schedule.epochs if isinstance(schedule, Iterative) else None
     kind = target_of(study, method)
@@ -284,7 +282,9 @@ def _add_control(plan: Plan, trial: Trial) -> None:
 
 def _controls_first(trials: list[Trial]) -> list[Trial]:
     """By seed, controls before what is compared with them; ids made unique where settings collide."""
-    ordered = sorted(trials, key=lambda t: (list(dict.fromkeys(x.seed for x in trials)).index(t.seed), t.method != "dense"))
+    ordered = sorted(
+        trials, key=lambda t: (list(dict.fromkeys(x.seed for x in trials)).index(t.seed), t.method != "dense")
+    )
     seen: dict[str, int] = {}
     unique = []
     for trial in ordered:

@@ -61,7 +61,10 @@ class Stop:
     def on_signal(self, number: int, frame: FrameType | None) -> None:
         if self.asked:
             # The folder is consistent at any moment; os._exit also ends while torch is computing.
-            os.write(2, b"\x1b[?25h\nstopped at once; the run can be resumed\n" if os.isatty(2) else b"stopped at once\n")
+            os.write(
+                2,
+                b"\x1b[?25h\nstopped at once; the run can be resumed\n" if os.isatty(2) else b"stopped at once\n",
+            )
             os._exit(EXIT_INTERRUPTED)
         self.asked = True
 
@@ -180,7 +183,6 @@ class _Execution:
             return EXIT_INTERRUPTED
         except PrunetuiError as error:
             logging.getLogger(__name__).error("%s", error)
-            self.emit(events.Log("error", str(error)))
             self._end("failed", str(error))
             raise
         except OSError:  # of the store: told by the caller, who may still be able to write
@@ -222,7 +224,16 @@ class _Execution:
         partials = PartialFiles(self.run.partial)
         self._check_stop()
         engine = Engine(
-            self.study, plan, data.to(device.torch), architecture, graph, device, cache, partials, self.emit, self.stop
+            self.study,
+            plan,
+            data.to(device.torch),
+            architecture,
+            graph,
+            device,
+            cache,
+            partials,
+            self.emit,
+            self.stop,
         )
         return engine, device.name
 

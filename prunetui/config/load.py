@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,9 @@ def parse_study(text: str, overrides: Sequence[str] = (), file: str = "study") -
         raw = tomli.loads(text)
     except tomli.TOMLDecodeError as error:
         line = re.search(r"line (\d+)", str(error))
-        raise ConfigError([Mistake("", f"not valid TOML: {error}", file=file, line=int(line[1]) if line else 0)]) from None
+        raise ConfigError(
+            [Mistake("", f"not valid TOML: {error}", file=file, line=int(line[1]) if line else 0)]
+        ) from None
     lines = key_lines(text)
     overridden, located = _apply(raw, overrides)
     study, found = _validate(raw)
@@ -108,18 +111,18 @@ def _apply(raw: dict[str, Any], overrides: Sequence[str]) -> tuple[set[tuple[str
 
 
 def _put(raw: Any, path: tuple[str | int, ...], value: Any) -> bool:
-    for part, following in zip(path, path[1:], strict=False):
+    for part, following in pairwise(path):
         if isinstance(raw, dict) and isinstance(part, str):
             raw = raw.setdefault(part, [] if isinstance(following, int) else {})
         elif isinstance(raw, list) and isinstance(part, int) and part < len(raw):
             raw = raw[part]
         else:
             return False
-    last = path[-1]
-    if isinstance(raw, list) and isinstance(last, int) and last < len(raw) or isinstance(raw, dict) and isinstance(last, str):
+    last: Any = path[-1]
+    fits = isinstance(raw, dict) if isinstance(last, str) else isinstance(raw, list) and last < len(raw)
+    if fits:
         raw[last] = value
-        return True
-    return False
+    return fits
 
 
 def _value(text: str) -> Any:
@@ -149,7 +152,7 @@ def _validate(raw: dict[str, Any]) -> tuple[Study | None, list[Located]]:
 def _without(raw: dict[str, Any], paths: Sequence[tuple[str | int, ...]]) -> tuple[dict[str, Any], list[int]]:
     """The study without its malformed keys and methods, and the place each remaining method had."""
     bad_methods = {path[1] for path in paths if path[:1] == ("methods",) and len(path) > 1}
-    bad_keys = {path[:2] if isinstance(raw.get(path[0]), dict) else path[:1] for path in paths if path}
+    bad_keys = {path[:2] if isinstance(raw.get(str(path[0])), dict) else path[:1] for path in paths if path}
     rest = {key: value for key, value in raw.items() if (key,) not in bad_keys or key == "methods"}
     for key, value in rest.items():
         if isinstance(value, dict):

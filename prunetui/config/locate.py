@@ -67,7 +67,7 @@ def _table(header: re.Match[str], counts: dict[Path, int]) -> Path:
 def _nesting(rest: str, depth: int, fence: str) -> tuple[int, str]:
     """Bracket depth and open triple quote after ``rest`` of a value."""
     if fence:
-        before, found, rest = rest.partition(fence)
+        _, found, rest = rest.partition(fence)
         if not found:
             return depth, fence
     bare = STRING.sub(lambda m: m[0] if m[0] in ('"""', "'''") else "", rest)

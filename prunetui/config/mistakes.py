@@ -20,9 +20,9 @@ def nearest(name: object, among: Iterable[str]) -> str:
     return f'"{close[0]}"' if close else ""
 
 
-def from_pydantic(error: ValidationError, model: type[BaseModel], prefix: tuple[str | int, ...] = ()) -> list[
-    tuple[tuple[str | int, ...], Mistake]
-]:
+def from_pydantic(
+    error: ValidationError, model: type[BaseModel], prefix: tuple[str | int, ...] = ()
+) -> list[tuple[tuple[str | int, ...], Mistake]]:
     """One ``(key path, mistake)`` for each place that is wrong; file and line are added by the caller."""
     found: dict[tuple[str | int, ...], Mistake] = {}
     for item in error.errors(include_url=False):
@@ -72,7 +72,7 @@ def _fields_at(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
     """Names of the keys allowed in the table at ``loc``."""
     current: Any = model
     for part in loc:
-        if isinstance(part, int) or part in INTERNAL and part != "options":
+        if isinstance(part, int) or (part in INTERNAL and part != "options"):
             current = _variant(current, part)
             continue
         field = getattr(current, "model_fields", {}).get(part)
@@ -87,4 +87,4 @@ def _variant(annotation: Any, tag: str | int | None) -> Any:
     candidates = [_variant(inner, tag) for inner in getattr(annotation, "__args__", ())]
     tables = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
     named = [c for c in tables if "name" in c.model_fields and c.model_fields["name"].default == tag]
-    return (named or tables or [None])[0]
+    return next(iter(named or tables), None)

@@ -91,9 +91,7 @@ class Data(Table):
     """Part of the training images held out for choices, stratified by class."""
     normalize: Literal["auto", "imagenet", "half"] | Statistics = "auto"
     """Input normalisation: `auto` measures the training images, `half` maps to [-1, 1], or {mean, std}."""
-    augment: Annotated[
-        Literal["auto", "none", "crop", "flip", "crop+flip"], BeforeValidator(_augment)
-    ] = "auto"
+    augment: Annotated[Literal["auto", "none", "crop", "flip", "crop+flip"], BeforeValidator(_augment)] = "auto"
     """Augmentation of training images; `auto` picks what suits the data set. true = auto, false = none."""
     limit: Annotated[int, Field(ge=1)] | None = None
     """Use at most this many training and this many test images, drawn evenly from the classes."""
@@ -185,9 +183,7 @@ class Iterative(Table):
         return self
 
 
-Schedule = Annotated[
-    Annotated[OneShot | Iterative, Field(discriminator="name")], BeforeValidator(_schedule)
-]
+Schedule = Annotated[Annotated[OneShot | Iterative, Field(discriminator="name")], BeforeValidator(_schedule)]
 Values = Annotated[
     tuple[Annotated[float, Field(ge=0)], ...],
     Field(strict=False, min_length=1),
@@ -250,6 +246,4 @@ class Study(Table):
     train: Train = Train()
     finetune: Finetune = Finetune()
     measure: Measure = Measure()
-    methods: Annotated[tuple[Method, ...], Field(strict=False, min_length=1)] = (
-        Method(name="global-unstructured"),
-    )
+    methods: Annotated[tuple[Method, ...], Field(strict=False, min_length=1)] = (Method(name="global-unstructured"),)

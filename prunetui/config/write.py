@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
+from pathlib import Path
 from typing import Any
 
 import tomli_w
@@ -14,6 +15,16 @@ from prunetui.config.schema import Study
 
 TABLES = ("data", "model", "train", "finetune", "measure")
 UNSET_EXAMPLES = {"limit": 10000, "size": 32, "width": 16, "checkpoint": "resnet20.pt"}
+
+
+def rooted(study: Study) -> Study:
+    """The study with absolute paths, so that it runs again from any folder."""
+    data, model = study.data, study.model
+    if data.name != "digits":
+        data = data.model_copy(update={"root": str(Path(data.root).expanduser().resolve())})
+    if model.checkpoint:
+        model = model.model_copy(update={"checkpoint": str(Path(model.checkpoint).expanduser().resolve())})
+    return study.model_copy(update={"data": data, "model": model})
 
 
 def study_toml(study: Study) -> str:
@@ -42,7 +53,11 @@ def resolved(study: Study) -> dict[str, Any]:
 
 def commented_study(study: Study) -> str:
     """A study file in which every key stands with its help; keys that are unset stand commented out."""
-    lines = ["# A study: model x data x methods x sparsities x schedule x seeds.", "# Run it: prunetui --batch THIS_FILE", ""]
+    lines = [
+        "# A study: model x data x methods x sparsities x schedule x seeds.",
+        "# Run it: prunetui --batch THIS_FILE",
+        "",
+    ]
     for key in ("name", "seeds", "sparsities", "target", "schedule"):
         lines += _entry(Study, key, _plain(study.model_dump()).get(key))
     for table in TABLES:
@@ -52,8 +67,12 @@ def commented_study(study: Study) -> str:
             lines += _entry(type(value), key, _plain(value.model_dump()).get(key))
     lines += ["", "# One table a method (`prunetui methods` lists them); their own options go into it."]
     for method in study.methods:
-        table = {key: value for key, value in method.model_dump().items() if key != "options"}
-        lines += ["[[methods]]", *(f"{k} = {_toml(v)}" for k, v in _plain(table | method.options).items()), ""]
+        common = {key: value for key, value in method.model_dump().items() if key != "options"}
+        lines += [
+            "[[methods]]",
+            *(f"{k} = {_toml(v)}" for k, v in _plain(common | method.options).items()),
+            "",
+        ]
     return "\n".join(lines).rstrip() + "\n"
 
 

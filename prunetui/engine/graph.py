@@ -64,9 +64,7 @@ class Graph:
     def current(self, tensors: Mapping[str, Tensor]) -> tuple[Group, ...]:
         """The groups at the widths of a state dict."""
         widths = self.widths(tensors)
-        return tuple(
-            Group(g.name, widths[g.name], g.producers, g.norms, g.consumers) for g in self.groups
-        )
+        return tuple(Group(g.name, widths[g.name], g.producers, g.norms, g.consumers) for g in self.groups)
 
 
 def trace(architecture: Architecture) -> Graph:

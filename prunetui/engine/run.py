@@ -31,7 +31,20 @@ from prunetui.engine.models import Architecture
 from prunetui.engine.state import State, capture, extra_bytes, from_files, instantiate, model_bytes
 from prunetui.engine.train import Hooks, Report, train
 from prunetui.errors import Interrupted, TrialError
-from prunetui.plan import Calibrate, Latency, Load, Measure, Node, Plan, Prune, Step, Train, Trial, measurements, step_key
+from prunetui.plan import (
+    Calibrate,
+    Latency,
+    Load,
+    Measure,
+    Node,
+    Plan,
+    Prune,
+    Step,
+    Train,
+    Trial,
+    measurements,
+    step_key,
+)
 
 MODEL, EXTRA = "model.safetensors", "extra.safetensors"
 IN_MEMORY = 4
@@ -84,9 +97,7 @@ class Engine:
         """
         self._trial = trial.id
         final = self.state(trial.after)
-        measured = {
-            name: self._leaf(key, step) for name, (key, step) in measurements(self.study, trial).items()
-        }
+        measured = {name: self._leaf(key, step) for name, (key, step) in measurements(self.study, trial).items()}
         path = self.plan.path(trial.after)
         own = [node.key for node in path[len(self.plan.path(trial.dense)) :]]
         own += [step_key(key, step) for key, step in measurements(self.study, trial).values() if key in own]
@@ -298,9 +309,7 @@ class Engine:
 
     def _started(self, node: Node) -> None:
         self.emit(
-            events.StepStarted(
-                node.key, type(node.step).__name__, label(node.step), self._trial, self.work(node.step)
-            )
+            events.StepStarted(node.key, type(node.step).__name__, label(node.step), self._trial, self.work(node.step))
         )
 
     def _finished(self, node: Node, seconds: float, cached: bool, result: dict[str, Any] | None = None) -> None:

@@ -81,7 +81,7 @@ def model_bytes(state: State, header: Mapping[str, Any] | None = None) -> bytes:
     """The network as a safetensors file whose header holds the architecture and what else is given."""
     about = {"format": FORMAT, "architecture": json.dumps(state.architecture.plain())}
     about |= {key: json.dumps(value) for key, value in (header or {}).items()}
-    return save({n: t.cpu().contiguous() for n, t in state.tensors.items()}, metadata=about)
+    return bytes(save({n: t.cpu().contiguous() for n, t in state.tensors.items()}, metadata=about))
 
 
 def extra_bytes(state: State) -> bytes | None:

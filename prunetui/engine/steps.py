@@ -103,9 +103,7 @@ def check_achieved(step: Prune, edit: Masks | Channels, after: State, graph: Gra
         slack = len(after.masks) / weights if isinstance(edit, Masks) else TOLERANCE
         fine = abs(reached - step.value) <= slack + 1e-9
     if not fine:
-        raise TrialError(
-            f"{step.method} was asked for {step.target}:{step.value:g} and removed {reached:.4%} of it"
-        )
+        raise TrialError(f"{step.method} was asked for {step.target}:{step.value:g} and removed {reached:.4%} of it")
 
 
 def calibrate(state: State, images: int, key: str, data: Dataset, device: Device) -> State:
@@ -133,7 +131,7 @@ def latency(state: State, batch: int, data: Dataset, device: Device) -> dict[str
 
 def _timed(model: torch.nn.Module, inputs: Tensor) -> float:
     if inputs.device.type == "cuda":
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
         start.record()
         model(inputs)
         end.record()

@@ -150,9 +150,7 @@ def _epoch(
                 )
             rate = seen / (time.monotonic() - started + 1e-9)
             done = (epoch + 1) * len(data.train) if last else epoch * len(data.train) + seen
-            hooks.report(
-                Report(done, total, epoch + 1, rate, mean_loss, 100 * accuracy, recipe["lr"] * factor, last)
-            )
+            hooks.report(Report(done, total, epoch + 1, rate, mean_loss, 100 * accuracy, recipe["lr"] * factor, last))
 
 
 class _Hold:
@@ -161,7 +159,7 @@ class _Hold:
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, masks: Mapping[str, Tensor]) -> None:
         parameters = dict(model.named_parameters())
         self._optimizer = optimizer
-        self._weights = [parameters[f"{name}.weight"] for name in masks]
+        self._weights: list[Tensor] = [parameters[f"{name}.weight"] for name in masks]
         self._masks = [m.to(w.device, w.dtype) for m, w in zip(masks.values(), self._weights, strict=True)]
 
     @torch.no_grad()

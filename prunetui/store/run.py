@@ -18,8 +18,8 @@ from types import TracebackType
 from typing import Any
 
 from prunetui import events
-from prunetui.errors import UsageError
 from prunetui.atomic import write_atomic
+from prunetui.errors import UsageError
 
 COLUMNS = (
     "trial", "method", "label", "schedule", "seed", "target", "sparsity", "params", "params_nonzero", "macs",
@@ -168,7 +168,9 @@ class Appender:
     def __enter__(self) -> Appender:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         os.close(self._descriptor)
 
 

@@ -8,8 +8,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from prunetui.errors import RunFailed, UsageError
 from prunetui.atomic import write_atomic
+from prunetui.errors import RunFailed, UsageError
 from prunetui.store.run import Run, Status
 
 CACHE = ".cache"

@@ -103,7 +103,8 @@ class ResNet(nn.Module):
         out = F.relu(self.bn1(self.conv1(x)))
         for stage in range(self.stages):
             out = self.get_submodule(f"layer{stage + 1}")(out)
-        return self.linear(F.adaptive_avg_pool2d(out, 1).flatten(1))
+        logits: Tensor = self.linear(F.adaptive_avg_pool2d(out, 1).flatten(1))
+        return logits
 
 
 def _initialise(model: nn.Module) -> None:

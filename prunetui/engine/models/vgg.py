@@ -19,7 +19,11 @@ class VGG(nn.Module):
         for count, factor in zip(blocks, STAGE_WIDTHS, strict=True):
             for _ in range(count):
                 outputs = width * factor
-                layers += [nn.Conv2d(channels, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
+                layers += [
+                    nn.Conv2d(channels, outputs, 3, padding=1, bias=False),
+                    nn.BatchNorm2d(outputs),
+                    nn.ReLU(),
+                ]
                 channels = outputs
             if size > 1:
                 layers.append(nn.MaxPool2d(2))
@@ -31,7 +35,8 @@ class VGG(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.classifier(F.adaptive_avg_pool2d(self.features(x), 1).flatten(1))
+        out: Tensor = self.classifier(F.adaptive_avg_pool2d(self.features(x), 1).flatten(1))
+        return out
 
 
 def vgg(blocks: Sequence[int], channels: int, classes: int, width: int, size: int) -> VGG:

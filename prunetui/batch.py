@@ -1,0 +1,248 @@
+"""``prunetui --batch``: executes a run in this process and shows its events in the terminal.
+
+The engine has the main thread (torch aborts a process that ends with it in another); a thread reads the
+run's events from its folder, as every view does, and draws them on stderr. stdout gets the results.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from prunetui import events
+from prunetui.errors import EXIT_DONE, EXIT_INTERRUPTED, PrunetuiError, UsageError
+from prunetui.progress import Tracker
+from prunetui.store import Run, Status, create_run, find_run
+
+POLL_SECONDS = 0.2
+
+
+class View(Protocol):
+    """Shows events as they come."""
+
+    def show(self, lines: Sequence[bytes]) -> None: ...
+    def close(self) -> None: ...
+
+
+def run_batch(
+    study: str | None,
+    runs: Path,
+    overrides: Sequence[str],
+    device: str,
+    resume: str | None,
+    json: bool,
+    quiet: bool,
+) -> int:
+    """Execute a study, or go on with a run; returns the exit code."""
+    run = _resumed(runs, resume, study, overrides) if resume else _created(study or "quickstart", runs, overrides)
+    view = _Json() if json else _Silent() if quiet else _terminal_view()
+    code = EXIT_DONE
+    try:
+        code = _execute(run, device, view)
+    finally:
+        if not json:
+            _tell_end(run, quiet, code)
+    return code
+
+
+def _created(study: str, runs: Path, overrides: Sequence[str]) -> Run:
+    from prunetui.config import load_study, study_toml
+    from prunetui.config.write import rooted
+    from prunetui.plan import build_plan
+
+    loaded = rooted(load_study(study, overrides))
+    status = Status(
+        state="queued",
+        name=loaded.name,
+        data=loaded.data.name,
+        model=loaded.model.name,
+        methods=tuple(dict.fromkeys(method.label or method.name for method in loaded.methods)),
+        trials=len(build_plan(loaded).trials),
+    )
+    return create_run(runs, study_toml(loaded), status)
+
+
+def _resumed(runs: Path, resume: str, study: str | None, overrides: Sequence[str]) -> Run:
+    if overrides:
+        raise UsageError("a run is resumed as it was started: --resume cannot be combined with --set")
+    run = find_run(runs, resume)
+    status = run.status()
+    if status is None:
+        raise UsageError(f"{run.folder} is not a run that can be resumed")
+    return run
+
+
+def _execute(run: Run, device: str, view: View) -> int:
+    over = threading.Event()
+    tail = run.tail()
+    tail.lines()  # what an earlier execution did has been told then
+
+    def watch() -> None:
+        while not over.wait(POLL_SECONDS):
+            view.show(tail.lines())
+        view.show(tail.lines())
+        view.close()
+
+    from prunetui.worker import Stop, execute
+
+    stop = Stop()
+    stop.listen()
+    watcher = threading.Thread(target=watch, name="view", daemon=True)
+    watcher.start()
+    try:
+        return execute(run, device, stop)
+    finally:
+        over.set()
+        watcher.join()
+
+
+def _tell_end(run: Run, quiet: bool, code: int) -> None:
+    from prunetui.listing import print_results
+
+    if not quiet and run.rows():
+        print_results(run.rows())
+    print(run.folder if quiet else f"run: {run.folder}")
+    if code == EXIT_INTERRUPTED:
+        runs = run.folder.parent
+        print(f"interrupted; go on with: prunetui --batch --runs {runs} --resume {run.id}", file=sys.stderr)
+
+
+class _Silent:
+    def show(self, lines: Sequence[bytes]) -> None:
+        """Nothing is shown."""
+
+    def close(self) -> None:
+        """Nothing was opened."""
+
+
+class _Json:
+    """Every event, one line each, on stdout."""
+
+    def show(self, lines: Sequence[bytes]) -> None:
+        for line in lines:
+            sys.stdout.buffer.write(line + b"\n")
+        sys.stdout.flush()
+
+    def close(self) -> None:
+        sys.stdout.flush()
+
+
+def _terminal_view() -> View:
+    if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+        return _Live()
+    return _Plain()
+
+
+class _Plain:
+    """One line a trial, and now and then one about a long training; no escape codes."""
+
+    def __init__(self) -> None:
+        self._tracker = Tracker()
+        self._last = 0.0
+
+    def show(self, lines: Sequence[bytes]) -> None:
+        for event in filter(None, map(events.from_json, lines)):
+            self._tracker.feed(event)
+            text = told(event, self._tracker)
+            if text is None and isinstance(event, events.Progress) and event.time - self._last > 10:
+                t = self._tracker
+                loss = f", loss {t.loss:.4f}" if t.loss is not None else ""
+                share = 100 * event.done / max(1, event.total)
+                text = f"  {t.step}: {share:.0f} %, {t.images_per_second:,.0f} images/s{loss}"
+            if text is not None:
+                self._last = event.time
+                print(text, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        sys.stderr.flush()
+
+
+class _Live:
+    """Two bars on stderr, all of the run and its current step, with finished trials scrolling above."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+        self._tracker = Tracker()
+        self._bars = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.fields[info]}"),
+            console=Console(stderr=True, highlight=False),
+            refresh_per_second=4,
+            transient=True,
+            expand=True,
+        )
+        self._all = self._bars.add_task("starting", total=1.0, info="")
+        self._step = self._bars.add_task("", total=1.0, info="", visible=False)
+        self._bars.start()
+
+    def show(self, lines: Sequence[bytes]) -> None:
+        for event in filter(None, map(events.from_json, lines)):
+            self._tracker.feed(event)
+            text = told(event, self._tracker)
+            if text is not None:
+                self._bars.console.print(text, markup=False)
+        t = self._tracker
+        left = t.seconds_left
+        self._bars.update(
+            self._all,
+            description=f"trial {min(t.trials_done + 1, t.trials)}/{t.trials}" if t.trials else "starting",
+            completed=t.fraction,
+            info=f"{clock(left)} left" if left is not None else "",
+        )
+        rate = f"{t.images_per_second:,.0f} images/s" if t.images_per_second else ""
+        loss = f"  loss {t.loss:.3f}" if t.loss is not None else ""
+        self._bars.update(
+            self._step,
+            visible=bool(t.step),
+            description=t.step[:40],
+            completed=t.done / t.total if t.total else 0.0,
+            info=rate + loss,
+        )
+
+    def close(self) -> None:
+        self._bars.stop()
+
+
+def told(event: events.Event, tracker: Tracker) -> str | None:
+    """The line of narration an event is worth, if any."""
+    if isinstance(event, events.RunStarted):
+        return f"{'resuming' if event.resumed else 'running'} {event.run} on {event.device}"
+    if isinstance(event, events.Planned):
+        done = f", {event.done} already done" if event.done else ""
+        return f"{event.trials} trials{done}, {event.steps} steps to compute"
+    if isinstance(event, events.TrialFinished):
+        return f"[{tracker.trials_done}/{tracker.trials}] {event.trial}: {_outcome(event.row)}"
+    if isinstance(event, events.Log):
+        return f"{event.level}: {event.message}"
+    return None
+
+
+def _outcome(row: dict[str, object]) -> str:
+    if row["status"] != "done":
+        return str(row["status"])  # the reason was logged just before
+    return (
+        f"top-1 {row['top1']:.2f} % (before recovery {row['top1_before']:.2f} %, dense {row['top1_dense']:.2f} %), "
+        f"{row['seconds']:.1f} s"
+    )
+
+
+def clock(seconds: float) -> str:
+    """90 -> ``1:30``."""
+    whole = int(seconds)
+    hours, minutes = whole // 3600, whole % 3600 // 60
+    return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
+
+
+def report_error(error: PrunetuiError) -> int:
+    """Tell an error on stderr; returns its exit code."""
+    print(f"prunetui: {error}", file=sys.stderr)
+    return error.exit_code

@@ -1,0 +1,233 @@
+"""argv -> a command. Everything heavy is imported inside the command that needs it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from prunetui import __version__
+
+app = typer.Typer(
+    name="prunetui",
+    help="A pruning laboratory for neural networks in your terminal.",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Run a study without a screen: prunetui --batch [STUDY] (see prunetui --batch --help).",
+)
+
+DEFAULT_RUNS = Path("runs")
+
+
+def _complete_runs(ctx: typer.Context, incomplete: str) -> list[str]:
+    from prunetui.store import list_runs
+
+    root = ctx.params.get("runs") or DEFAULT_RUNS
+    return [run.id for run, _ in list_runs(Path(root)) if incomplete in run.id]
+
+
+def _complete_presets(incomplete: str) -> list[str]:
+    from prunetui.config.load import preset_names
+
+    return [name for name in preset_names() if name.startswith(incomplete)]
+
+
+def _complete_methods(incomplete: str) -> list[str]:
+    from prunetui.plugins import catalogue
+
+    return [name for name in catalogue().methods if name.startswith(incomplete)]
+
+
+Runs = Annotated[
+    Path | None,
+    typer.Option("--runs", envvar="PRUNETUI_RUNS", help="Folder of the runs. [default: runs]", show_default=False),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY.PATH=VALUE",
+        help="Override a key of the study (repeatable; TOML values, bare strings allowed).",
+    ),
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+
+
+def _root(ctx: typer.Context, runs: Path | None) -> Path:
+    """``--runs`` of the command, else the one before it, else ./runs."""
+    parent = ctx.parent.params.get("runs") if ctx.parent else None
+    return (runs or parent or DEFAULT_RUNS).expanduser()
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"prunetui {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def main(
+    ctx: typer.Context,
+    runs: Runs = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """A pruning laboratory for neural networks in your terminal."""
+    if ctx.invoked_subcommand is None:
+        print(
+            "prunetui: the interactive application is not part of this version yet; "
+            "run a study with `prunetui --batch`, or see `prunetui --help`",
+            file=sys.stderr,
+        )
+        raise typer.Exit(2)
+
+
+@app.command("batch", hidden=True)
+def batch(
+    ctx: typer.Context,
+    study: Annotated[
+        str | None,
+        typer.Argument(help="Study file or preset. [default: quickstart]", autocompletion=_complete_presets),
+    ] = None,
+    runs: Runs = None,
+    overrides: Overrides = None,
+    device: Device = "auto",
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            "--resume",
+            metavar="RUN",
+            help="Go on with a run: its id, part of it, its path, or last.",
+            autocompletion=_complete_runs,
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One event a line on stdout, as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but the run's path.")] = False,
+) -> None:
+    """Execute a study without a screen: prunetui --batch [STUDY]."""
+    from prunetui.batch import run_batch
+
+    raise typer.Exit(run_batch(study, _root(ctx, runs), overrides or [], device, resume, json, quiet))
+
+
+@app.command()
+def methods(
+    ctx: typer.Context,
+    name: Annotated[
+        str | None, typer.Argument(help="Show only this one, in full.", autocompletion=_complete_methods)
+    ] = None,
+    json: Json = False,
+    runs: Runs = None,
+) -> None:
+    """List the pruning methods."""
+    from prunetui import listing
+
+    if name:
+        listing.print_method(name, json)
+    else:
+        listing.print_methods(json)
+
+
+@app.command()
+def presets(json: Json = False, runs: Runs = None) -> None:
+    """List the studies that ship with prunetui."""
+    from prunetui.listing import print_presets
+
+    print_presets(json)
+
+
+@app.command("runs")
+def list_all_runs(
+    ctx: typer.Context,
+    json: Json = False,
+    runs: Runs = None,
+    prune_cache: Annotated[bool, typer.Option("--prune-cache", help="Remove the states that runs share.")] = False,
+) -> None:
+    """List the runs, newest first."""
+    from prunetui import listing
+
+    root = _root(ctx, runs)
+    if prune_cache:
+        listing.prune_cache(root)
+    else:
+        listing.print_runs(root, json)
+
+
+@app.command()
+def show(
+    ctx: typer.Context,
+    run: Annotated[str, typer.Argument(help="Id, part of it, path, or last.", autocompletion=_complete_runs)],
+    json: Json = False,
+    runs: Runs = None,
+) -> None:
+    """Show a run: its state, results and chart."""
+    from prunetui.listing import print_run
+
+    print_run(_root(ctx, runs), run, json)
+
+
+@app.command()
+def evaluate(
+    checkpoint: Annotated[Path, typer.Argument(help="Weights: .pt, .pth, .th or .safetensors.")],
+    model: Annotated[
+        str | None, typer.Option("--model", help="Architecture; files that prunetui wrote know theirs.")
+    ] = None,
+    data: Annotated[str | None, typer.Option("--data", help="Data set; files that prunetui wrote know theirs.")] = None,
+    overrides: Overrides = None,
+    device: Device = "auto",
+    json: Json = False,
+    runs: Runs = None,
+) -> None:
+    """Measure a checkpoint on the test split, in float32."""
+    from prunetui.evaluate import evaluate_checkpoint
+
+    evaluate_checkpoint(checkpoint, model, data, overrides or [], device, json)
+
+
+@app.command()
+def init(
+    file: Annotated[Path | None, typer.Argument(help="Where to write it. [default: study.toml]")] = None,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of a study instead.")] = False,
+    preset: Annotated[
+        str, typer.Option("--preset", help="Start from this preset.", autocompletion=_complete_presets)
+    ] = "quickstart",
+    runs: Runs = None,
+) -> None:
+    """Write a commented study file to start from."""
+    from prunetui.listing import print_json
+
+    if schema:
+        from prunetui.config import Study
+
+        print_json(Study.model_json_schema())
+        return
+    from prunetui.atomic import write_atomic
+    from prunetui.config import commented_study, load_study
+    from prunetui.errors import UsageError
+
+    target = file or Path("study.toml")
+    if target.exists():
+        raise UsageError(f"{target} is already there; name another file")
+    text = commented_study(load_study(preset))
+    try:
+        write_atomic(target, text)
+    except OSError as error:
+        raise UsageError(f"cannot write {target}: {error.strerror}") from None
+    print(target)
+    print(f"run it with: prunetui --batch {target}", file=sys.stderr)
+
+
+@app.command()
+def doctor(
+    ctx: typer.Context,
+    json: Json = False,
+    runs: Runs = None,
+) -> None:
+    """Check this machine: versions, device, arithmetic, data, disk, terminal."""
+    from prunetui.doctor import examine
+
+    examine(_root(ctx, runs), json)

@@ -1,0 +1,93 @@
+"""``prunetui doctor``: what this machine can do, and what would stop a run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from prunetui.environment import versions
+from prunetui.listing import console, print_json, table
+from prunetui.report import human
+
+LOW_DISK = 2_000_000_000
+
+
+def examine(runs: Path, as_json: bool) -> None:
+    """Print the findings; each has a name, a value and a state of ok, warning or error."""
+    findings = [*_versions(), *_devices(), *_data(), *_disk(runs), *_terminal()]
+    if as_json:
+        print_json(findings)
+        return
+    shown = table("", "check", "finding")
+    marks = {"ok": "ok", "warning": "[yellow]warning[/]", "error": "[red]error[/]"}
+    for finding in findings:
+        shown.add_row(marks[finding["state"]], finding["name"], str(finding["value"]))
+    console().print(shown)
+
+
+def _finding(name: str, value: Any, state: str = "ok") -> dict[str, Any]:
+    return {"name": name, "value": value, "state": state}
+
+
+def _versions() -> list[dict[str, Any]]:
+    return [_finding(name, found, "error" if found == "missing" else "ok") for name, found in versions().items()]
+
+
+def _devices() -> list[dict[str, Any]]:
+    import torch
+
+    from prunetui.engine.device import find_device
+
+    cpu = find_device("cpu")
+    found = [
+        _finding("cpu threads", torch.get_num_threads()),
+        _finding("cpu bf16", "in hardware" if cpu.bf16 else "no: training is in float32"),
+    ]
+    if not torch.cuda.is_available():
+        return [*found, _finding("cuda", "no device; training is on the CPU")]
+    for i in range(torch.cuda.device_count()):
+        about = torch.cuda.get_device_properties(i)
+        bf16 = "bf16" if find_device(f"cuda:{i}").bf16 else "no bf16"
+        found.append(_finding(f"cuda:{i}", f"{about.name}, {human(about.total_memory)}B, {bf16}"))
+    return found
+
+
+def _data() -> list[dict[str, Any]]:
+    from prunetui.config import Data
+    from prunetui.engine.data.public import FILES, on_disk
+
+    root = Path(Data().root)
+    found = [_finding("digits", "embedded")]
+    for name in FILES:
+        there = on_disk(name, root)
+        found.append(
+            _finding(
+                name,
+                f"in {root.resolve()}" if there else f"not in {root.resolve()}: downloaded when asked for",
+            )
+        )
+    return found
+
+
+def _disk(runs: Path) -> list[dict[str, Any]]:
+    place = next(p for p in (runs.resolve(), *runs.resolve().parents) if p.exists())
+    free = shutil.disk_usage(place).free
+    writable = os.access(place, os.W_OK)
+    return [
+        _finding("disk", f"{human(free)}B free for {runs.resolve()}", "ok" if free > LOW_DISK else "warning"),
+        _finding("runs", "writable" if writable else f"{place} cannot be written", "ok" if writable else "error"),
+    ]
+
+
+def _terminal() -> list[dict[str, Any]]:
+    size = shutil.get_terminal_size()
+    encoding = (sys.stdout.encoding or "ascii").lower()
+    colors = console().color_system or "none"
+    return [
+        _finding("terminal", f"{os.environ.get('TERM', 'unset')}, {size.columns}x{size.lines}, colours: {colors}"),
+        _finding("interactive", sys.stdout.isatty() and sys.stdin.isatty()),
+        _finding("encoding", encoding, "ok" if encoding.startswith("utf") else "warning"),
+    ]

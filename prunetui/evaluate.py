@@ -1,0 +1,83 @@
+"""``prunetui evaluate``: accuracy of a checkpoint, its own or somebody else's, on a test split."""
+
+from __future__ import annotations
+
+import json as json_module
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from prunetui.config import Study, parse_study
+from prunetui.errors import UsageError
+from prunetui.listing import print_json
+
+
+def evaluate_checkpoint(
+    checkpoint: Path,
+    model: str | None,
+    data: str | None,
+    overrides: Sequence[str],
+    device: str,
+    as_json: bool,
+) -> None:
+    """Print top-1, top-5, loss and images/s.
+
+    Raises:
+        UsageError: the checkpoint or the settings do not fit.
+        DataError: the data cannot be read.
+    """
+    from prunetui.engine.data import load_dataset
+    from prunetui.engine.device import find_device, prepare
+    from prunetui.engine.measure import evaluate
+    from prunetui.engine.models.checkpoint import read_checkpoint
+    from prunetui.engine.state import instantiate
+
+    read = read_checkpoint(checkpoint.expanduser())
+    study = _study(read.header, model, data, overrides)
+    where = find_device(device)
+    prepare(where)
+    dataset = load_dataset(study.data).to(where.torch)
+    state = _state(read, study, dataset, checkpoint)
+    net = instantiate(state, where.torch)
+    batch = study.measure.batch_size
+    evaluate(net, dataset, dataset.test.take(dataset.test.labels.new_tensor([0])), batch)  # warm-up
+    result = {
+        **asdict(evaluate(net, dataset, dataset.test, batch)),
+        "images": len(dataset.test),
+        "device": where.name,
+    }
+    if as_json:
+        print_json(result)
+        return
+    print(f"top-1 {result['top1']:.2f} %  top-5 {result['top5']:.2f} %  loss {result['loss']:.4f}")
+    rate = f"{result['images_per_second']:,.0f} images/s on {where.name}"
+    print(f"{result['images']} test images of {study.data.name}, {rate}")
+
+
+def _study(header: dict[str, Any], model: str | None, data: str | None, overrides: Sequence[str]) -> Study:
+    """The settings of the command line over those in the file's header."""
+    settings = []
+    if header:
+        settings = [f'data.name="{header["data"]}"']
+        settings += [f"data.normalize={{mean = {list(header['mean'])}, std = {list(header['std'])}}}"]
+        settings += [f"model.{k}={json_module.dumps(header['architecture'][k])}" for k in ("name", "shortcut")]
+    elif not (model and data):
+        raise UsageError("this checkpoint does not say what it is: give --model and --data")
+    settings += [f'data.name="{data}"'] if data else []
+    settings += [f'model.name="{model}"'] if model else []
+    return parse_study("", [*settings, *overrides], "the command line")
+
+
+def _state(read: Any, study: Study, dataset: Any, path: Path) -> Any:
+    from prunetui.engine.models import Architecture, build
+    from prunetui.engine.models.checkpoint import fitted
+    from prunetui.engine.state import State, resize
+
+    model = study.model
+    width = read.header["architecture"]["width"] if read.header and model.width is None else model.width
+    architecture = Architecture(model.name, dataset.channels, dataset.size, len(dataset.classes), model.shortcut, width)
+    net = build(architecture)
+    if read.header:  # a pruned net has the widths of its tensors
+        resize(net, read.tensors)
+    return State(architecture, fitted(read.tensors, net, path))

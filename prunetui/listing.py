@@ -1,0 +1,276 @@
+"""What the listing commands print: tables for people, JSON for programs. Torch-free."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from prunetui import report
+from prunetui.chart import accuracy_chart, legend
+from prunetui.errors import UsageError
+from prunetui.store import Cache, Run, Status, find_run, list_runs
+from prunetui.store.runs import CACHE
+
+PLAIN_WIDTH = 140
+CHART_WIDTH, CHART_HEIGHT = 100, 24
+STATE_STYLES = {"done": "green", "running": "cyan", "failed": "red", "interrupted": "yellow"}
+
+
+def console() -> Console:
+    """stdout: coloured and fitted on a terminal, plain and wide in a pipe."""
+    return Console(highlight=False) if sys.stdout.isatty() else Console(width=PLAIN_WIDTH, highlight=False)
+
+
+def print_json(plain: object) -> None:
+    """One JSON document on stdout."""
+    print(json.dumps(plain, indent=1, ensure_ascii=False))
+
+
+def table(*columns: str, right: Sequence[str] = ()) -> Table:
+    """An unboxed table; the columns named in ``right`` are aligned to the right."""
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return made
+
+
+# Runs -----------------------------------------------------------------------------------------------
+
+
+def print_runs(root: Path, as_json: bool) -> None:
+    """All runs, newest first, and the size of the cache beside them."""
+    listed = list_runs(root)
+    if as_json:
+        print_json([run_object(run, status) for run, status in listed])
+        return
+    if not listed:
+        print(f"no runs in {root.resolve()} yet; start one with: prunetui --batch")
+        return
+    shown = table("run", "state", "trials", "model", "data", "methods", "dense %", "best %", "age",
+                  right=("trials", "dense %", "best %", "age"))  # fmt: skip
+    for run, status in listed:
+        shown.add_row(*_run_cells(run, status))
+    console().print(shown)
+    entries, size = Cache(root / CACHE).size()
+    print(f"\n{len(listed)} runs; the cache of shared states holds {entries} steps in {report.human(size)}B")
+
+
+def _run_cells(run: Run, status: Status | None) -> list[Text | str]:
+    if status is None:
+        return [run.id, Text("not a run", "dim")]
+    methods = ", ".join(status.methods)
+    return [
+        run.id,
+        Text(status.state, STATE_STYLES.get(status.state, "")),
+        f"{status.done}/{status.trials}",
+        status.model,
+        status.data,
+        methods if len(methods) <= 30 else f"{len(status.methods)} methods",
+        _percent(status.top1_dense),
+        _percent(status.top1_best),
+        age(time.time() - status.created),
+    ]
+
+
+def run_object(run: Run, status: Status | None) -> dict[str, Any]:
+    """A run as JSON."""
+    about = dataclasses.asdict(status) if status else {"state": "unreadable", "name": ""}
+    return {"id": run.id, "path": str(run.folder.resolve()), **about}
+
+
+def prune_cache(root: Path) -> None:
+    """Empty the cache beside the runs and say what that freed.
+
+    Raises:
+        UsageError: a run is being executed, which needs it.
+    """
+    busy = [run.id for run, status in list_runs(root) if status and status.state == "running"]
+    if busy:
+        raise UsageError(f"the cache is in use by the run {busy[0]}; wait until it has finished")
+    entries, size = Cache(root / CACHE).prune()
+    print(f"removed {entries} cached steps ({report.human(size)}B by name; models of runs stay)")
+
+
+def print_run(root: Path, given: str, as_json: bool) -> None:
+    """One run: its status, results and chart."""
+    run = find_run(root, given)
+    status = run.status()
+    rows = run.rows()
+    if as_json:
+        print_json({**run_object(run, status), "results": rows, "environment": _environment(run)})
+        return
+    if status is not None:
+        print(f"{run.id}: {status.state}" + (f" ({status.message})" if status.message else ""))
+        progress = f"{status.done} of {status.trials} trials done"
+        print(f"{status.model} on {status.data}, {progress}, device {status.device or '-'}")
+    if rows:
+        print_results(rows)
+    print(f"run: {run.folder}")
+
+
+def _environment(run: Run) -> dict[str, Any] | None:
+    try:
+        plain: dict[str, Any] = json.loads((run.folder / "environment.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return plain
+
+
+# Results --------------------------------------------------------------------------------------------
+
+
+def print_results(rows: Iterable[Mapping[str, Any]]) -> None:
+    """The table of results (mean and spread over seeds) and the accuracy chart."""
+    table_lines = report.lines(rows)
+    out = console()
+    columns = (
+        "method",
+        "schedule",
+        "target",
+        "sparsity",
+        "params",
+        "MACs",
+        "before %",
+        "top-1 %",
+        "dense %",
+        "control %",
+    )
+    shown = table(*columns, right=columns[3:])
+    for line in table_lines:
+        shown.add_row(*_result_cells(line))
+    out.print(shown)
+    _print_chart(out, table_lines)
+    failed = [line for line in table_lines if line.failed]
+    for line in failed:
+        print(f"failed: {line.label} {line.target}: {line.error}", file=sys.stderr)
+
+
+def _print_chart(out: Console, table_lines: list[report.Line]) -> None:
+    curves = report.series(table_lines)
+    if not curves:
+        return
+    dense = report.dense_accuracy(table_lines)
+    width = min(out.width, CHART_WIDTH)
+    color = sys.stdout.isatty() and not out.no_color
+    # Straight to stdout: rich would wrap and re-style what plotext has laid out.
+    print("\n" + accuracy_chart(curves, dense, width, CHART_HEIGHT, color))
+    entries = (
+        Text.assemble((marker, f"rgb({r},{g},{b})"), f" {label}") for marker, (r, g, b), label in legend(curves, dense)
+    )
+    out.print(Text("   ").join(entries), width=width, no_wrap=False)
+
+
+def _result_cells(line: report.Line) -> list[str]:
+    def figure(name: str, digits: int = 2, scale: float = 1.0) -> str:
+        found = line.figures.get(name)
+        if found is None:
+            return "-"
+        return report.Figure(found.mean * scale, found.spread and found.spread * scale).text(digits)
+
+    def size(name: str) -> str:
+        found = line.figures.get(name)
+        return report.human(found.mean) if found else "-"
+
+    sparsity = line.figures.get("sparsity")
+    return [
+        line.label,
+        line.schedule,
+        line.target,
+        f"{sparsity.mean:.4f}" if sparsity else "failed",
+        size("params"),
+        size("macs"),
+        figure("top1_before"),
+        figure("top1"),
+        figure("top1_dense"),
+        figure("top1_control"),
+    ]
+
+
+# Methods and presets --------------------------------------------------------------------------------
+
+
+def print_methods(as_json: bool) -> None:
+    """All methods with what they are."""
+    from prunetui.plugins import catalogue
+
+    found = catalogue()
+    if as_json:
+        print_json([method_object(info) for info in found.methods.values()])
+    else:
+        shown = table("method", "family", "summary", "options")
+        for info in found.methods.values():
+            shown.add_row(info.name, info.family, info.summary, ", ".join(o.name for o in info.options))
+        console().print(shown)
+    for problem in found.problems:
+        print(f"warning: {problem}", file=sys.stderr)
+
+
+def method_object(info: Any) -> dict[str, Any]:
+    """A method as JSON."""
+    return {
+        "name": info.name,
+        "family": info.family,
+        "summary": info.summary,
+        "source": info.source,
+        "targets": list(info.targets),
+        "options": [{"name": o.name, "type": o.annotation, "default": o.default, "help": o.help} for o in info.options],
+    }
+
+
+def print_method(name: str, as_json: bool) -> None:
+    """One method: its whole docstring, source and options."""
+    from prunetui.plugins import method_info
+
+    info = method_info(name)
+    if as_json:
+        print_json({**method_object(info), "doc": info.doc})
+        return
+    print(f"{info.name} ({info.family})\n\n{info.doc}\n\nsource: {info.source}\ntargets: {', '.join(info.targets)}")
+    if info.options:
+        print("options:")
+    for option in info.options:
+        print(f"  {option.name} = {json.dumps(option.default)}    {option.annotation}\n      {option.help}")
+
+
+def print_presets(as_json: bool) -> None:
+    """The packaged studies with their first comment line."""
+    from prunetui.config.load import preset_names, preset_text
+
+    about = [{"name": name, "summary": _first_comment(preset_text(name))} for name in preset_names()]
+    if as_json:
+        print_json(about)
+        return
+    shown = table("preset", "summary")
+    for preset in about:
+        shown.add_row(preset["name"], preset["summary"])
+    console().print(shown)
+
+
+def _first_comment(text: str) -> str:
+    lines = []
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            break
+        lines.append(line.lstrip("# "))
+    return " ".join(lines)
+
+
+def age(seconds: float) -> str:
+    """3700 -> ``1h``."""
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f}{unit}"
+    return f"{max(0, seconds):.0f}s"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
