@@ -230,8 +230,7 @@ def _outcome(row: dict[str, object]) -> str:
     if row["status"] != "done":
         return str(row["status"])  # the reason was logged just before
     return (
-        f"top-1 {row['top1']:.2f} % (before recovery {row['top1_before']:.2f} %, dense {row['top1_dense']:.2f} %), "
-        f"{row['seconds']:.1f} s"
+        f"{row['top1']:.2f} % (before {row['top1_before']:.2f}, dense {row['top1_dense']:.2f}), {row['seconds']:.1f} s"
     )
 
 

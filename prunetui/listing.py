@@ -21,6 +21,7 @@ from prunetui.store import Cache, Run, Status, find_run, list_runs
 from prunetui.store.runs import CACHE
 
 PLAIN_WIDTH = 140
+NARROW = 100
 CHART_WIDTH, CHART_HEIGHT = 100, 24
 STATE_STYLES = {"done": "green", "running": "cyan", "failed": "red", "interrupted": "yellow"}
 
@@ -129,24 +130,14 @@ def _environment(run: Run) -> dict[str, Any] | None:
 
 
 def print_results(rows: Iterable[Mapping[str, Any]]) -> None:
-    """The table of results (mean and spread over seeds) and the accuracy chart."""
+    """The table of results (percent; mean and spread over seeds) and the accuracy chart."""
     table_lines = report.lines(rows)
     out = console()
-    columns = (
-        "method",
-        "schedule",
-        "target",
-        "sparsity",
-        "params",
-        "MACs",
-        "before %",
-        "top-1 %",
-        "dense %",
-        "control %",
-    )
-    shown = table(*columns, right=columns[3:])
+    columns = _columns(table_lines, out.width)
+    shown = table(*columns, right=[name for name in columns if name not in ("method", "schedule", "target")])
     for line in table_lines:
-        shown.add_row(*_result_cells(line))
+        cells = _result_cells(line)
+        shown.add_row(*(cells[name] for name in columns))
     out.print(shown)
     _print_chart(out, table_lines)
     failed = [line for line in table_lines if line.failed]
@@ -163,13 +154,30 @@ def _print_chart(out: Console, table_lines: list[report.Line]) -> None:
     color = sys.stdout.isatty() and not out.no_color
     # Straight to stdout: rich would wrap and re-style what plotext has laid out.
     print("\n" + accuracy_chart(curves, dense, width, CHART_HEIGHT, color))
-    entries = (
-        Text.assemble((marker, f"rgb({r},{g},{b})"), f" {label}") for marker, (r, g, b), label in legend(curves, dense)
-    )
-    out.print(Text("   ").join(entries), width=width, no_wrap=False)
+    for row in _packed(legend(curves, dense), width):
+        out.print(row)
 
 
-def _result_cells(line: report.Line) -> list[str]:
+def _packed(entries: Iterable[tuple[str, tuple[int, int, int], str]], width: int) -> list[Text]:
+    """A legend as lines of whole entries: rich would break between a marker and its name."""
+    rows = [Text()]
+    for marker, (r, g, b), label in entries:
+        entry = Text.assemble((marker, f"rgb({r},{g},{b})"), f" {label}   ")
+        if len(rows[-1]) and len(rows[-1]) + len(entry) > width:
+            rows.append(Text())
+        rows[-1].append_text(entry)
+    return rows
+
+
+def _columns(table_lines: list[report.Line], width: int) -> list[str]:
+    """What fits: a schedule that all share and, on a narrow screen, what the dense line says anyway are left out."""
+    columns = ["method", "target", "sparsity", "params", "MACs", "before", "top-1"]
+    if len({line.schedule for line in table_lines}) > 1:
+        columns.insert(1, "schedule")
+    return columns if width < NARROW else [*columns, "dense", "control"]
+
+
+def _result_cells(line: report.Line) -> dict[str, str]:
     def figure(name: str, digits: int = 2, scale: float = 1.0) -> str:
         found = line.figures.get(name)
         if found is None:
@@ -181,18 +189,18 @@ def _result_cells(line: report.Line) -> list[str]:
         return report.human(found.mean) if found else "-"
 
     sparsity = line.figures.get("sparsity")
-    return [
-        line.label,
-        line.schedule,
-        line.target,
-        f"{sparsity.mean:.4f}" if sparsity else "failed",
-        size("params"),
-        size("macs"),
-        figure("top1_before"),
-        figure("top1"),
-        figure("top1_dense"),
-        figure("top1_control"),
-    ]
+    return {
+        "method": line.label,
+        "schedule": line.schedule,
+        "target": line.target,
+        "sparsity": f"{sparsity.mean:.4f}" if sparsity else "failed",
+        "params": size("params"),
+        "MACs": size("macs"),
+        "before": figure("top1_before"),
+        "top-1": figure("top1"),
+        "dense": figure("top1_dense"),
+        "control": figure("top1_control"),
+    }
 
 
 # Methods and presets --------------------------------------------------------------------------------

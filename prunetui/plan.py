@@ -21,7 +21,7 @@ from prunetui.plugins import catalogue
 from prunetui.schedules import levels, schedule_name
 
 # Raise it when the engine computes something differently: older cached states are then not found.
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 
 
 @dataclass(frozen=True)

@@ -190,9 +190,15 @@ class Engine:
         if isinstance(step, Train):
             return self._train(node, step, parent)
         if isinstance(step, Prune):
-            return steps.prune(parent, step, node.key, self.data, self.graph, self.device)
+            return steps.prune(parent, step, self._stream(node), self.data, self.graph, self.device)
         assert isinstance(step, Calibrate)
-        return steps.calibrate(parent, step.images, node.key, self.data, self.device)
+        return steps.calibrate(parent, step.images, self._stream(node), self.data, self.device)
+
+    def _stream(self, node: Node) -> str:
+        """Names a step's randomness: that of its seed and place, so that all methods see the same batches."""
+        kind = type(node.step)
+        place = sum(isinstance(earlier.step, kind) for earlier in self.plan.path(node.key))
+        return f"{kind.__name__}:{node.seed}:{place}"
 
     def _header(self) -> dict[str, Any]:
         """What goes home with a model: how to normalise its input and what its outputs mean."""
@@ -214,7 +220,7 @@ class Engine:
 
         hooks = Hooks(tell, save_epoch, self.should_stop)
         momentum = train(
-            model, self.data, step.recipe, node.key, self.device, hooks, start.masks, start.momentum, first
+            model, self.data, step.recipe, self._stream(node), self.device, hooks, start.masks, start.momentum, first
         )
         return capture(model, parent, momentum if self._carried(node) else None)
 

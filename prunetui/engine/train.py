@@ -69,7 +69,7 @@ def learning_rate(schedule: str, progress: float) -> float:
 
 
 def epoch_seed(key: str, epoch: int) -> int:
-    """The seed of one epoch of the step ``key``."""
+    """The seed of one epoch of the training whose randomness is called ``key``."""
     return int.from_bytes(hashlib.sha256(f"{key}:{epoch}".encode()).digest()[:7], "big")
 
 
