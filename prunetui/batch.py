@@ -38,15 +38,27 @@ def run_batch(
     quiet: bool,
 ) -> int:
     """Execute a study, or go on with a run; returns the exit code."""
+    _check_device(device)
     run = _resumed(runs, resume, study, overrides) if resume else _created(study or "quickstart", runs, overrides)
     view = _Json() if json else _Silent() if quiet else _terminal_view()
     code = EXIT_DONE
     try:
-        code = _execute(run, device, view)
+        code = EXIT_DONE if _is_done(run) else _execute(run, device, view)
     finally:
         if not json:
-            _tell_end(run, quiet, code)
+            _tell_end(run, quiet)
+        if code == EXIT_INTERRUPTED:
+            resume = f"prunetui --batch --runs {runs} --resume {run.id}"
+            print(f"interrupted; go on with: {resume}", file=sys.stderr)
     return code
+
+
+def _check_device(device: str) -> None:
+    """Refuse a device that is not there before a folder is made for it."""
+    if device not in ("auto", "cpu"):
+        from prunetui.engine.device import find_device
+
+        find_device(device)
 
 
 def _created(study: str, runs: Path, overrides: Sequence[str]) -> Run:
@@ -76,6 +88,11 @@ def _resumed(runs: Path, resume: str, study: str | None, overrides: Sequence[str
     return run
 
 
+def _is_done(run: Run) -> bool:
+    status = run.status()
+    return status is not None and status.state == "done" and not status.failed
+
+
 def _execute(run: Run, device: str, view: View) -> int:
     over = threading.Event()
     tail = run.tail()
@@ -100,15 +117,12 @@ def _execute(run: Run, device: str, view: View) -> int:
         watcher.join()
 
 
-def _tell_end(run: Run, quiet: bool, code: int) -> None:
+def _tell_end(run: Run, quiet: bool) -> None:
     from prunetui.listing import print_results
 
     if not quiet and run.rows():
         print_results(run.rows())
     print(run.folder if quiet else f"run: {run.folder}")
-    if code == EXIT_INTERRUPTED:
-        runs = run.folder.parent
-        print(f"interrupted; go on with: prunetui --batch --runs {runs} --resume {run.id}", file=sys.stderr)
 
 
 class _Silent:

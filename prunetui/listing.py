@@ -23,7 +23,7 @@ from prunetui.store.runs import CACHE
 PLAIN_WIDTH = 140
 NARROW = 100
 CHART_WIDTH, CHART_HEIGHT = 100, 24
-STATE_STYLES = {"done": "green", "running": "cyan", "failed": "red", "interrupted": "yellow"}
+RUN_COLUMNS = ("run", "state", "trials", "model", "data", "methods", "dense %", "best %", "age")
 
 
 def console() -> Console:
@@ -56,22 +56,19 @@ def print_runs(root: Path, as_json: bool) -> None:
     if not listed:
         print(f"no runs in {root.resolve()} yet; start one with: prunetui --batch")
         return
-    shown = table("run", "state", "trials", "model", "data", "methods", "dense %", "best %", "age",
-                  right=("trials", "dense %", "best %", "age"))  # fmt: skip
-    for run, status in listed:
-        shown.add_row(*_run_cells(run, status))
-    console().print(shown)
+    cells = [_run_cells(run, status) for run, status in listed]
+    print("\n".join(aligned(RUN_COLUMNS, cells, right=("trials", "dense %", "best %", "age"))))
     entries, size = Cache(root / CACHE).size()
     print(f"\n{len(listed)} runs; the cache of shared states holds {entries} steps in {report.human(size)}B")
 
 
-def _run_cells(run: Run, status: Status | None) -> list[Text | str]:
+def _run_cells(run: Run, status: Status | None) -> list[str]:
     if status is None:
-        return [run.id, Text("not a run", "dim")]
+        return [run.id, "not a run", *[""] * (len(RUN_COLUMNS) - 2)]
     methods = ", ".join(status.methods)
     return [
         run.id,
-        Text(status.state, STATE_STYLES.get(status.state, "")),
+        status.state,
         f"{status.done}/{status.trials}",
         status.model,
         status.data,
@@ -79,6 +76,16 @@ def _run_cells(run: Run, status: Status | None) -> list[Text | str]:
         _percent(status.top1_dense),
         _percent(status.top1_best),
         age(time.time() - status.created),
+    ]
+
+
+def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> list[str]:
+    """Lines of a plain table. A thousand rows take a hundredth of the time that rich needs."""
+    widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
+    sides = [">" if column in right else "<" for column in columns]
+    return [
+        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)).rstrip()
+        for row in (columns, *rows)
     ]
 
 

@@ -222,7 +222,7 @@ def _add_trial(plan: Plan, study: Study, method: Method, label: str, value: floa
             train = Train(recipe.model_dump(), carry=i > 0)
             after, control = plan.add(after, train, seed), plan.add(control, train, seed)
     name = schedule_name(schedule)
-    extra = "" if isinstance(schedule, OneShot) else f"-{name}"
+    extra = "" if isinstance(schedule, OneShot) or name in label else f"-{name}"
     trial = Trial(
         id=f"{_slug(label)}{extra}-{value:g}-s{seed}",
         method=method.name,
@@ -282,9 +282,8 @@ def _add_control(plan: Plan, trial: Trial) -> None:
 
 def _controls_first(trials: list[Trial]) -> list[Trial]:
     """By seed, controls before what is compared with them; ids made unique where settings collide."""
-    ordered = sorted(
-        trials, key=lambda t: (list(dict.fromkeys(x.seed for x in trials)).index(t.seed), t.method != "dense")
-    )
+    seeds = list(dict.fromkeys(trial.seed for trial in trials))
+    ordered = sorted(trials, key=lambda t: (seeds.index(t.seed), t.method != "dense"))
     seen: dict[str, int] = {}
     unique = []
     for trial in ordered:
@@ -295,26 +294,32 @@ def _controls_first(trials: list[Trial]) -> list[Trial]:
 
 
 def _labels(study: Study) -> list[str]:
-    """The label of each method; of several entries of one method, each shows what it alone has."""
+    """The label of each method; several entries of one method show as much as tells them apart."""
     names = [method.label or method.name for method in study.methods]
     labels = []
-    for method, name in zip(study.methods, names, strict=True):
-        twins = [m for m, n in zip(study.methods, names, strict=True) if n == name]
-        labels.append(name if len(twins) == 1 else _distinct(study, method, name, twins))
+    for i, name in enumerate(names):
+        twins = [j for j, other in enumerate(names) if other == name and j != i]
+        labels.append(name if not twins else _distinct(study, i, twins, name))
     return [label if labels.count(label) == 1 else f"{label} #{i + 1}" for i, label in enumerate(labels)]
 
 
-def _distinct(study: Study, method: Method, name: str, twins: list[Method]) -> str:
-    def settings(m: Method) -> dict[str, Any]:
-        return {
-            "schedule": schedule_name(m.schedule or study.schedule),
-            "target": target_of(study, m),
-            **m.options,
-        }
+def _distinct(study: Study, index: int, twins: list[int], name: str) -> str:
+    """``name`` with the fewest settings, schedule first, that no twin has all of."""
+    mine = _settings(study, study.methods[index])
+    rivals = [_settings(study, study.methods[j]) for j in twins]
+    words = [name]
+    for key, word in mine.items():
+        differing = [rival for rival in rivals if rival.get(key) != word]
+        if differing:
+            words.append(word)
+            rivals = [rival for rival in rivals if rival not in differing]
+    return " ".join(words)
 
-    mine = settings(method)
-    own = [f"{key}={value}" for key, value in mine.items() if any(settings(t)[key] != value for t in twins)]
-    return " ".join([name, *own])
+
+def _settings(study: Study, method: Method) -> dict[str, str]:
+    options = {key: f"{key}={value}" for key, value in method.options.items()}
+    schedule = schedule_name(method.schedule or study.schedule)
+    return {"schedule": schedule, "target": target_of(study, method), **options}
 
 
 def _slug(label: str) -> str:

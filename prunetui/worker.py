@@ -201,7 +201,7 @@ class _Execution:
     def _engine(self) -> tuple[Engine, str]:
         """Everything heavy: imports, device, data, graph, plan."""
         from prunetui.engine.data import load_dataset
-        from prunetui.engine.device import find_device, prepare
+        from prunetui.engine.device import find_device, fit_threads, prepare
         from prunetui.engine.graph import trace
         from prunetui.engine.models import Architecture
         from prunetui.engine.run import Engine
@@ -215,6 +215,8 @@ class _Execution:
             model.name, data.channels, data.size, len(data.classes), model.shortcut, model.width
         )
         graph = trace(architecture)
+        dense = {group.name: group.width for group in graph.groups}
+        fit_threads(graph.cost("macs", dense) * self.study.train.batch_size)
         if graph.refused:
             names = ", ".join(graph.refused)
             self.emit(events.Log("info", f"channels that must stay (zero-padded shortcuts): {names}"))

@@ -86,6 +86,7 @@ class Engine:
     _memory: OrderedDict[str, State] = field(default_factory=OrderedDict)
     _failed: dict[str, str] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
+    _users: dict[str, int] = field(default_factory=dict)
     _trial: str = ""
 
     def run_trial(self, trial: Trial) -> dict[str, Any]:
@@ -110,9 +111,9 @@ class Engine:
 
     def forget(self, trial: Trial) -> None:
         """Drop the states that only this finished trial needed on its way; its last one stays."""
-        users = self.plan.users()
+        self._users = self._users or self.plan.users()
         for node in self.plan.path(trial.after)[:-1]:
-            if users[node.key] == 1 and node.key not in (trial.dense, trial.control):
+            if self._users[node.key] == 1 and node.key not in (trial.dense, trial.control):
                 self.kept.drop(node.key)
                 self._memory.pop(node.key, None)
 
@@ -174,6 +175,7 @@ class Engine:
             raise
         except Exception as error:
             self._failed[node.key] = str(error) or type(error).__name__
+            self.partials.drop(node.key)
             raise
         seconds = time.monotonic() - started
         files = {MODEL: model_bytes(state, self._header())}

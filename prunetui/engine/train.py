@@ -199,9 +199,7 @@ def restore(optimizer: torch.optim.Optimizer, model: nn.Module, saved: Mapping[s
     for key, value in saved.items():
         buffer, _, name = key.partition("/")
         parameter = parameters[name]
-        copied = value.clone()
-        if value.dim():
-            copied = copied.to(parameter.device)
-            if value.dim() == 4:
-                copied = copied.to(memory_format=torch.channels_last)
-        optimizer.state[parameter][buffer] = copied
+        copied = value.to(parameter.device, copy=True)
+        optimizer.state[parameter][buffer] = (
+            copied.to(memory_format=torch.channels_last) if value.dim() == 4 else copied
+        )
