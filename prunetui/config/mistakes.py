@@ -10,14 +10,22 @@ from pydantic import BaseModel, ValidationError
 
 from prunetui.errors import Mistake
 
+CLOSE = 0.5
 # Parts of a location that pydantic adds for unions and that no user wrote.
 INTERNAL = {"options", "one-shot", "iterative", "Statistics", "float", "int", "str"}
 
 
 def nearest(name: object, among: Iterable[str]) -> str:
-    """The most similar name, quoted, or an empty string when none is close."""
-    close = difflib.get_close_matches(str(name), list(among), n=1, cutoff=0.5)
-    return f'"{close[0]}"' if close else ""
+    """The most similar name, quoted, or an empty string when none is close; a common beginning breaks ties."""
+    text = str(name)
+
+    def similarity(other: str) -> tuple[float, int]:
+        matcher = difflib.SequenceMatcher(None, text, other)
+        first = matcher.get_matching_blocks()[0]
+        return matcher.ratio(), first.size if first.a == first.b == 0 else 0
+
+    best = max(among, key=similarity, default="")
+    return f'"{best}"' if best and similarity(best)[0] >= CLOSE else ""
 
 
 def from_pydantic(

@@ -46,7 +46,12 @@ def read_checkpoint(path: Path) -> Checkpoint:
             known = header.get("format", "").startswith("prunetui/")
             return Checkpoint(tensors, {k: _json(v) for k, v in header.items()} if known else {})
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, OSError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError) as error:
+    except pickle.UnpicklingError:
+        raise UsageError(
+            f"{path} is not a plain state dict; nothing else is loaded, because a pickle can run code. "
+            "Save model.state_dict() instead, or use safetensors"
+        ) from None
+    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError) as error:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise UsageError(f"cannot read the checkpoint {path} safely: {reason}") from None
     return Checkpoint(_state_dict(loaded, path), {})
