@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -22,6 +23,9 @@ def main() -> None:
     """Run prunetui and end the process with its exit code."""
     from prunetui.cli import app
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without Unicode gets question marks, not a crash
     try:
         app(args=rewritten(sys.argv[1:]))
     except PrunetuiError as error:

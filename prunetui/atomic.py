@@ -11,7 +11,7 @@ def write_atomic(path: Path, data: bytes | str) -> None:
     # One name for all attempts of a process: a killed one leaves at most one stray file behind.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        write_synced(temporary, data.encode() if isinstance(data, str) else data)
+        write_synced(temporary, data.encode(errors="surrogateescape") if isinstance(data, str) else data)
         temporary.replace(path)
     except OSError:
         temporary.unlink(missing_ok=True)

@@ -79,8 +79,9 @@ def _created(study: str, runs: Path, overrides: Sequence[str]) -> Run:
 
 
 def _resumed(runs: Path, resume: str, study: str | None, overrides: Sequence[str]) -> Run:
-    if overrides:
-        raise UsageError("a run is resumed as it was started: --resume cannot be combined with --set")
+    if overrides or study:
+        what = "--set" if overrides else f"a study ({study})"
+        raise UsageError(f"a run is resumed as it was started: --resume cannot be combined with {what}")
     run = find_run(runs, resume)
     status = run.status()
     if status is None:
@@ -134,15 +135,20 @@ class _Silent:
 
 
 class _Json:
-    """Every event, one line each, on stdout."""
+    """Every event, one line each, on stdout; when nobody reads it any more, the run goes on unseen."""
+
+    def __init__(self) -> None:
+        self._read = True
 
     def show(self, lines: Sequence[bytes]) -> None:
-        for line in lines:
-            sys.stdout.buffer.write(line + b"\n")
-        sys.stdout.flush()
+        try:
+            if lines and self._read:
+                os.write(1, b"".join(line + b"\n" for line in lines))
+        except BrokenPipeError:
+            self._read = False
 
     def close(self) -> None:
-        sys.stdout.flush()
+        """Nothing is buffered."""
 
 
 def _terminal_view() -> View:

@@ -16,7 +16,7 @@ COLORS = (
     (0, 114, 178),
     (240, 228, 66),
 )
-MARKERS = "ox+*#@%&svd"
+MARKERS = "ox+*#@%&svdabcefghijklmnpqrtuwyz"
 DENSE = "dense"
 DENSE_MARKER, DENSE_COLOR = "-", (150, 150, 150)
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from prunetui import __version__
+from prunetui.errors import UsageError
 
 app = typer.Typer(
     name="prunetui",
@@ -40,10 +41,11 @@ def _complete_methods(incomplete: str) -> list[str]:
     return [name for name in catalogue().methods if name.startswith(incomplete)]
 
 
-Runs = Annotated[
+RunsEverywhere = Annotated[
     Path | None,
     typer.Option("--runs", envvar="PRUNETUI_RUNS", help="Folder of the runs. [default: runs]", show_default=False),
 ]
+Runs = Annotated[Path | None, typer.Option("--runs", help="Folder of the runs.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Overrides = Annotated[
     list[str] | None,
@@ -59,7 +61,11 @@ Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N
 def _root(ctx: typer.Context, runs: Path | None) -> Path:
     """``--runs`` of the command, else the one before it, else ./runs."""
     parent = ctx.parent.params.get("runs") if ctx.parent else None
-    return (runs or parent or DEFAULT_RUNS).expanduser()
+    root = runs or parent or DEFAULT_RUNS
+    try:
+        return root.expanduser()
+    except RuntimeError:
+        raise UsageError(f"there is no home folder for {root}") from None
 
 
 def _version(wanted: bool) -> None:
@@ -71,7 +77,7 @@ def _version(wanted: bool) -> None:
 @app.callback(invoke_without_command=True)
 def main(
     ctx: typer.Context,
-    runs: Runs = None,
+    runs: RunsEverywhere = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
@@ -207,7 +213,6 @@ def init(
         return
     from prunetui.atomic import write_atomic
     from prunetui.config import commented_study, load_study
-    from prunetui.errors import UsageError
 
     target = file or Path("study.toml")
     if target.exists():

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from rich.text import Text
+
 from prunetui.environment import versions
 from prunetui.listing import console, print_json, table
 from prunetui.report import human
@@ -22,9 +24,9 @@ def examine(runs: Path, as_json: bool) -> None:
         print_json(findings)
         return
     shown = table("", "check", "finding")
-    marks = {"ok": "ok", "warning": "[yellow]warning[/]", "error": "[red]error[/]"}
+    styles = {"ok": "", "warning": "yellow", "error": "red"}
     for finding in findings:
-        shown.add_row(marks[finding["state"]], finding["name"], str(finding["value"]))
+        shown.add_row(Text(finding["state"], styles[finding["state"]]), finding["name"], str(finding["value"]))
     console().print(shown)
 
 

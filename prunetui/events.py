@@ -136,9 +136,9 @@ KINDS: dict[str, type[Event]] = {
 
 
 def to_json(event: Event) -> str:
-    """One line of strict JSON without its newline; NaN and infinities become null."""
+    """One line of strict ASCII JSON without its newline; NaN and infinities become null."""
     plain = {"event": event.kind, **dataclasses.asdict(event)}
-    return json.dumps(_finite(plain), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return json.dumps(_finite(plain), separators=(",", ":"), allow_nan=False)
 
 
 def from_json(line: str | bytes) -> Event | None:
@@ -148,7 +148,7 @@ def from_json(line: str | bytes) -> Event | None:
         cls = KINDS[plain.pop("event")]
         known = {f.name for f in dataclasses.fields(cls)}
         return cls(**{key: value for key, value in plain.items() if key in known})
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

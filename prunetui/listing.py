@@ -28,7 +28,8 @@ RUN_COLUMNS = ("run", "state", "trials", "model", "data", "methods", "dense %", 
 
 def console() -> Console:
     """stdout: coloured and fitted on a terminal, plain and wide in a pipe."""
-    return Console(highlight=False) if sys.stdout.isatty() else Console(width=PLAIN_WIDTH, highlight=False)
+    width = None if sys.stdout.isatty() else PLAIN_WIDTH
+    return Console(width=width, highlight=False, markup=False)  # a label may hold brackets
 
 
 def print_json(plain: object) -> None:

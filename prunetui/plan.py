@@ -21,7 +21,9 @@ from prunetui.plugins import catalogue
 from prunetui.schedules import levels, schedule_name
 
 # Raise it when the engine computes something differently: older cached states are then not found.
-ENGINE_VERSION = 2
+ENGINE_VERSION = 3
+MOST_LABEL = 60
+"""Characters of a label in a trial's id, which is a file name."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Measure:
     """Accuracy and loss on a split, in float32."""
 
     split: str
+    batch_size: int
 
 
 @dataclass(frozen=True)
@@ -165,7 +168,6 @@ def build_plan(study: Study, context: Mapping[str, Any] | None = None) -> Plan:
                 "engine": ENGINE_VERSION,
                 "data": study.data.model_dump(exclude={"root", "corrupt"}),
                 "model": study.model.model_dump(exclude={"checkpoint"}),
-                "measure": study.measure.batch_size,
                 "seed": seed,
                 **(context or {}),
             }
@@ -185,7 +187,7 @@ def build_plan(study: Study, context: Mapping[str, Any] | None = None) -> Plan:
 
 def measurements(study: Study, trial: Trial) -> dict[str, tuple[str, Step]]:
     """What is measured for a trial: name -> (key of the state, step)."""
-    test, validation = Measure("test"), Measure("validation")
+    test, validation = (Measure(split, study.measure.batch_size) for split in ("test", "validation"))
     wanted: dict[str, tuple[str, Step]] = {
         "dense": (trial.dense, test),
         "control": (trial.control, test),
@@ -210,21 +212,26 @@ def _add_trial(plan: Plan, study: Study, method: Method, label: str, value: floa
     schedule = method.schedule or study.schedule
     between = schedule.epochs if isinstance(schedule, Iterative) else None
     kind = target_of(study, method)
-    steps = levels(schedule, value, values_of(study, method))
+    values = values_of(study, method)
+    steps = levels(schedule, value, values)
     after = control = edited = before = dense
+    # A trajectory that all values share is as long as its longest trial: else progress would tell them apart.
+    length = len(values) if isinstance(schedule, Iterative) and schedule.steps is None else len(steps)
+    trained = False
     for i, level in enumerate(steps):
-        edited = plan.add(after, _prune(study, method, kind, level, (i + 1) / len(steps)), seed)
+        edited = plan.add(after, _prune(study, method, kind, level, (i + 1) / length), seed)
         calibrate = study.measure.recalibrate
         before = after = plan.add(edited, Calibrate(calibrate), seed) if calibrate else edited
         last = i == len(steps) - 1
         recipe = _recovery(study) if last else _recovery(study, between)
         if recipe.epochs:
-            train = Train(recipe.model_dump(), carry=i > 0)
+            train = Train(recipe.model_dump(), carry=trained)
+            trained = True
             after, control = plan.add(after, train, seed), plan.add(control, train, seed)
     name = schedule_name(schedule)
     extra = "" if isinstance(schedule, OneShot) or name in label else f"-{name}"
     trial = Trial(
-        id=f"{_slug(label)}{extra}-{value:g}-s{seed}",
+        id=f"{_slug(label)}{extra}-{value:.10g}-s{seed}",
         method=method.name,
         label=label,
         schedule=name,
@@ -323,4 +330,4 @@ def _settings(study: Study, method: Method) -> dict[str, str]:
 
 
 def _slug(label: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_." else "-" for c in label)
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in label)[:MOST_LABEL]

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_origin
 
 from prunetui.errors import PrunetuiError, UsageError
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from prunetui.api import PruningMethod
 
 GROUP = "prunetui.methods"
+COMMON_KEYS = ("name", "label", "schedule", "target", "sparsities")
 EDITS = {"Masks": "masks", "Channels": "channels"}
 FAMILIES = {"masks": "weights", "channels": "channels"}
 TARGETS = {"masks": ("sparsity",), "channels": ("sparsity", "channels", "params", "macs")}
@@ -53,12 +55,15 @@ class Option:
             PrunetuiError: when it uses a name that options may not use.
         """
         try:
-            return eval(self.annotation, {"__builtins__": {}}, ANNOTATIONS)
-        except (NameError, SyntaxError, TypeError) as error:
-            raise PrunetuiError(
-                f"option {self.name}: cannot read its type {self.annotation!r} ({error}); "
-                f"use {', '.join(ANNOTATIONS)} or None"
-            ) from None
+            found = eval(self.annotation, {"__builtins__": {}}, ANNOTATIONS)
+        except (NameError, SyntaxError, TypeError):
+            found = ...
+        if found is None or isinstance(found, type | UnionType) or get_origin(found) is not None:
+            return found
+        raise PrunetuiError(
+            f"option {self.name}: {self.annotation!r} is no type that an option may have; "
+            f"use {', '.join(ANNOTATIONS)} or None"
+        )
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,7 @@ def catalogue() -> Catalogue:
     for module, file in _modules(problems):
         try:
             found = read_methods(module, file)
-        except (OSError, SyntaxError, ValueError, PrunetuiError) as error:
+        except Exception as error:  # noqa: BLE001 - somebody else's file may be wrong in any way; it is told, not raised
             problems.append(f"{file}: {error}")
             continue
         for info in found:
@@ -132,8 +137,8 @@ def _modules(problems: list[str]) -> list[tuple[str, Path]]:
     for entry in entry_points(group=GROUP):
         try:
             spec = importlib.util.find_spec(entry.module)
-        except ImportError as error:
-            problems.append(f"entry point {entry.name}: {error}")
+        except Exception as error:  # noqa: BLE001 - a parent package runs its own code when it is looked up
+            problems.append(f"entry point {entry.name}: {type(error).__name__}: {error}")
             continue
         if spec is None or spec.origin is None:
             problems.append(f"entry point {entry.name}: no module {entry.module}")
@@ -157,13 +162,19 @@ def read_methods(module: str, file: Path) -> list[MethodInfo]:
 
 def _describe(node: ast.ClassDef, call: ast.Call, module: str, file: Path, digest: str) -> MethodInfo:
     given = {word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg}
+    name = ast.literal_eval(call.args[0]) if call.args else None
+    targets = given.get("targets", ())
+    if not (isinstance(name, str) and name):
+        raise PrunetuiError(f'{node.name} is registered without a name: @register("name", source=...)')
+    if not (isinstance(targets, tuple | list) and all(isinstance(t, str) for t in targets)):
+        raise PrunetuiError(f"the targets of {name} must be a tuple of names")
     edit = _edit_of(node)
     doc = ast.get_docstring(node) or ""
     return MethodInfo(
-        name=ast.literal_eval(call.args[0]),
+        name=name,
         family=given.get("family", FAMILIES[edit]),
         edit=edit,
-        targets=tuple(given.get("targets", TARGETS[edit])),
+        targets=tuple(targets) or TARGETS[edit],
         summary=" ".join(doc.split("\n\n")[0].split()),
         doc=doc,
         source=given.get("source", ""),
@@ -191,6 +202,10 @@ def _options(node: ast.ClassDef) -> list[Option]:
             continue
         if item.value is None:
             raise PrunetuiError(f"option {item.target.id} of {node.name} needs a default")
+        if item.target.id.startswith("_"):
+            raise PrunetuiError(f"{item.target.id} of {node.name} is private; options are what users write")
+        if item.target.id in COMMON_KEYS:
+            raise PrunetuiError(f"option {item.target.id} of {node.name} has the name of a key that every method has")
         text = below.value.value if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant) else ""
         options.append(
             Option(
@@ -200,4 +215,6 @@ def _options(node: ast.ClassDef) -> list[Option]:
                 help=" ".join(str(text).split()),
             )
         )
+    for option in options:
+        _ = option.type  # raises here, where the file is known, not when a study uses it
     return options

@@ -54,7 +54,7 @@ class Tracker:
 
     def _on_run_started(self, event: events.RunStarted) -> None:
         self.run, self.device = event.run, event.device
-        self.state = "running"
+        self.state, self.message = "running", ""
 
     def _on_planned(self, event: events.Planned) -> None:
         self.trials, self.trials_done = event.trials, event.done

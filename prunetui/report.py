@@ -59,8 +59,8 @@ def lines(rows: Iterable[Row]) -> list[Line]:
     groups: dict[tuple[str, str, str, str], list[Row]] = {}
     for row in rows:
         name = (row["label"] or row["method"], row["method"], row["schedule"], row["target"])
-        # Controls differ only by how long they were trained, which their trial's name tells.
-        key = name if row["method"] != "dense" else (row["trial"].rpartition("-s")[0], *name[1:])
+        # Controls differ only by how they were trained, which their trial's name tells.
+        key = name if row["method"] != "dense" else (row["trial"].replace(f"-s{row['seed']}", ""), *name[1:])
         groups.setdefault(key, []).append(row)
     return [_line(key, group) for key, group in groups.items()]
 
@@ -101,6 +101,6 @@ def dense_accuracy(table: Iterable[Line]) -> float | None:
 def human(number: float) -> str:
     """11173962 -> ``11.17M``."""
     for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if number >= size:
+        if number >= size * 0.999995:  # what would round to 1000.00 of the unit below
             return f"{number / size:.2f}{unit}"
     return f"{number:.0f}"

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from prunetui.config.schema import Iterative, Method, Study
 from prunetui.errors import Mistake
+from prunetui.paths import is_dir, is_file, user_path
 from prunetui.plugins import MethodInfo, catalogue
 
 Located = tuple[tuple[str | int, ...], Mistake]
 
+CONTROL = "dense"
 DEFAULT_THRESHOLDS = (0.01, 0.03, 0.05, 0.1, 0.2)
 
 
@@ -18,16 +19,25 @@ def semantic_mistakes(study: Study, index: Sequence[int]) -> list[Located]:
     """Everything wrong with a study whose keys and types are right; ``index`` is each method's place in the file."""
     found: list[Located] = []
     known = catalogue().methods
-    labels: list[str] = []
     for i, method in zip(index, study.methods, strict=False):
         if method.name in known:
             found += _method(study, method, known[method.name], i)
-        label = method.label or method.name
-        if label == "dense" or (method.label and label in labels):
-            reason = "the dense control has this label" if label == "dense" else "this label is taken"
-            found.append((("methods", i, "label"), Mistake(f"methods[{i}].label", reason, f'"{label}"')))
-        labels.append(label)
+        if method.label == CONTROL or (method.label and _taken(method, study.methods)):
+            reason = "the dense control has this label" if method.label == CONTROL else "this label is taken"
+            found.append((("methods", i, "label"), Mistake(f"methods[{i}].label", reason, f'"{method.label}"')))
+    if not index and study.target != "threshold":  # no method is known, but its fractions would be wrong anyway
+        found += _fractions(study.sparsities, ("sparsities",), "sparsities")
     return list(dict.fromkeys(found)) + _files(study)
+
+
+def _taken(method: Method, methods: Sequence[Method]) -> bool:
+    """Whether a label is another entry's name, or an earlier one's label."""
+    place = next(i for i, other in enumerate(methods) if other is method)
+    return any(
+        method.label == (other.label or other.name) and (i < place or other.label is None)
+        for i, other in enumerate(methods)
+        if other is not method
+    )
 
 
 def _method(study: Study, method: Method, info: MethodInfo, i: int) -> list[Located]:
@@ -47,6 +57,10 @@ def _method(study: Study, method: Method, info: MethodInfo, i: int) -> list[Loca
     values = method.sparsities or study.sparsities
     key = (*path, "sparsities") if method.sparsities else ("sparsities",)
     name = f"{where}.sparsities" if method.sparsities else "sparsities"
+    return _fractions(values, key, name)
+
+
+def _fractions(values: Sequence[float], key: tuple[str | int, ...], name: str) -> list[Located]:
     return [
         (key, Mistake(name, "a sparsity is the fraction removed, in [0, 1)", f"{value:g}"))
         for value in values
@@ -65,11 +79,11 @@ def _threshold(study: Study, method: Method, i: int) -> list[Located]:
 def _files(study: Study) -> list[Located]:
     found: list[Located] = []
     checkpoint = study.model.checkpoint
-    if checkpoint and not Path(checkpoint).expanduser().is_file():
+    if checkpoint and not is_file(user_path(checkpoint)):
         wrong = Mistake("model.checkpoint", "no such file", f'"{checkpoint}"')
         found.append((("model", "checkpoint"), wrong))
-    root = Path(study.data.root).expanduser()
-    if study.data.name == "folder" and not (root / "train").is_dir():
+    root = user_path(study.data.root)
+    if study.data.name == "folder" and not is_dir(root / "train"):
         reason = f"no folder {root / 'train'}: an image tree is root/train/<class>/<image> and root/test or root/val"
         found.append((("data", "root"), Mistake("data.root", reason, f'"{study.data.root}"')))
     return found

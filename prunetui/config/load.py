@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from importlib import resources
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import tomli
@@ -15,8 +14,9 @@ from pydantic import BaseModel, ValidationError, create_model
 from prunetui.config.checks import Located, semantic_mistakes
 from prunetui.config.locate import key_lines, line_of
 from prunetui.config.mistakes import from_pydantic, nearest
-from prunetui.config.schema import Method, Study, Table
+from prunetui.config.schema import Method, Study, Table, as_table
 from prunetui.errors import ConfigError, Mistake, UsageError
+from prunetui.paths import is_file, user_path
 from prunetui.plugins import MethodInfo, catalogue
 
 OVERRIDES = "--set"
@@ -40,11 +40,11 @@ def find_study(given: str) -> tuple[str, str]:
     Raises:
         UsageError: neither a file nor a preset has this name, or the file cannot be read.
     """
-    path = Path(given).expanduser()
+    path = user_path(given)
     names = preset_names()
-    if given in names and not path.is_file():
+    if given in names and not is_file(path):
         return preset_text(given), f"preset {given}"
-    if not path.is_file():
+    if not is_file(path):
         hint = nearest(given, names)
         raise UsageError(
             f"no study at {given}: it is neither a file nor a preset; presets: {', '.join(names)}"
@@ -72,8 +72,9 @@ def parse_study(text: str, overrides: Sequence[str] = (), file: str = "study") -
         raw = tomli.loads(text)
     except tomli.TOMLDecodeError as error:
         line = re.search(r"line (\d+)", str(error))
+        last = text.count("\n", 0, len(text.rstrip())) + 1  # "at end of document"
         raise ConfigError(
-            [Mistake("", f"not valid TOML: {error}", file=file, line=int(line[1]) if line else 0)]
+            [Mistake("", f"not valid TOML: {error}", file=file, line=int(line[1]) if line else last)]
         ) from None
     lines = key_lines(text)
     overridden, located = _apply(raw, overrides)
@@ -88,7 +89,8 @@ def parse_study(text: str, overrides: Sequence[str] = (), file: str = "study") -
 def _with_place(
     path: tuple[str | int, ...], mistake: Mistake, file: str, lines: dict[Any, int], overridden: set[Any]
 ) -> Mistake:
-    if any(path[: len(over)] == over for over in overridden) or mistake.file:
+    blamed = any(path[: len(over)] == over or (over[: len(path)] == path and path not in lines) for over in overridden)
+    if blamed or mistake.file:
         return Mistake(**{**vars(mistake), "file": OVERRIDES, "line": 0})
     return Mistake(**{**vars(mistake), "file": file, "line": line_of(lines, path)})
 
@@ -100,7 +102,8 @@ def _apply(raw: dict[str, Any], overrides: Sequence[str]) -> tuple[set[tuple[str
     for override in overrides:
         key, equals, value = override.partition("=")
         key = key.strip()
-        path = tuple(int(part) if part.isdigit() else part for part in re.split(r"[.\[]", key.replace("]", "")) if part)
+        parts = [part for part in re.split(r"[.\[]", key.replace("]", "")) if part]
+        path = tuple(int(part) if part.isdecimal() else part for part in parts)
         if not equals or not path:
             mistakes.append(((), Mistake(key, "an override is written key.path=VALUE", override, file=OVERRIDES)))
         elif not _put(raw, path, _value(value)):
@@ -111,10 +114,15 @@ def _apply(raw: dict[str, Any], overrides: Sequence[str]) -> tuple[set[tuple[str
 
 
 def _put(raw: Any, path: tuple[str | int, ...], value: Any) -> bool:
+    """Set the value at ``path``, making tables on the way; False, and nothing changed, where that cannot be."""
     for part, following in pairwise(path):
         if isinstance(raw, dict) and isinstance(part, str):
-            raw = raw.setdefault(part, [] if isinstance(following, int) else {})
+            if part not in raw and isinstance(following, int):
+                return False
+            raw = raw.setdefault(part, {})
         elif isinstance(raw, list) and isinstance(part, int) and part < len(raw):
+            if isinstance(raw[part], str) and isinstance(following, str):  # a method given by its name alone
+                raw[part] = {"name": raw[part]}
             raw = raw[part]
         else:
             return False
@@ -142,7 +150,7 @@ def _validate(raw: dict[str, Any]) -> tuple[Study | None, list[Located]]:
     try:
         study = Study.model_validate(shaped)
     except ValidationError as error:
-        mistakes = from_pydantic(error, Study) + mistakes
+        mistakes = from_pydantic(error, Study, shaped) + mistakes
     if study is None or mistakes:
         rest, index = _without(shaped, [path for path, _ in mistakes])
         return None, mistakes + _mistakes_of_rest(rest, index)
@@ -150,22 +158,23 @@ def _validate(raw: dict[str, Any]) -> tuple[Study | None, list[Located]]:
 
 
 def _without(raw: dict[str, Any], paths: Sequence[tuple[str | int, ...]]) -> tuple[dict[str, Any], list[int]]:
-    """The study without its malformed keys and methods, and the place each remaining method had."""
-    bad_methods = {path[1] for path in paths if path[:1] == ("methods",) and len(path) > 1}
-    bad_keys = {path[:2] if isinstance(raw.get(str(path[0])), dict) else path[:1] for path in paths if path}
-    rest = {key: value for key, value in raw.items() if (key,) not in bad_keys or key == "methods"}
-    for key, value in rest.items():
-        if isinstance(value, dict):
-            rest[key] = {inner: v for inner, v in value.items() if (key, inner) not in bad_keys}
-    tables = rest.pop("methods", [])
-    index = [i for i in range(len(tables)) if i not in bad_methods] if isinstance(tables, list) else []
-    return ({**rest, "methods": [tables[i] for i in index]} if index else rest), index
+    """The study without its malformed keys and unknown methods, and the place each remaining method had."""
+    bad = {path[:2] if isinstance(raw.get(str(path[0])), dict) else path[:1] for path in paths if path}
+    rest = {key: value for key, value in raw.items() if (key,) not in bad and key != "methods"}
+    for table, content in rest.items():
+        if isinstance(content, dict):
+            rest[table] = {key: value for key, value in content.items() if (table, key) not in bad}
+    methods: dict[int, dict[str, Any]] = {}
+    for i, given in enumerate(raw["methods"] if isinstance(raw.get("methods"), list) else []):
+        wrong = {path[2] if len(path) > 2 else "name" for path in paths if path[:2] == ("methods", i)}
+        if isinstance(given, dict) and "name" not in wrong:
+            methods[i] = {key: value for key, value in given.items() if key not in wrong}
+    return ({**rest, "methods": list(methods.values())} if methods else rest), list(methods)
 
 
 def _mistakes_of_rest(rest: dict[str, Any], index: list[int]) -> list[Located]:
     try:
-        study = Study.model_validate(rest)
-        return semantic_mistakes(study, index or range(len(study.methods)))
+        return semantic_mistakes(Study.model_validate(rest), index)
     except ValidationError:  # what is left does not stand alone; its mistakes are already in the report
         return []
 
@@ -185,7 +194,7 @@ def _methods(raw: object) -> tuple[object, list[Located]]:
     tables: list[object] = []
     mistakes: list[Located] = []
     for i, given in enumerate(raw):
-        table = {"name": given} if isinstance(given, str) else given
+        table = as_table(given)
         if not isinstance(table, dict):
             tables.append(table)
             continue
@@ -207,7 +216,7 @@ def _options(info: MethodInfo, given: dict[str, Any], index: int) -> tuple[dict[
     try:
         return model.model_validate(given).model_dump(), []
     except ValidationError as error:
-        found = from_pydantic(error, model, ("methods", index))
+        found = from_pydantic(error, model, given, ("methods", index))
         common = sorted(METHOD_KEYS)
         return {}, [(path, _with_common(m, path, common)) for path, m in found]
 

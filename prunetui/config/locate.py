@@ -12,7 +12,7 @@ Path = tuple[str | int, ...]
 HEADER = re.compile(r"^\s*(\[\[?)\s*(.+?)\s*\]\]?\s*(?:#.*)?$")
 KEY = re.compile(r"""^\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'))*)\s*=""")
 PART = re.compile(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
-STRING = re.compile(r'"""|\'\'\'|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|#[^\n]*')
+STRING = re.compile(r'"""(?:\\.|[^\\])*?"""|\'\'\'.*?\'\'\'|"""|\'\'\'|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|#[^\n]*')
 
 
 def key_lines(text: str) -> dict[Path, int]:
@@ -21,13 +21,13 @@ def key_lines(text: str) -> dict[Path, int]:
     counts: dict[Path, int] = {}
     table: Path = ()
     depth, fence = 0, ""
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if fence or depth > 0:
             depth, fence = _nesting(line, depth, fence)
             continue
         header = HEADER.match(line)
         if header:
-            table = _table(header, counts)
+            table = _table(header, counts, lines, number)
             lines.setdefault(table, number)
             continue
         key = KEY.match(line)
@@ -50,7 +50,7 @@ def _parts(dotted: str) -> tuple[str, ...]:
     return tuple(part.strip("\"'") for part in PART.findall(dotted))
 
 
-def _table(header: re.Match[str], counts: dict[Path, int]) -> Path:
+def _table(header: re.Match[str], counts: dict[Path, int], lines: dict[Path, int], number: int) -> Path:
     """The path a header opens; inside an array of tables it is that of the newest element."""
     path: Path = ()
     parts = _parts(header[2])
@@ -59,6 +59,7 @@ def _table(header: re.Match[str], counts: dict[Path, int]) -> Path:
         is_last = i == len(parts) - 1
         if header[1] == "[[" and is_last:
             counts[path] = counts.get(path, -1) + 1
+            lines.setdefault(path, number)
         if path in counts:
             path = (*path, counts[path])
     return path

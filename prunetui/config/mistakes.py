@@ -11,8 +11,7 @@ from pydantic import BaseModel, ValidationError
 from prunetui.errors import Mistake
 
 CLOSE = 0.5
-# Parts of a location that pydantic adds for unions and that no user wrote.
-INTERNAL = {"options", "one-shot", "iterative", "Statistics", "float", "int", "str"}
+Path = tuple[str | int, ...]
 
 
 def nearest(name: object, among: Iterable[str]) -> str:
@@ -29,18 +28,23 @@ def nearest(name: object, among: Iterable[str]) -> str:
 
 
 def from_pydantic(
-    error: ValidationError, model: type[BaseModel], prefix: tuple[str | int, ...] = ()
-) -> list[tuple[tuple[str | int, ...], Mistake]]:
-    """One ``(key path, mistake)`` for each place that is wrong; file and line are added by the caller."""
-    found: dict[tuple[str | int, ...], Mistake] = {}
+    error: ValidationError, model: type[BaseModel], raw: object, prefix: Path = ()
+) -> list[tuple[Path, Mistake]]:
+    """One ``(key path, mistake)`` for each place that is wrong; file and line are added by the caller.
+
+    ``raw`` is what was validated: it tells the keys a user wrote from the names pydantic gives to variants.
+    """
+    found: dict[Path, Mistake] = {}
     for item in error.errors(include_url=False):
-        path = prefix + tuple(part for part in item["loc"] if not _is_internal(part))
+        path = _written(item["loc"], raw, missing=item["type"] == "missing")
         if path not in found:  # a union reports each alternative: the first is the most telling
-            found[path] = _mistake(path, item, model)
-    return list(found.items())
+            found[path] = _mistake(prefix + path, item, model, _at(raw, path))
+    # What is wrong inside a list or table makes the whole wrong too; only the innermost is worth telling.
+    inner = [path for path in found if not any(path != other and path == other[: len(path)] for other in found)]
+    return [(prefix + path, found[path]) for path in inner]
 
 
-def dotted(path: tuple[str | int, ...]) -> str:
+def dotted(path: Path) -> str:
     """``("methods", 0, "name")`` -> ``methods[0].name``."""
     text = ""
     for part in path:
@@ -48,13 +52,35 @@ def dotted(path: tuple[str | int, ...]) -> str:
     return text
 
 
-def _is_internal(part: str | int) -> bool:
-    return isinstance(part, str) and (part in INTERNAL or "[" in part or "(" in part)
+def _written(loc: Path, raw: object, missing: bool) -> Path:
+    """The parts of pydantic's location that are keys or places of ``raw``."""
+    path: list[str | int] = []
+    for i, part in enumerate(loc):
+        if isinstance(raw, dict) and part in raw:
+            raw = raw[part]
+        elif isinstance(raw, list) and isinstance(part, int):
+            raw = raw[part] if part < len(raw) else None
+        elif not (missing and i == len(loc) - 1) and not isinstance(part, int):
+            continue  # the name of a variant
+        path.append(part)
+    return tuple(path)
 
 
-def _mistake(path: tuple[str | int, ...], item: Any, model: type[BaseModel]) -> Mistake:
+def _at(raw: Any, path: Path) -> Any:
+    """What the user wrote at ``path``; None where there is nothing."""
+    for part in path:
+        if isinstance(raw, dict):
+            raw = raw.get(part)
+        elif isinstance(raw, list) and isinstance(part, int) and part < len(raw):
+            raw = raw[part]
+        else:
+            return None
+    return raw
+
+
+def _mistake(path: Path, item: Any, model: type[BaseModel], written: object) -> Mistake:
     kind, value, context = item["type"], item["input"], item.get("ctx", {})
-    got = _shown(value)
+    got = _shown(value if written is None else written)
     if kind == "extra_forbidden":
         names = _fields_at(model, item["loc"][:-1])
         return Mistake(dotted(path), "unknown key", got, ", ".join(names), nearest(path[-1], names))
@@ -76,15 +102,12 @@ def _shown(value: object) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _fields_at(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
+def _fields_at(model: type[BaseModel], loc: Path) -> list[str]:
     """Names of the keys allowed in the table at ``loc``."""
     current: Any = model
     for part in loc:
-        if isinstance(part, int) or (part in INTERNAL and part != "options"):
-            current = _variant(current, part)
-            continue
-        field = getattr(current, "model_fields", {}).get(part)
-        current = field.annotation if field else None
+        fields = getattr(_variant(current, None), "model_fields", {})
+        current = fields[part].annotation if part in fields else _variant(current, part)
     return sorted(getattr(_variant(current, None), "model_fields", {}))
 
 

@@ -5,6 +5,7 @@ The docstring under a field is its help: in ``prunetui init``, in the JSON Schem
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Any, Literal
 
@@ -17,21 +18,22 @@ Options = dict[str, Any]
 RANGE = re.compile(r"^\s*([\d.eE+-]+?)\s*\.\.\s*([\d.eE+-]+?)\s*/\s*([\d.eE+-]+)\s*$")
 
 
+MOST_VALUES = 1000
+
+
 def unrolled_range(text: str) -> list[float]:
     """``"0.1..0.5/0.2"`` -> ``[0.1, 0.3, 0.5]``: from, to (included) and step."""
     match = RANGE.match(text)
-    if match is None:
-        raise ValueError('a range is written "from..to/step", as in "0.1..0.9/0.1"')
     try:
-        first, last, step = (float(part) for part in match.groups())
+        first, last, step = (float(part) for part in match.groups()) if match else ()
     except ValueError:
         raise ValueError('a range is written "from..to/step", as in "0.1..0.9/0.1"') from None
-    if step <= 0 or last < first:
+    if not (0 < step < math.inf and first <= last < math.inf):
         raise ValueError("a range goes upwards with a positive step")
-    count = int((last - first) / step + 1e-9) + 1
-    if count > 1000:
-        raise ValueError(f"a range of {count} values is too long; at most 1000")
-    return [round(first + i * step, 10) for i in range(count)]
+    steps = (last - first) / step
+    if steps >= MOST_VALUES:
+        raise ValueError(f"a range has at most {MOST_VALUES} values")
+    return [round(first + i * step, 10) for i in range(int(steps + 1e-9) + 1)]
 
 
 def _values(raw: object) -> object:
@@ -55,6 +57,17 @@ def _schedule(raw: object) -> object:
     return {"name": name, **({"spacing": spacing} if spacing else {})}
 
 
+def as_table(raw: object) -> object:
+    """A method given by its name alone is a table with a name."""
+    return {"name": raw} if isinstance(raw, str) else raw
+
+
+def _open_table(schema: dict[str, Any]) -> None:
+    """In the JSON Schema a method's own options are further keys of its table."""
+    schema["properties"].pop("options")
+    schema["additionalProperties"] = True
+
+
 def _augment(raw: object) -> object:
     return {True: "auto", False: "none"}.get(raw, raw) if isinstance(raw, bool) else raw
 
@@ -68,7 +81,9 @@ def _unique(values: tuple[int, ...]) -> tuple[int, ...]:
 class Table(BaseModel):
     """A TOML table: strict types, unknown keys refused, frozen once read."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class Statistics(Table):
@@ -78,6 +93,12 @@ class Statistics(Table):
     """Mean of each channel."""
     std: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(strict=False, min_length=1)]
     """Standard deviation of each channel."""
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> Statistics:
+        if len(self.mean) != len(self.std):
+            raise ValueError(f"one mean and one deviation a channel: there are {len(self.mean)} and {len(self.std)}")
+        return self
 
 
 class Data(Table):
@@ -183,17 +204,22 @@ class Iterative(Table):
         return self
 
 
-Schedule = Annotated[Annotated[OneShot | Iterative, Field(discriminator="name")], BeforeValidator(_schedule)]
+Schedule = Annotated[
+    Annotated[OneShot | Iterative, Field(discriminator="name")],
+    BeforeValidator(_schedule, json_schema_input_type=str | OneShot | Iterative),
+]
 Values = Annotated[
     tuple[Annotated[float, Field(ge=0)], ...],
     Field(strict=False, min_length=1),
-    BeforeValidator(_values),
+    BeforeValidator(_values, json_schema_input_type=float | str | list[float | str]),
     AfterValidator(_ascending),
 ]
 
 
 class Method(Table):
     """One pruning method of the study; what it leaves open it takes from the study."""
+
+    model_config = ConfigDict(json_schema_extra=_open_table)
 
     name: str
     """Name as `prunetui methods` lists it; other keys of the table are the method's own options."""
@@ -246,4 +272,8 @@ class Study(Table):
     train: Train = Train()
     finetune: Finetune = Finetune()
     measure: Measure = Measure()
-    methods: Annotated[tuple[Method, ...], Field(strict=False, min_length=1)] = (Method(name="global-unstructured"),)
+    methods: Annotated[
+        tuple[Annotated[Method, BeforeValidator(as_table, json_schema_input_type=str | Method)], ...],
+        Field(strict=False, min_length=1),
+    ] = (Method(name="global-unstructured"),)
+    """The methods to compare: names, or tables with options."""

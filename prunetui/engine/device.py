@@ -59,10 +59,11 @@ def prepare(device: Device) -> None:
     """Settings of this process: repeatable kernels, and memory that is not given back between steps."""
     # cuBLAS reads it at its first call; without it matrix products on CUDA differ from run to run.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.benchmark = False
     if device.torch.type == "cuda":
+        # Not on the CPU, whose kernels repeat anyway: the call imports torch's compiler, over a second.
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.benchmark = False
         torch.cuda.set_device(device.torch)
     elif sys.platform == "linux":
         _keep_freed_memory()

@@ -270,8 +270,7 @@ class Engine:
             assert isinstance(step, Measure)
             images = self.data.test if step.split == "test" else self.data.validation
             model = instantiate(state, self.device.torch)
-            batch = self.study.measure.batch_size
-            result = asdict(evaluate(model, self.data, images, batch, self.should_stop))
+            result = asdict(evaluate(model, self.data, images, step.batch_size, self.should_stop))
         seconds = time.monotonic() - started
         self.kept.put(node.key, {"seconds": seconds, "result": result})
         self._finished(node, seconds, cached=False, result=result)
@@ -345,7 +344,7 @@ def identity(trial: Trial) -> dict[str, Any]:
         "label": trial.label,
         "schedule": trial.schedule,
         "seed": trial.seed,
-        "target": f"{trial.target}:{trial.value:g}",
+        "target": f"{trial.target}:{trial.value:.10g}",
     }
 
 

@@ -5,6 +5,7 @@ An entry is a folder ``<key>/`` that appears by one rename, so it is whole or ab
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -39,8 +40,9 @@ class Cache:
     def put(self, key: str, meta: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> None:
         """Publish a finished step; one that is already there is left as it is."""
         folder = self._folder(key)
-        if folder.exists():
+        if self.meta(key) is not None:
             return
+        self.drop(key)  # one that cannot be read is in the way
         temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
@@ -67,8 +69,13 @@ class Cache:
 
     def size(self) -> tuple[int, int]:
         """Number of entries and the bytes they occupy."""
-        entries = [p for p in self.root.glob("*/*") if not p.name.startswith(".")] if self.root.is_dir() else []
-        return len(entries), sum(f.stat().st_size for f in self.root.rglob("*") if f.is_file())
+        entries = size = 0
+        for folder, _, names in os.walk(self.root):
+            entries += META in names
+            for name in names:
+                with contextlib.suppress(FileNotFoundError):  # a run drops states while we look
+                    size += os.stat(os.path.join(folder, name)).st_size  # noqa: PTH116, PTH118 - 3x faster
+        return entries, size
 
     def prune(self) -> tuple[int, int]:
         """Empty the cache; returns what ``size`` was. Run folders keep their models."""

@@ -15,11 +15,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 from prunetui import events
 from prunetui.atomic import write_atomic
 from prunetui.errors import UsageError
+
+LOCK_PATIENCE = 0.5
+"""Seconds to wait for a lock: who only looks whether a run is alive holds it for a moment."""
 
 COLUMNS = (
     "trial", "method", "label", "schedule", "seed", "target", "sparsity", "params", "params_nonzero", "macs",
@@ -56,6 +59,26 @@ class Status:
     version: str = ""
 
 
+def _status(plain: dict[str, Any]) -> Status:
+    """A status as it was written, by this version or another.
+
+    Raises:
+        TypeError: a field holds something else than it should.
+    """
+    kinds = {"str": str, "int": int, "float": (int, float), "float | None": (int, float, type(None))}
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(Status):
+        if field.name not in plain:
+            continue
+        value = plain[field.name]
+        if field.name == "methods":
+            value = tuple(str(name) for name in value)
+        elif not isinstance(value, kinds[str(field.type)]):
+            raise TypeError(f"{field.name} is {type(value).__name__}")
+        values[field.name] = value
+    return Status(**values)
+
+
 class Run:
     """A run folder; the object holds no state that the folder does not."""
 
@@ -81,10 +104,8 @@ class Run:
     def status(self) -> Status | None:
         """The status; a run whose process died is ``interrupted``. None when there is none to read."""
         try:
-            plain = json.loads((self.folder / "status.json").read_bytes())
-            known = {f.name for f in dataclasses.fields(Status)}
-            status = Status(**{key: value for key, value in plain.items() if key in known})
-        except (OSError, ValueError, TypeError, AttributeError):
+            status = _status(json.loads((self.folder / "status.json").read_bytes()))
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
             return None
         if status.state == "running" and not self._alive(status):
             return dataclasses.replace(status, state="interrupted", message="the process that ran it is gone")
@@ -92,7 +113,7 @@ class Run:
 
     def write_status(self, status: Status) -> None:
         plain = dataclasses.asdict(status)
-        write_atomic(self.folder / "status.json", json.dumps(plain, indent=1, ensure_ascii=False) + "\n")
+        write_atomic(self.folder / "status.json", json.dumps(plain, indent=1) + "\n")
 
     def _alive(self, status: Status) -> bool:
         """The lock tells on this host; of another host only its heartbeat is known."""
@@ -100,12 +121,9 @@ class Run:
             return time.time() - status.heartbeat < 60
         try:
             with (self.folder / "lock").open("rb") as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
+                return not _lock(file, fcntl.LOCK_SH)
+        except OSError:  # no lock was ever taken here, or nobody may look
             return False
-        except OSError:
-            return True
-        return False
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -115,12 +133,13 @@ class Run:
             UsageError: another process executes this run.
         """
         with (self.folder / "lock").open("wb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                status = self.status()
-                who = f"process {status.pid} on {status.host}" if status else "another process"
-                raise UsageError(f"the run {self.id} is being executed by {who}") from None
+            patience = time.monotonic() + LOCK_PATIENCE
+            while not _lock(file, fcntl.LOCK_EX):
+                if time.monotonic() > patience:
+                    status = self.status()
+                    who = f"process {status.pid} on {status.host}" if status else "another process"
+                    raise UsageError(f"the run {self.id} is being executed by {who}")
+                time.sleep(0.01)
             yield
 
     def rows(self) -> list[dict[str, str]]:
@@ -140,7 +159,7 @@ class Run:
         write_atomic(self.folder / "results.csv", text.getvalue())
 
     def write_environment(self, environment: Mapping[str, Any]) -> None:
-        text = json.dumps(dict(environment), indent=1, ensure_ascii=False) + "\n"
+        text = json.dumps(dict(environment), indent=1) + "\n"
         write_atomic(self.folder / "environment.json", text)
 
     def tail(self) -> Tail:
@@ -150,6 +169,15 @@ class Run:
     def appender(self) -> Appender:
         """Append events; only who holds the lock may."""
         return Appender(self.folder / "events.jsonl")
+
+
+def _lock(file: IO[bytes], kind: int) -> bool:
+    """Take a lock that ends with the file; False when somebody holds it."""
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 class Appender:
@@ -163,7 +191,15 @@ class Appender:
 
     def __call__(self, event: events.Event) -> None:
         line = events.to_json(dataclasses.replace(event, time=round(time.time(), 3)))
-        os.write(self._descriptor, line.encode() + b"\n")
+        data = line.encode() + b"\n"
+        written = os.write(self._descriptor, data)
+        if written < len(data):  # the disk is full: no half line stays, and the rest raises what is wrong
+            end = os.fstat(self._descriptor).st_size
+            try:
+                os.write(self._descriptor, data[written:])
+            except OSError:
+                os.ftruncate(self._descriptor, end - written)
+                raise
 
     def __enter__(self) -> Appender:
         return self

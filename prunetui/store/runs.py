@@ -10,6 +10,7 @@ from pathlib import Path
 
 from prunetui.atomic import write_atomic
 from prunetui.errors import RunFailed, UsageError
+from prunetui.paths import is_file, user_path
 from prunetui.store.run import Run, Status
 
 CACHE = ".cache"
@@ -48,8 +49,8 @@ def find_run(root: Path, given: str) -> Run:
     Raises:
         UsageError: no run, or more than one, is called so.
     """
-    path = Path(given).expanduser()
-    if (path / "status.json").is_file():
+    path = user_path(given)
+    if is_file(path / "status.json"):
         return Run(path.resolve())
     listed = [(run, status) for run, status in list_runs(root) if status is not None]
     if given == "last":
@@ -57,7 +58,7 @@ def find_run(root: Path, given: str) -> Run:
             raise UsageError(f"there is no run in {root} yet")
         return max(listed, key=lambda pair: pair[1].created)[0]
     runs = [run for run, _ in listed]
-    matches = [run for run in runs if run.id == given] or [run for run in runs if given in run.id]
+    matches = [run for run in runs if run.id == given] or [run for run in runs if given and given in run.id]
     if len(matches) == 1:
         return matches[0]
     if matches:

@@ -1,0 +1,235 @@
+"""What every pruning method must do, whoever wrote it: one suite over all that are found, and one defined here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from prunetui import plugins
+from prunetui.api import Channels, Masks, Net, Scope, keep_top, register
+from prunetui.budget import rounded_down
+from prunetui.engine.edits import apply, check_removal
+from prunetui.engine.graph import Graph
+from prunetui.engine.models import Architecture
+from prunetui.engine.state import State
+from prunetui.engine.steps import achieved, check_achieved
+from prunetui.errors import TrialError
+from prunetui.plan import Prune
+
+NETS = {
+    "resnet20 A": Architecture("resnet20", 3, 8, 10, "A", width=8),
+    "resnet20 B": Architecture("resnet20", 3, 8, 10, "B", width=8),
+    "vgg11": Architecture("vgg11", 3, 8, 10, width=8),
+    "resnet50": Architecture("resnet50", 3, 8, 10, width=8),
+}
+
+
+@register("taylor of this test", source="Molchanov et al. 2019, arXiv:1906.10771")
+@dataclass(frozen=True)
+class Taylor:
+    """Zero the weights whose removal changes the loss least, to first order."""
+
+    scope: Scope = "global"
+    """Rank across the whole net, or within each layer."""
+
+    def prune(self, net: Net, sparsity: float) -> Masks:
+        with net.gradients() as gradients:
+            scores = {name: (w * gradients[name]).square() for name, w in net.weights().items()}
+        return Masks(keep_top(scores, sparsity, self.scope, within=net.masks))
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A method and one kind of target it knows."""
+
+    name: str
+    edit: type
+    target: str
+
+    def __str__(self) -> str:
+        return f"{self.name}-{self.target}"
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """Rising values to prune to; of the target threshold, those that bite into weights around 0.1."""
+        return (0.01, 0.05, 0.2) if self.target == "threshold" else (0.3, 0.5, 0.8)
+
+    def prune(self, net: Net, value: float) -> Any:
+        cls = Taylor if self.name.endswith("of this test") else plugins.load(self.name)
+        return cls().prune(net, value)
+
+
+SUBJECTS = [
+    Subject(info.name, Masks if info.edit == "masks" else Channels, target)
+    for info in plugins.catalogue().methods.values()
+    for target in info.targets
+] + [Subject("taylor of this test", Masks, "sparsity")]
+METHODS = list({subject.name: subject for subject in reversed(SUBJECTS)}.values())  # each at its first target
+RANDOM = [subject for subject in METHODS if subject.name.startswith("random-")]
+
+every_target = pytest.mark.parametrize("subject", SUBJECTS, ids=str)
+every_method = pytest.mark.parametrize("subject", METHODS, ids=str)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One net, and how to look at it, prune it and check what came of it."""
+
+    state: State
+    graph: Graph
+    net_of: Callable[..., Net]
+
+    def net(self, subject: Subject, state: State | None = None, images: tuple[int, ...] = (16, 8), **more: Any) -> Net:
+        random = torch.Generator().manual_seed(3)
+        batches = [
+            (torch.randn(n, 3, 8, 8, generator=random), torch.randint(10, (n,), generator=random)) for n in images
+        ]
+        return self.net_of(state or self.state, self.graph, subject.target, batches=batches, **more)
+
+    def applied(self, subject: Subject, edit: Masks | Channels, value: float, state: State | None = None) -> State:
+        """The state after an edit that passed the checks the engine makes."""
+        before = state or self.state
+        assert type(edit) is subject.edit
+        after = apply(edit, before, self.graph)
+        step = Prune(subject.name, {}, "", subject.target, value, progress=1.0, images=16)
+        check_achieved(step, edit, after, self.graph)
+        if isinstance(edit, Channels):
+            check_removal(edit.keep, before, after, self.graph, torch.randn(2, 3, 8, 8))
+        return after
+
+
+@pytest.fixture(scope="module", params=list(NETS))
+def bench(
+    request: pytest.FixtureRequest,
+    lively: Callable[..., State],
+    graph_of: Callable[[Architecture], Graph],
+    net_of: Callable[..., Net],
+) -> Bench:
+    """Every net in turn; states are never mutated, so one is enough for all tests."""
+    architecture = NETS[request.param]
+    return Bench(lively(architecture), graph_of(architecture), net_of)
+
+
+def same_edit(left: Masks | Channels, right: Masks | Channels) -> bool:
+    return list(left.keep) == list(right.keep) and all(torch.equal(left.keep[n], right.keep[n]) for n in left.keep)
+
+
+def test_all_methods_were_found_and_can_be_imported() -> None:
+    assert plugins.catalogue().problems == ()
+    assert {subject.name for subject in SUBJECTS} >= {
+        "random-unstructured", "l1-unstructured", "global-unstructured", "random-structured", "l1-structured",
+        "threshold",
+    }  # fmt: skip
+    assert all(callable(plugins.load(name).prune) for name in plugins.catalogue().methods)
+
+
+@every_method
+def test_the_net_is_left_as_found(subject: Subject, bench: Bench) -> None:
+    net = bench.net(subject)
+    before = {name: tensor.clone() for name, tensor in net.model.state_dict().items()}
+    random = torch.random.get_rng_state()
+    subject.prune(net, subject.levels[1])
+    after = net.model.state_dict()
+    assert list(after) == list(before)
+    assert all(torch.equal(after[name], before[name]) for name in before)
+    assert not any(m.training or m._forward_hooks or m._forward_pre_hooks for m in net.model.modules())
+    assert all(parameter.grad is None and parameter.requires_grad for parameter in net.model.parameters())
+    assert torch.equal(torch.random.get_rng_state(), random)  # its only randomness is the net's generator
+
+
+@every_target
+def test_every_level_is_reached_exactly_and_edits_nest_along_a_schedule(subject: Subject, bench: Bench) -> None:
+    state = bench.state
+    for value in subject.levels:
+        before = state
+        edit = subject.prune(bench.net(subject, state), value)
+        state = bench.applied(subject, edit, value, state)
+        weights = bench.graph.cost("sparsity", bench.graph.widths(bench.state.tensors))
+        if subject.target == "threshold":
+            assert all(
+                not ((state.tensors[f"{n}.weight"].abs() <= value) & keep).any() for n, keep in edit.keep.items()
+            )
+        elif subject.edit is Masks:
+            assert achieved("sparsity", state, bench.graph) == pytest.approx(value, abs=len(state.masks) / weights)
+        elif subject.target == "channels":
+            dense = {group.name: group.width for group in bench.graph.groups}
+            assert bench.graph.widths(state.tensors) == {g: rounded_down(w, value, 1) for g, w in dense.items()}
+        else:
+            assert achieved(subject.target, state, bench.graph) == pytest.approx(value, abs=0.01)
+        assert all(not (state.masks[name] & ~mask).any() for name, mask in before.masks.items())
+        narrowed = bench.graph.widths(before.tensors)
+        assert all(width <= narrowed[name] for name, width in bench.graph.widths(state.tensors).items())
+    assert achieved("sparsity", state, bench.graph) > 0.4
+
+
+@every_method
+def test_the_same_seed_gives_the_same_edit(subject: Subject, bench: Bench) -> None:
+    first, second = (subject.prune(bench.net(subject, seed=5), subject.levels[1]) for _ in range(2))
+    assert same_edit(first, second)
+
+
+@pytest.mark.parametrize("subject", RANDOM, ids=str)
+def test_another_seed_gives_another_edit_where_chance_decides(subject: Subject, bench: Bench) -> None:
+    first, second = (subject.prune(bench.net(subject, seed=seed), subject.levels[1]) for seed in (5, 6))
+    assert not same_edit(first, second)
+
+
+@every_method
+@pytest.mark.parametrize("images", [(1,), (1, 1, 1)], ids=["one image", "three batches of one"])
+def test_calibration_batches_of_one_image_suffice(subject: Subject, bench: Bench, images: tuple[int, ...]) -> None:
+    edit = subject.prune(bench.net(subject, images=images), subject.levels[1])
+    after = bench.applied(subject, edit, subject.levels[1])
+    assert achieved("sparsity", after, bench.graph) > 0
+
+
+@every_method
+def test_weights_in_bfloat16_are_pruned_to_the_same_level(subject: Subject, bench: Bench) -> None:
+    edit = subject.prune(bench.net(subject, dtype=torch.bfloat16), subject.levels[1])
+    assert all(mask.dtype == torch.bool for mask in edit.keep.values())
+    after = bench.applied(subject, edit, subject.levels[1])
+    assert achieved("sparsity", after, bench.graph) > 0
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@every_method
+def test_a_net_on_the_gpu_is_pruned_as_on_the_cpu(subject: Subject, bench: Bench) -> None:
+    edit = subject.prune(bench.net(subject, device="cuda"), subject.levels[1])
+    bench.applied(subject, edit, subject.levels[1])
+    if subject in RANDOM:  # criteria may differ by rounding; chance is drawn on the CPU
+        on_cpu = subject.prune(bench.net(subject), subject.levels[1])
+        assert all(torch.equal(edit.keep[name].cpu(), mask) for name, mask in on_cpu.keep.items())
+
+
+@pytest.mark.parametrize("subject", [s for s in SUBJECTS if s.target != "threshold"], ids=str)
+def test_less_than_what_is_already_gone_is_refused(subject: Subject, bench: Bench) -> None:
+    pruned = bench.applied(subject, subject.prune(bench.net(subject), 0.8), 0.8)
+    with pytest.raises(TrialError, match=r"already|cannot remove"):
+        subject.prune(bench.net(subject, pruned), 0.3)
+
+
+@pytest.mark.parametrize("subject", [s for s in SUBJECTS if s.edit is Channels and s.target != "channels"], ids=str)
+@pytest.mark.parametrize("bench", ["resnet20 A"], indirect=True)
+def test_more_than_can_go_is_refused_with_what_is_nearest(subject: Subject, bench: Bench) -> None:
+    """Of a net with zero-padded shortcuts the residual stream must stay."""
+    with pytest.raises(TrialError, match=r"cannot remove 99\.99% of the (weights|params|macs): the nearest is"):
+        subject.prune(bench.net(subject), 0.9999)
+
+
+def test_gradients_are_those_of_the_mean_loss_over_all_batches(
+    lively: Callable[..., State], graph_of: Callable[[Architecture], Graph], net_of: Callable[..., Net]
+) -> None:
+    """Batches of 16 and 8 images count by their images; checked against one pass of all 24."""
+    bench = Bench(lively(NETS["vgg11"]), graph_of(NETS["vgg11"]), net_of)
+    net = bench.net(SUBJECTS[0])
+    with net.gradients() as gradients:
+        found = dict(gradients)
+    inputs, labels = (torch.cat(parts) for parts in zip(*net.batches, strict=True))
+    loss = torch.nn.functional.cross_entropy(net.model(inputs), labels)
+    weights: list[Tensor] = [net.model.get_submodule(name).weight for name in found]
+    for name, expected in zip(found, torch.autograd.grad(loss, weights), strict=True):
+        torch.testing.assert_close(found[name], expected, rtol=1e-3, atol=1e-5)

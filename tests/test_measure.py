@@ -1,0 +1,110 @@
+"""Accuracy and batch-norm statistics, worked out by hand on images of one pixel."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from prunetui.engine.data import Dataset, Images
+from prunetui.engine.measure import evaluate, recalibrate
+from prunetui.errors import Interrupted
+
+
+def pixels_as_they_are(pixels: list[list[int]], labels: list[int]) -> Dataset:
+    """Images of one pixel a channel that reach the net as the very numbers written here."""
+    images = Images(torch.tensor(pixels, dtype=torch.uint8)[:, :, None, None], torch.tensor(labels))
+    channels = len(pixels[0])
+    return Dataset(
+        name="by hand", classes=tuple("abcdef"), train=images, validation=images, test=images,
+        mean=(0.0,) * channels, std=(1 / 255,) * channels, augment="none", fingerprint="",
+    )  # fmt: skip
+
+
+def identity(size: int) -> nn.Sequential:
+    """The logits are the pixels."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(size, size))
+    with torch.no_grad():
+        net[1].weight.copy_(torch.eye(size))
+        net[1].bias.zero_()
+    return net
+
+
+LOGITS = [
+    [9, 5, 4, 3, 2, 1],  # label 0: first guess
+    [9, 5, 4, 3, 2, 1],  # label 4: among the first five
+    [9, 5, 4, 3, 2, 1],  # label 5: the very last
+    [0, 0, 0, 0, 0, 7],  # label 5: first guess
+]
+LABELS = [0, 4, 5, 5]
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 4, 100])
+def test_top1_top5_and_loss_are_those_worked_out_by_hand(batch_size: int) -> None:
+    data = pixels_as_they_are(LOGITS, LABELS)
+    result = evaluate(identity(6), data, data.test, batch_size)
+    assert result.top1 == 50.0
+    assert result.top5 == 75.0
+    losses = [
+        math.log(sum(math.exp(z) for z in logits)) - logits[label] for logits, label in zip(LOGITS, LABELS, strict=True)
+    ]
+    assert result.loss == pytest.approx(sum(losses) / 4, rel=1e-6)
+
+
+def test_with_fewer_than_five_classes_every_label_is_among_the_first_five() -> None:
+    data = pixels_as_they_are([[1, 2, 3], [1, 2, 3]], [0, 2])
+    result = evaluate(identity(3), data, data.test, 8)
+    assert (result.top1, result.top5) == (50.0, 100.0)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_evaluation_is_in_evaluation_mode_and_restores_the_mode(training: bool) -> None:
+    data = pixels_as_they_are(LOGITS, LABELS)
+    net = nn.Sequential(nn.BatchNorm2d(6), nn.Dropout(0.9), *identity(6)).train(training)
+    result = evaluate(net, data, data.test, 4)
+    assert result.top1 == 50.0  # statistics of 0 and 1: the pixels pass; no dropout
+    assert net.training is training
+    assert net[0].num_batches_tracked == 0
+
+
+def test_the_wish_to_stop_is_heard() -> None:
+    data = pixels_as_they_are(LOGITS, LABELS)
+    with pytest.raises(Interrupted):
+        evaluate(identity(6), data, data.test, 1, should_stop=lambda: True)
+
+
+def test_recalibration_gives_the_mean_and_the_unbiased_variance_of_the_batch() -> None:
+    data = pixels_as_they_are([[0, 10], [2, 10], [4, 30], [6, 30]], [0, 0, 0, 0])
+    net = nn.Sequential(nn.BatchNorm2d(2)).eval()
+    net[0].running_mean.fill_(77)
+    recalibrate(net, data, data.train)
+    assert net[0].running_mean.tolist() == pytest.approx([3.0, 20.0])
+    assert net[0].running_var.tolist() == pytest.approx([20 / 3, 400 / 3])
+
+
+def test_recalibration_averages_over_all_batches_alike() -> None:
+    # Batches of 128 images: the first is all 4, the second all 8. No batch counts more for being later.
+    data = pixels_as_they_are([[4]] * 128 + [[8]] * 128, [0] * 256)
+    net = nn.Sequential(nn.BatchNorm2d(1)).eval()
+    recalibrate(net, data, data.train)
+    assert net[0].running_mean.item() == pytest.approx(6.0)
+    assert net[0].running_var.item() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_recalibration_leaves_out_a_single_leftover_image() -> None:
+    data = pixels_as_they_are([[4]] * 128 + [[200]], [0] * 129)
+    net = nn.Sequential(nn.BatchNorm2d(1)).eval()
+    recalibrate(net, data, data.train)
+    assert net[0].running_mean.item() == pytest.approx(4.0)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_recalibration_restores_modes_and_momentum_and_touches_no_parameter(training: bool) -> None:
+    data = pixels_as_they_are([[0], [2]], [0, 0])
+    net = nn.Sequential(nn.BatchNorm2d(1, momentum=0.3), nn.Dropout(0.5)).train(training)
+    recalibrate(net, data, data.train)
+    assert [module.training for module in net.modules()] == [training] * 3
+    assert net[0].momentum == 0.3
+    assert (net[0].weight.item(), net[0].bias.item()) == (1.0, 0.0)

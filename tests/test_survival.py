@@ -1,0 +1,261 @@
+"""Real processes that are killed, interrupted and resumed: nothing is lost, nothing is computed twice."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from safetensors import safe_open
+
+import prunetui
+from prunetui import events
+from prunetui.store import Run, find_run
+
+STUDY = """
+name = "survivor"
+sparsities = [0.5, 0.8]
+schedule = "iterative"
+[data]
+name = "digits"
+limit = 150
+[model]
+name = "vgg11"
+width = 4
+[train]
+epochs = 4
+batch_size = 16
+[finetune]
+epochs = 2
+batch_size = 16
+[measure]
+recalibrate = 64
+latency_batch = 0
+[[methods]]
+name = "global-unstructured"
+[[methods]]
+name = "l1-structured"
+"""
+PATIENCE = 120
+"""Seconds after which a process that shows no sign of life is a failure and not a slow machine."""
+
+
+class Batch:
+    """One execution of ``prunetui --batch`` in a process of its own."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.root = folder / "runs"
+        code = Path(prunetui.__file__).resolve().parents[1]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "prunetui", "--batch", "--runs", str(self.root), "--device", "cpu", *arguments],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(code), os.environ.get("PYTHONPATH", "")])},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def until(self, reached: Callable[[], bool]) -> bool:
+        """Wait until something is so; False if the process ended before."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            if reached():
+                return True
+            if self.process.poll() is not None:
+                return reached()
+            time.sleep(0.002)
+        raise TimeoutError("the process shows no sign of life")
+
+    def end(self) -> tuple[int, str, str]:
+        """Exit code, stdout and stderr."""
+        out, err = self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode, out, err
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate(timeout=PATIENCE)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Batch]]:
+    """Start a process in the test's folder; none outlives the test."""
+    (tmp_path / "study.toml").write_text(STUDY)
+    started: list[Batch] = []
+
+    def begin(*arguments: str) -> Batch:
+        started.append(Batch(tmp_path, *arguments))
+        return started[-1]
+
+    yield begin
+    for batch in started:
+        if batch.process.poll() is None:
+            batch.kill()
+
+
+@pytest.fixture(scope="module")
+def unharmed(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
+    """The results of a run that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("unharmed")
+    (folder / "study.toml").write_text(STUDY)
+    batch = Batch(folder, "study.toml", "--quiet")
+    code, out, err = batch.end()
+    assert code == 0, err
+    return results(Run(Path(out.strip())))
+
+
+def results(run: Run) -> list[dict[str, str]]:
+    """The rows without what a clock decides."""
+    return [{k: v for k, v in row.items() if k not in ("seconds", "latency_ms")} for row in run.rows()]
+
+
+def the_run(root: Path) -> Run | None:
+    folders = sorted(folder for folder in root.glob("2*") if (folder / "status.json").is_file())
+    return Run(folders[0]) if folders else None
+
+
+def told(root: Path, kind: type[events.Event] = events.Event) -> list[events.Event]:
+    run = the_run(root)
+    return [event for event in run.tail().read() if isinstance(event, kind)] if run else []
+
+
+def assert_nothing_was_computed_twice(run: Run) -> None:
+    computed = [e.key for e in run.tail().read() if isinstance(e, events.StepFinished) and not e.cached]
+    assert computed
+    assert [key for key, times in Counter(computed).items() if times > 1] == []
+
+
+def killed_and_resumed(start: Callable[..., Batch], kills: int, seed: int) -> tuple[Run, int]:
+    """Kill a run ``kills`` times at random moments, resuming it each time, then let it end."""
+    chance = random.Random(seed)
+    landed = 0
+    batch = start("study.toml")
+    for _ in range(kills):
+        batch.until(lambda: len(told(batch.root, events.RunStarted)) > landed)  # noqa: B023 - called at once
+        moment = len(told(batch.root)) + chance.randint(1, 60 // kills + 2)
+        batch.until(lambda: len(told(batch.root)) >= moment)  # noqa: B023 - called at once
+        time.sleep(chance.random() * 0.02)
+        if batch.process.poll() is None:
+            landed += 1
+        batch.kill()
+        batch = start("--resume", "last")
+    code, _, err = batch.end()
+    assert code == 0, err
+    return find_run(batch.root, "last"), landed
+
+
+def test_a_run_that_is_killed_at_random_moments_ends_with_the_same_results(
+    start: Callable[..., Batch], unharmed: list[dict[str, str]]
+) -> None:
+    run, landed = killed_and_resumed(start, kills=3, seed=1)
+    assert landed == 3
+    assert results(run) == unharmed
+    assert_nothing_was_computed_twice(run)
+    status = run.status()
+    assert status is not None
+    assert (status.state, status.done, status.failed) == ("done", len(unharmed), 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [2, 3])
+def test_ten_kills_change_nothing_either(
+    start: Callable[..., Batch], unharmed: list[dict[str, str]], seed: int
+) -> None:
+    run, landed = killed_and_resumed(start, kills=10, seed=seed)
+    assert landed >= 8
+    assert results(run) == unharmed
+    assert_nothing_was_computed_twice(run)
+
+
+def test_epochs_that_were_finished_before_a_kill_are_not_trained_again(start: Callable[..., Batch]) -> None:
+    first = start("study.toml", "--set", "train.epochs=400")
+    first.until(lambda: len(told(first.root, events.EpochFinished)) >= 5)
+    first.kill()
+    run = the_run(first.root)
+    assert run is not None
+    status = run.status()
+    assert status is not None
+    assert (status.state, status.message) == ("interrupted", "the process that ran it is gone")
+    (partial,) = run.partial.glob("*.safetensors")
+    with safe_open(partial, framework="pt") as file:
+        saved = int(file.metadata()["epochs"])
+    before = len(told(first.root))
+    assert 4 <= saved < 400
+
+    second = start("--resume", run.id)
+    second.until(lambda: any(isinstance(e, events.EpochFinished) for e in told(second.root)[before:]))
+    second.kill()
+    resumed = [e for e in told(second.root)[before:] if isinstance(e, events.EpochFinished)]
+    assert (resumed[0].key, resumed[0].epoch) == (partial.stem, saved + 1)
+
+
+def test_an_interrupt_ends_in_130_says_how_to_go_on_and_going_on_works(
+    start: Callable[..., Batch], unharmed: list[dict[str, str]]
+) -> None:
+    first = start("study.toml")
+    first.until(lambda: len(told(first.root, events.EpochFinished)) >= 2)
+    first.process.send_signal(signal.SIGINT)
+    code, out, err = first.end()
+    run = the_run(first.root)
+    assert run is not None
+    assert code == 130
+    assert f"run: {run.folder}" in out
+    assert f"go on with: prunetui --batch --runs {first.root} --resume {run.id}" in err
+    assert "Traceback" not in err
+    status = run.status()
+    assert status is not None
+    assert status.state == "interrupted"
+    assert isinstance(run.tail().read()[-1], events.RunFinished)
+
+    code, _, err = start("--resume", run.id).end()
+    assert code == 0, err
+    assert f"resuming {run.id} on cpu" in err
+    assert results(run) == unharmed
+    assert_nothing_was_computed_twice(run)
+
+
+def test_a_second_interrupt_ends_the_process_at_once(start: Callable[..., Batch]) -> None:
+    """While latency is timed, so that the first interrupt alone would be heard only after sixty long passes."""
+    quickly_there = ("train.epochs=0", "finetune.epochs=0", "measure.latency_batch=16384", "model.width=16")
+    batch = start("study.toml", *(word for setting in quickly_there for word in ("--set", setting)))
+    batch.until(lambda: any(e.step == "Latency" for e in told(batch.root, events.StepStarted)))
+    batch.process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    assert batch.process.poll() is None
+    batch.process.send_signal(signal.SIGINT)
+    code, _, err = batch.end()
+    assert code == 130
+    assert "stopped at once" in err
+    run = the_run(batch.root)
+    assert run is not None
+    status = run.status()
+    assert status is not None
+    assert status.state == "interrupted"
+
+
+def test_a_second_process_on_the_same_run_is_refused_and_a_terminated_one_stops_politely(
+    start: Callable[..., Batch],
+) -> None:
+    first = start("study.toml", "--set", "train.epochs=5000", "--json")
+    first.until(lambda: bool(told(first.root, events.EpochFinished)))
+    run = the_run(first.root)
+    assert run is not None
+    code, _, err = start("--resume", "last").end()
+    assert code == 2
+    assert f"the run {run.id} is being executed by process {first.process.pid}" in err
+    assert first.process.poll() is None
+    assert len(told(first.root, events.RunStarted)) == 1
+
+    first.process.send_signal(signal.SIGTERM)
+    code, out, _ = first.end()
+    assert code == 130
+    last = events.from_json(out.splitlines()[-1])
+    assert isinstance(last, events.RunFinished)
+    assert last.state == "interrupted"
