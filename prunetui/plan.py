@@ -134,6 +134,16 @@ class Plan:
             node = self.nodes[node.parent] if node.parent else None
         return nodes[::-1]
 
+    def carrying(self) -> set[str]:
+        """The states whose momentum a later training goes on with: from that one back to the last training."""
+        keys: set[str] = set()
+        for node in self.nodes.values():
+            key = node.parent if isinstance(node.step, Train) and node.step.carry else None
+            while key:
+                keys.add(key)
+                key = None if isinstance(self.nodes[key].step, Train) else self.nodes[key].parent
+        return keys
+
     def users(self) -> dict[str, int]:
         """How many trials pass through each node."""
         counts = dict.fromkeys(self.nodes, 0)

@@ -99,7 +99,11 @@ def execute(run: Run, device: str, stop: Callable[[], bool]) -> int:
         UsageError: another process executes it, or its study cannot be read.
     """
     with run.locked():
-        study = parse_study(run.study_text(), file=str(run.folder / "study.toml"))
+        try:
+            text = run.study_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"cannot read the study of the run {run.id}: {error}") from None
+        study = parse_study(text, file=str(run.folder / "study.toml"))
         status = run.status() or Status(state="queued")
         resumed = status.started > 0
         status = dataclasses.replace(

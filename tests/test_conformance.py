@@ -220,6 +220,27 @@ def test_more_than_can_go_is_refused_with_what_is_nearest(subject: Subject, benc
         subject.prune(bench.net(subject), 0.9999)
 
 
+@pytest.mark.parametrize("bench", ["resnet20 B"], indirect=True)
+@pytest.mark.parametrize("target", ["sparsity", "channels", "params", "macs"])
+def test_the_engine_notices_an_edit_of_channels_that_does_less_than_it_was_asked_for(bench: Bench, target: str) -> None:
+    subject = Subject("l1-structured", Channels, target)
+    half = bench.applied(subject, subject.prune(bench.net(subject), 0.5), 0.5)
+    step = Prune("lazy", {}, "", target, 0.8, progress=1.0, images=16)
+    with pytest.raises(TrialError, match=f"lazy was asked for {target}:0.8 and removed"):
+        check_achieved(step, Channels({}), apply(Channels({}), half, bench.graph), bench.graph)
+
+
+@pytest.mark.parametrize("bench", ["resnet20 B"], indirect=True)
+def test_the_engine_notices_masks_that_miss_their_target_by_a_few_weights(bench: Bench) -> None:
+    subject = Subject("global-unstructured", Masks, "sparsity")
+    edit = subject.prune(bench.net(subject), 0.5)
+    layer = next(name for name, mask in edit.keep.items() if int((~mask).sum()) > 100)
+    spared = edit.keep[layer].clone()
+    spared.view(-1)[(~spared).view(-1).nonzero()[:100]] = True
+    with pytest.raises(TrialError, match="was asked for sparsity:0.5 and removed"):
+        bench.applied(subject, Masks({**edit.keep, layer: spared}), 0.5)
+
+
 def test_gradients_are_those_of_the_mean_loss_over_all_batches(
     lively: Callable[..., State], graph_of: Callable[[Architecture], Graph], net_of: Callable[..., Net]
 ) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from prunetui.engine.data import Dataset, Images
+from prunetui.engine.device import find_device, prepare
 from prunetui.engine.measure import evaluate, recalibrate
 from prunetui.errors import Interrupted
 
@@ -57,6 +58,20 @@ def test_with_fewer_than_five_classes_every_label_is_among_the_first_five() -> N
     data = pixels_as_they_are([[1, 2, 3], [1, 2, 3]], [0, 2])
     result = evaluate(identity(3), data, data.test, 8)
     assert (result.top1, result.top5) == (50.0, 100.0)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_float32_means_float32_on_the_gpu_too() -> None:
+    """By default cuDNN rounds the inputs of convolutions to 10 bits of mantissa (TF32)."""
+    device = find_device("cuda")
+    prepare(device)
+    torch.manual_seed(0)
+    conv, images = nn.Conv2d(64, 64, 3), torch.randn(8, 64, 16, 16)
+    with torch.inference_mode():
+        exact = nn.Conv2d(64, 64, 3).double()
+        exact.load_state_dict(conv.state_dict())
+        error = conv.to(device.torch)(images.to(device.torch)).cpu() - exact(images.double())
+    assert error.abs().max() < 2e-5
 
 
 @pytest.mark.parametrize("training", [True, False])

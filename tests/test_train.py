@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from prunetui.config import Recipe
 from prunetui.engine.data import Dataset
-from prunetui.engine.device import Device
+from prunetui.engine.device import Device, find_device, prepare
 from prunetui.engine.edits import apply_masks
 from prunetui.engine.models import Architecture
 from prunetui.engine.state import State, instantiate
@@ -125,25 +125,43 @@ def test_every_epoch_of_every_training_has_a_seed_of_its_own() -> None:
 def test_training_that_goes_on_from_a_saved_epoch_equals_one_that_was_never_interrupted(
     optimizer: str, precision: str, interrupted_after: int, digits: Dataset, cpu: Device, lively: Lively, same: Same
 ) -> None:
-    state = lively(SMALL)
+    whole, resumed = whole_and_resumed(lively(SMALL), digits, cpu, optimizer, precision, interrupted_after)
+    assert same(resumed[0], whole[0])
+    assert same(resumed[1], whole[1])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_training_on_the_gpu_goes_on_from_what_was_saved_on_the_cpu(
+    optimizer: str, digits: Dataset, lively: Lively
+) -> None:
+    device = find_device("cuda")
+    prepare(device)
+    whole, resumed = whole_and_resumed(lively(SMALL), digits.to(device.torch), device, optimizer, "fp32", 2)
+    for name, tensor in whole[0].items():
+        torch.testing.assert_close(resumed[0][name], tensor, rtol=1e-4, atol=1e-5)
+
+
+def whole_and_resumed(
+    state: State, data: Dataset, device: Device, optimizer: str, precision: str, interrupted_after: int
+) -> tuple[tuple[Mapping[str, Tensor], Mapping[str, Tensor]], tuple[Mapping[str, Tensor], Mapping[str, Tensor]]]:
+    """Tensors and buffers of one training, and of one that goes on with what was saved (on the CPU) by the first."""
     settings = recipe(epochs=3, optimizer=optimizer, precision=precision, schedule="one-cycle")
-    model = instantiate(state, CPU)
-    snapshots: dict[int, tuple[dict[str, Tensor], Mapping[str, Tensor]]] = {}
+    model = instantiate(state, device.torch)
+    snapshots: dict[int, tuple[dict[str, Tensor], dict[str, Tensor]]] = {}
 
     def save(epoch: int, buffers: Mapping[str, Tensor]) -> None:
-        snapshots[epoch] = (
-            {n: t.clone(memory_format=torch.contiguous_format) for n, t in model.state_dict().items()},
-            buffers,
-        )
+        as_on_disk = [
+            {name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()}
+            for tensors in (model.state_dict(), buffers)
+        ]
+        snapshots[epoch] = (as_on_disk[0], as_on_disk[1])
 
-    buffers = train(model, digits, settings, "key", cpu, Hooks(lambda report: None, save, never))
+    buffers = train(model, data, settings, "key", device, Hooks(lambda report: None, save, never))
     tensors, momentum = snapshots[interrupted_after]
-    resumed = trained(
-        dataclasses.replace(state, tensors=tensors), digits, cpu, settings,
-        momentum=momentum, first_epoch=interrupted_after,
-    )  # fmt: skip
-    assert same(resumed[0], model.state_dict())
-    assert same(resumed[1], buffers)
+    again = instantiate(dataclasses.replace(state, tensors=tensors), device.torch)
+    resumed = train(again, data, settings, "key", device, Diary().hooks, {}, momentum, interrupted_after)
+    return (model.state_dict(), buffers), (again.state_dict(), resumed)
 
 
 def test_momentum_that_is_handed_over_is_used(digits: Dataset, cpu: Device, lively: Lively, same: Same) -> None:

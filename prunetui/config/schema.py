@@ -25,7 +25,7 @@ def unrolled_range(text: str) -> list[float]:
     """``"0.1..0.5/0.2"`` -> ``[0.1, 0.3, 0.5]``: from, to (included) and step."""
     match = RANGE.match(text)
     try:
-        first, last, step = (float(part) for part in match.groups()) if match else ()
+        first, last, step = map(float, match.groups() if match else ("", "", ""))
     except ValueError:
         raise ValueError('a range is written "from..to/step", as in "0.1..0.9/0.1"') from None
     if not (0 < step < math.inf and first <= last < math.inf):

@@ -62,7 +62,7 @@ def evaluate(
 def recalibrate(model: nn.Module, data: Dataset, images: Images) -> None:
     """Re-estimate batch-norm statistics in place as the plain average over batches of training images."""
     norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
-    before = [norm.momentum for norm in norms]
+    before = [(norm.momentum, norm.training) for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # a cumulative average
@@ -71,6 +71,6 @@ def recalibrate(model: nn.Module, data: Dataset, images: Images) -> None:
         for inputs, labels in data.batches(images, CALIBRATION_BATCH):
             if len(labels) > 1 or len(images) == 1:  # one leftover image has no variance
                 model(inputs)
-    for norm, momentum in zip(norms, before, strict=True):
+    for norm, (momentum, training) in zip(norms, before, strict=True):
         norm.momentum = momentum
-        norm.eval()
+        norm.train(training)

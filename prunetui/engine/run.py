@@ -87,6 +87,7 @@ class Engine:
     _failed: dict[str, str] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
     _users: dict[str, int] = field(default_factory=dict)
+    _carrying: set[str] | None = None
     _trial: str = ""
 
     def run_trial(self, trial: Trial) -> dict[str, Any]:
@@ -99,11 +100,7 @@ class Engine:
         self._trial = trial.id
         final = self.state(trial.after)
         measured = {name: self._leaf(key, step) for name, (key, step) in measurements(self.study, trial).items()}
-        path = self.plan.path(trial.after)
-        own = [node.key for node in path[len(self.plan.path(trial.dense)) :]]
-        own += [step_key(key, step) for key, step in measurements(self.study, trial).values() if key in own]
-        seconds = sum((self.kept.meta(key) or {}).get("seconds", 0.0) for key in own)
-        return self._row(trial, final, measured, seconds)
+        return self._row(trial, final, measured, self._seconds(trial))
 
     def model_file(self, trial: Trial) -> Path | None:
         """The saved network of a finished trial."""
@@ -117,18 +114,33 @@ class Engine:
                 self.kept.drop(node.key)
                 self._memory.pop(node.key, None)
 
+    def _seconds(self, trial: Trial) -> float:
+        """What the trial's own steps took, from the first edit on, whoever computed them."""
+        own = {node.key for node in self.plan.path(trial.after)[len(self.plan.path(trial.dense)) :]}
+        measured = [step_key(key, step) for key, step in measurements(self.study, trial).values() if key in own]
+        path = self._noted(trial.after, "path_seconds") - self._noted(trial.dense, "path_seconds")
+        return path + sum(self._noted(key, "seconds") for key in measured)
+
+    def _noted(self, key: str, name: str) -> float:
+        return float((self.kept.meta(key) or {}).get(name, 0.0))
+
     def work_left(self, trials: list[Trial]) -> tuple[int, int]:
         """Number and size of the steps that ``trials`` still need."""
-        needed: dict[str, Node] = {}
+        missing: dict[str, Node] = {}
         for trial in trials:
-            for key in (trial.after, trial.control):
-                for node in self.plan.path(key):
-                    needed[node.key] = node
+            self._add_missing(trial.after, missing)
             for key, step in measurements(self.study, trial).values():
                 node = self.plan.nodes[step_key(key, step)]
-                needed[node.key] = node
-        missing = [node for node in needed.values() if self.kept.meta(node.key) is None]
-        return len(missing), sum(self.work(node.step) for node in missing)
+                if self.kept.meta(node.key) is None:
+                    missing[node.key] = node
+                    self._add_missing(key, missing)
+        return len(missing), sum(self.work(node.step) for node in missing.values())
+
+    def _add_missing(self, key: str | None, missing: dict[str, Node]) -> None:
+        """The steps from the last state that is there to the one with this key."""
+        while key and key not in missing and not self._is_there(self.plan.nodes[key]):
+            missing[key] = self.plan.nodes[key]
+            key = self.plan.nodes[key].parent
 
     def work(self, step: Step) -> int:
         """The size of a step in images passed forward."""
@@ -156,13 +168,18 @@ class Engine:
 
     def _load(self, node: Node) -> State | None:
         path, meta = self.kept.file(node.key, MODEL), self.kept.meta(node.key)
-        if path is None or meta is None:
+        if path is None or meta is None or not self._is_there(node):
             return None
         extra = self.kept.file(node.key, EXTRA)
         state = from_files(load_file(path), load_file(extra) if extra else {}, self.architecture)
         if node.key not in self._told:
             self._finished(node, meta["seconds"], cached=True)
         return state
+
+    def _is_there(self, node: Node) -> bool:
+        """Whether a state is kept, with the momentum if this plan goes on with it (another may not have)."""
+        meta = self.kept.meta(node.key)
+        return meta is not None and (meta.get("momentum", False) or not self._is_carried(node))
 
     def _compute(self, node: Node) -> State:
         self._guard(node)
@@ -180,7 +197,11 @@ class Engine:
         seconds = time.monotonic() - started
         files = {MODEL: model_bytes(state, self._header())}
         extra = extra_bytes(state)
-        self.kept.put(node.key, {"seconds": seconds}, {**files, **({EXTRA: extra} if extra else {})})
+        before = self._noted(node.parent, "path_seconds") if node.parent else 0.0
+        carried = self._is_carried(node)
+        meta = {"seconds": seconds, "path_seconds": before + seconds, "momentum": carried}
+        self.kept.drop(node.key)  # one without the momentum that is needed now
+        self.kept.put(node.key, meta, {**files, **({EXTRA: extra} if extra else {})})
         self.partials.drop(node.key)
         self._finished(node, seconds, cached=False)
         return state
@@ -224,7 +245,7 @@ class Engine:
         momentum = train(
             model, self.data, step.recipe, self._stream(node), self.device, hooks, start.masks, start.momentum, first
         )
-        return capture(model, parent, momentum if self._carried(node) else None)
+        return capture(model, parent, momentum if self._is_carried(node) else None)
 
     def _resumed(self, key: str, start: State) -> tuple[int, State]:
         """Finished epochs of an interrupted training, and the state after them."""
@@ -238,17 +259,11 @@ class Engine:
         momentum = {n.removeprefix("momentum/"): t for n, t in saved.items() if n.startswith("momentum/")}
         return epochs, State(start.architecture, tensors, start.masks, momentum)
 
-    def _carried(self, node: Node) -> bool:
-        """Whether a later training goes on with this one's momentum."""
-        below = {node.key}
-        for other in self.plan.nodes.values():  # parents come first
-            if other.parent in below:
-                if isinstance(other.step, Train):
-                    if other.step.carry:
-                        return True
-                else:
-                    below.add(other.key)
-        return False
+    def _is_carried(self, node: Node) -> bool:
+        """Whether a later training goes on with the momentum of this state."""
+        if self._carrying is None:
+            self._carrying = self.plan.carrying()
+        return node.key in self._carrying
 
     # Measurements ---------------------------------------------------------------------------------
 

@@ -55,7 +55,7 @@ def prune(state: State, step: Prune, key: str, data: Dataset, graph: Graph, devi
     images = data.sample(step.images, generator)
     net = Net(
         model=model,
-        masks={name: mask.to(device.torch) for name, mask in state.masks.items()},
+        masks={name: mask.to(device.torch, copy=True) for name, mask in state.masks.items()},
         batches=list(data.batches(images, CALIBRATION_BATCH)),
         generator=generator,
         target=step.target,

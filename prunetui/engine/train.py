@@ -110,7 +110,16 @@ def train(
         ) from None
     finally:
         model.eval()
+    _check_outputs(model, data, recipe)
     return buffers(optimizer, model)
+
+
+def _check_outputs(model: nn.Module, data: Dataset, recipe: Mapping[str, Any]) -> None:
+    """The last step may blow up a net whose last loss was still fine: one batch tells."""
+    with torch.no_grad():
+        logits = model(data.normalised(data.train.pixels[: recipe["batch_size"]]))
+    if not bool(torch.isfinite(logits).all()):
+        raise TrialError(f"the trained net's outputs are not finite; a lower lr than {recipe['lr']:g} may help")
 
 
 def _epoch(

@@ -65,7 +65,7 @@ def _status(plain: dict[str, Any]) -> Status:
     Raises:
         TypeError: a field holds something else than it should.
     """
-    kinds = {"str": str, "int": int, "float": (int, float), "float | None": (int, float, type(None))}
+    kinds: dict[str, Any] = {"str": str, "int": int, "float": (int, float), "float | None": (int, float, type(None))}
     values: dict[str, Any] = {}
     for field in dataclasses.fields(Status):
         if field.name not in plain:

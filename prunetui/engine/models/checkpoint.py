@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from prunetui.errors import UsageError
@@ -46,15 +46,18 @@ def read_checkpoint(path: Path) -> Checkpoint:
             known = header.get("format", "").startswith("prunetui/")
             return Checkpoint(tensors, {k: _json(v) for k, v in header.items()} if known else {})
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise UsageError(
-            f"{path} is not a plain state dict; nothing else is loaded, because a pickle can run code. "
-            "Save model.state_dict() instead, or use safetensors"
-        ) from None
-    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise UsageError(f"cannot read the checkpoint {path} safely: {reason}") from None
+    except Exception as error:  # noqa: BLE001 - a damaged file raises whatever its bytes lead to
+        raise UsageError(f"cannot read the checkpoint {path} safely: {_reason(error)}") from None
     return Checkpoint(_state_dict(loaded, path), {})
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, pickle.UnpicklingError):
+        return (
+            "it is not a plain state dict, and nothing else is loaded, because a pickle can run code; "
+            "save model.state_dict() instead, or use safetensors"
+        )
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
 
 
 def _json(text: str) -> Any:
