@@ -226,7 +226,7 @@ def test_the_engine_notices_an_edit_of_channels_that_does_less_than_it_was_asked
     subject = Subject("l1-structured", Channels, target)
     half = bench.applied(subject, subject.prune(bench.net(subject), 0.5), 0.5)
     step = Prune("lazy", {}, "", target, 0.8, progress=1.0, images=16)
-    with pytest.raises(TrialError, match=f"lazy was asked for {target}:0.8 and removed"):
+    with pytest.raises(TrialError, match=rf"lazy was asked for {target}:0\.8 and removed"):
         check_achieved(step, Channels({}), apply(Channels({}), half, bench.graph), bench.graph)
 
 
@@ -237,7 +237,7 @@ def test_the_engine_notices_masks_that_miss_their_target_by_a_few_weights(bench:
     layer = next(name for name, mask in edit.keep.items() if int((~mask).sum()) > 100)
     spared = edit.keep[layer].clone()
     spared.view(-1)[(~spared).view(-1).nonzero()[:100]] = True
-    with pytest.raises(TrialError, match="was asked for sparsity:0.5 and removed"):
+    with pytest.raises(TrialError, match=r"was asked for sparsity:0\.5 and removed"):
         bench.applied(subject, Masks({**edit.keep, layer: spared}), 0.5)
 
 

@@ -1,0 +1,112 @@
+"""What a data set is once loaded, and how batches leave it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+CROP_PADDING = 1 / 8
+"""Zero padding before a random crop, as a fraction of the side: 4 pixels of 32."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """uint8 ``pixels`` [N, C, H, W] and int64 ``labels`` [N] on one device."""
+
+    pixels: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to(self, device: torch.device) -> Images:
+        """The same images on another device."""
+        return Images(self.pixels.to(device), self.labels.to(device))
+
+    def take(self, index: Tensor) -> Images:
+        """The images at ``index``."""
+        return Images(self.pixels[index], self.labels[index])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Training, validation and test images with what it takes to feed them to a net.
+
+    ``mean`` and ``std`` are of pixels scaled to [0, 1], one value a channel; ``augment`` is none, crop,
+    flip or crop+flip; ``fingerprint`` changes when the images or their split do.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train: Images
+    validation: Images
+    test: Images
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    augment: str
+    fingerprint: str
+
+    @property
+    def channels(self) -> int:
+        return self.train.pixels.shape[1]
+
+    @property
+    def size(self) -> int:
+        return self.train.pixels.shape[2]
+
+    def to(self, device: torch.device) -> Dataset:
+        """The same data on another device."""
+        return replace(
+            self, train=self.train.to(device), validation=self.validation.to(device), test=self.test.to(device)
+        )
+
+    def normalised(self, pixels: Tensor) -> Tensor:
+        """uint8 [B, C, H, W] -> float32, channels-last, zero mean and unit variance a channel."""
+        mean = torch.tensor(self.mean, device=pixels.device).view(1, -1, 1, 1)
+        std = torch.tensor(self.std, device=pixels.device).view(1, -1, 1, 1)
+        floats = pixels.to(torch.float32, memory_format=torch.channels_last)
+        return floats.mul_(1 / (255 * std)).sub_(mean / std)
+
+    def batches(self, images: Images, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """All images in order, normalised, not augmented."""
+        for start in range(0, len(images), batch_size):
+            part = slice(start, start + batch_size)
+            yield self.normalised(images.pixels[part]), images.labels[part]
+
+    def sample(self, count: int, generator: torch.Generator) -> Images:
+        """``count`` training images in random order (all, if there are fewer)."""
+        index = torch.randperm(len(self.train), generator=generator)[:count]
+        return self.train.take(index.to(self.train.labels.device))
+
+    def epoch(self, batch_size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        """One pass over the training images, shuffled and augmented; the last incomplete batch is left out."""
+        count = len(self.train)
+        batch_size = min(batch_size, count)
+        device = self.train.labels.device
+        order = torch.randperm(count, generator=generator)
+        pad = max(1, round(self.size * CROP_PADDING)) if "crop" in self.augment else 0
+        shifts = torch.randint(0, 2 * pad + 1, (2, count), generator=generator)
+        flips = torch.rand(count, generator=generator) < (0.5 if "flip" in self.augment else 0.0)
+        order, shifts, flips = order.to(device), shifts.to(device), flips.to(device)
+        for start in range(0, count - batch_size + 1, batch_size):
+            part = slice(start, start + batch_size)
+            batch = self.train.take(order[part])
+            pixels = crop(batch.pixels, shifts[:, part], pad) if pad else batch.pixels
+            if "flip" in self.augment:
+                pixels = torch.where(flips[part].view(-1, 1, 1, 1), pixels.flip(3), pixels)
+            yield self.normalised(pixels), batch.labels
+
+
+def crop(pixels: Tensor, shifts: Tensor, pad: int) -> Tensor:
+    """Shift each image [B, C, H, W] by ``shifts`` [2, B] in [0, 2 * pad]; ``pad`` leaves it where it is.
+
+    Zeros (black) move in, as with ``torchvision.transforms.RandomCrop``.
+    """
+    size = pixels.shape[-2:]
+    windows = F.pad(pixels, (pad, pad, pad, pad)).unfold(2, size[0], 1).unfold(3, size[1], 1)
+    index = torch.arange(len(pixels), device=pixels.device)
+    return windows[index, :, shifts[0], shifts[1]]
