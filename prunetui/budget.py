@@ -44,6 +44,11 @@ def rounded_down(channels: int, ratio: float, round_to: int) -> int:
     return min(channels, max(kept - kept % round_to, round_to))
 
 
+def width_unit(dense: Widths, round_to: int) -> int:
+    """What widths are multiples of: ``round_to``, or when that is 0 what the narrowest group can bear."""
+    return round_to or (8 if min(dense.values(), default=0) >= WIDE_ENOUGH else 1)
+
+
 def solve_widths(
     costs: Costs, scores: Mapping[str, Tensor], target: str, sparsity: float, scope: str, round_to: int = 0
 ) -> Widths:
@@ -52,7 +57,7 @@ def solve_widths(
     Raises:
         TrialError: no widths come within ``TOLERANCE`` of the target, or more is already gone.
     """
-    unit = round_to or (8 if min(costs.dense.values(), default=0) >= WIDE_ENOUGH else 1)
+    unit = width_unit(costs.dense, round_to)
     groups = [name for name in scores if name in costs.dense]
     if not groups:
         raise TrialError("this net has no channels that can be removed")

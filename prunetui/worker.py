@@ -45,12 +45,18 @@ if TYPE_CHECKING:
     from prunetui.engine.run import Engine
 
 HEARTBEAT_SECONDS = 2.0
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SHOW_CURSOR = b"\x1b[?25h"
 # Errors of the machine, not of a trial: the next trial would meet them too.
 FATAL_ERRNO = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG}
 
 
 class Stop:
-    """The wish to stop: the first signal asks, the second ends the process at once."""
+    """The wish to stop: the first signal asks, the second ends the process at once.
+
+    Python runs signal handlers between bytecodes of the main thread, which may be inside a long call of torch.
+    A thread that is woken by the signal itself hears every one at once.
+    """
 
     def __init__(self) -> None:
         self.asked = False
@@ -58,20 +64,28 @@ class Stop:
     def __call__(self) -> bool:
         return self.asked
 
-    def on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
-            # The folder is consistent at any moment; os._exit also ends while torch is computing.
-            os.write(
-                2,
-                b"\x1b[?25h\nstopped at once; the run can be resumed\n" if os.isatty(2) else b"stopped at once\n",
-            )
-            os._exit(EXIT_INTERRUPTED)
-        self.asked = True
-
     def listen(self) -> None:
         """Take over the signals that end a process politely."""
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self.on_signal)
+        heard, wake = os.pipe()
+        os.set_blocking(wake, False)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        for number in STOP_SIGNALS:
+            signal.signal(number, _leave_to_the_listener)
+        threading.Thread(target=self._hear, args=(heard,), name="signals", daemon=True).start()
+
+    def _hear(self, heard: int) -> None:
+        while number := os.read(heard, 1):
+            if number[0] not in STOP_SIGNALS:
+                continue
+            if self.asked:
+                # The folder is consistent at any moment, so nothing has to be finished.
+                os.write(2, (SHOW_CURSOR if os.isatty(2) else b"") + b"\nstopped at once; the run can be resumed\n")
+                os._exit(EXIT_INTERRUPTED)
+            self.asked = True
+
+
+def _leave_to_the_listener(number: int, frame: FrameType | None) -> None:
+    """A handler must be there, or the signal would end the process."""
 
 
 class PartialFiles:

@@ -240,6 +240,37 @@ def test_a_second_interrupt_ends_the_process_at_once(start: Callable[..., Batch]
     assert status.state == "interrupted"
 
 
+BUSY = """
+import hashlib
+from prunetui.worker import Stop
+Stop().listen()
+print("ready", flush=True)
+hashlib.pbkdf2_hmac("sha256", b"", b"", 2_000_000_000)
+"""
+
+
+def test_a_second_interrupt_is_heard_in_the_middle_of_a_long_computation() -> None:
+    """As in a backward pass of seconds: the interpreter calls no signal handler before it returns."""
+    with subprocess.Popen(
+        [sys.executable, "-c", BUSY],
+        env={**os.environ, "PYTHONPATH": str(Path(prunetui.__file__).resolve().parents[1])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        try:
+            for _ in range(2):
+                time.sleep(0.5)
+                process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=20)  # the computation takes many minutes
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert "stopped at once" in err
+
+
 def test_a_second_process_on_the_same_run_is_refused_and_a_terminated_one_stops_politely(
     start: Callable[..., Batch],
 ) -> None:

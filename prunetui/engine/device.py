@@ -63,6 +63,8 @@ def prepare(device: Device) -> None:
         # Not on the CPU, whose kernels repeat anyway: the call imports torch's compiler, over a second.
         torch.use_deterministic_algorithms(True, warn_only=True)
         torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.allow_tf32 = False  # float32 figures are float32: tf32 keeps 10 bits
+        torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.benchmark = False
         torch.cuda.set_device(device.torch)
     elif sys.platform == "linux":

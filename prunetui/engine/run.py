@@ -200,7 +200,8 @@ class Engine:
         before = self._noted(node.parent, "path_seconds") if node.parent else 0.0
         carried = self._is_carried(node)
         meta = {"seconds": seconds, "path_seconds": before + seconds, "momentum": carried}
-        self.kept.drop(node.key)  # one without the momentum that is needed now
+        if carried:
+            self.kept.drop(node.key)  # one that was kept without the momentum that is needed now
         self.kept.put(node.key, meta, {**files, **({EXTRA: extra} if extra else {})})
         self.partials.drop(node.key)
         self._finished(node, seconds, cached=False)

@@ -6,9 +6,11 @@ architectures load again: layers take their shapes from the tensors.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -48,12 +50,18 @@ def capture(model: nn.Module, state: State, momentum: Tensors | None = None) -> 
 
 def instantiate(state: State, device: torch.device) -> nn.Module:
     """A network with these tensors, in evaluation mode and channels-last on ``device``."""
-    with torch.device("meta"):  # no time for initial weights that are overwritten at once
-        model = build(state.architecture)
+    model = copy.deepcopy(_skeleton(state.architecture))
     resize(model, state.tensors)
     copies = {name: tensor.to(device, copy=True) for name, tensor in state.tensors.items()}
     model.load_state_dict(copies, assign=True)
     return model.to(memory_format=torch.channels_last).eval()
+
+
+@lru_cache(maxsize=8)
+def _skeleton(architecture: Architecture) -> nn.Module:
+    """The dense network without memory: initial weights would be overwritten at once."""
+    with torch.device("meta"):
+        return build(architecture)
 
 
 def resize(model: nn.Module, tensors: Tensors) -> None:

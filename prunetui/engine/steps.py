@@ -11,7 +11,7 @@ from torch import Tensor
 
 from prunetui import plugins
 from prunetui.api import Channels, Masks, Net
-from prunetui.budget import TOLERANCE
+from prunetui.budget import TOLERANCE, rounded_down, width_unit
 from prunetui.engine import edits
 from prunetui.engine.data import Dataset
 from prunetui.engine.device import Device
@@ -93,10 +93,14 @@ def check_achieved(step: Prune, edit: Masks | Channels, after: State, graph: Gra
         TrialError: it did not.
     """
     if step.target == "threshold":
+        if step.value > 0 and achieved("sparsity", after, graph) == 0:
+            raise TrialError(f"no weight lies at or below {step.value:g}: nothing was pruned")
         return
     reached = achieved(step.target, after, graph)
     if step.target == "channels":
-        fine = reached > 0 or not any(int(g.width * step.value) for g in graph.groups)
+        widths, dense = graph.widths(after.tensors), {g.name: g.width for g in graph.groups}
+        unit = width_unit(dense, step.options.get("round_to", 0))
+        fine = all(widths[g] <= max(rounded_down(width, step.value, 1), unit) for g, width in dense.items())
     else:
         # Per-layer budgets round once a layer; channels come in whole units.
         weights = graph.cost("sparsity", {g.name: g.width for g in graph.groups})

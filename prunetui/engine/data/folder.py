@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
+from prunetui.atomic import write_atomic
 from prunetui.engine.data.decode import decode, ignore_interrupts, side_of
 from prunetui.errors import DataError
-from prunetui.atomic import write_atomic
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 CHUNK = 512
@@ -43,9 +43,7 @@ class Listing:
     digest: str
 
 
-def read(
-    root: Path, size: int | None, skip_corrupt: bool, report: Report
-) -> tuple[Split, Split, tuple[str, ...]]:
+def read(root: Path, size: int | None, skip_corrupt: bool, report: Report) -> tuple[Split, Split, tuple[str, ...]]:
     """Training split, test split and class names.
 
     Raises:
@@ -124,9 +122,7 @@ def _side(paths: Sequence[str]) -> int:
     raise DataError(f"none of the first images can be read, beginning with {paths[0]}")
 
 
-def _load(
-    listing: Listing, size: int, skip_corrupt: bool, report: Report, what: str
-) -> Split:
+def _load(listing: Listing, size: int, skip_corrupt: bool, report: Report, what: str) -> Split:
     cached = user_cache_path("prunetui") / "images" / f"{listing.digest}-{size}.npy"
     bad_list = cached.with_suffix(".corrupt")
     if cached.is_file() and bad_list.is_file():

@@ -88,9 +88,7 @@ def statistics(train: Images, normalize: str | Statistics) -> tuple[tuple[float,
     given = IMAGENET if normalize == "imagenet" else normalize
     assert isinstance(given, Statistics)
     if not len(given.mean) == len(given.std) == channels:
-        raise DataError(
-            f"data.normalize has {len(given.mean)} means and {len(given.std)} deviations, the images {channels} channels"
-        )
+        raise DataError(f"data.normalize is for {len(given.mean)} channels, the images have {channels}")
     return given.mean, given.std
 
 
