@@ -88,7 +88,8 @@ def statistics(train: Images, normalize: str | Statistics) -> tuple[tuple[float,
     given = IMAGENET if normalize == "imagenet" else normalize
     assert isinstance(given, Statistics)
     if not len(given.mean) == len(given.std) == channels:
-        raise DataError(f"data.normalize is for {len(given.mean)} channels, the images have {channels}")
+        found = f"{len(given.mean)} means and {len(given.std)} deviations"
+        raise DataError(f"data.normalize has {found}, the images {channels} channels")
     return given.mean, given.std
 
 
