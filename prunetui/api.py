@@ -30,11 +30,14 @@ __all__ = [
     "PruningMethod",
     "Scope",
     "dataclass",
+    "feature_maps",
     "keep_above",
     "keep_channels",
     "keep_top",
+    "per_channel",
     "register",
     "registered",
+    "zero_scores",
 ]
 
 Scope = Literal["global", "local"]
@@ -107,18 +110,92 @@ class Net:
         """The groups of coupled channels that may be removed; the classes are never among them."""
         return self.coupled
 
+    def layers(self) -> dict[str, nn.Module]:
+        """The convolutions and linear layers, in the order of ``weights()``."""
+        return {n: m for n, m in self.model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
+
+    def parameters(self) -> dict[str, Tensor]:
+        """The weights as the model holds them, to differentiate with respect to; ``weights()`` are detached."""
+        return {n: m.weight for n, m in self.model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
+
     @contextmanager
     def gradients(self) -> Iterator[dict[str, Tensor]]:
         """Gradients of the mean cross-entropy over ``batches`` with respect to ``weights()``."""
-        layers = {n: m for n, m in self.model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
-        weights = [layer.weight for layer in layers.values()]
-        total = [torch.zeros_like(weight) for weight in weights]
+        total = {name: torch.zeros_like(weight) for name, weight in self.weights().items()}
         images = sum(len(labels) for _, labels in self.batches)
-        with torch.enable_grad():
-            for inputs, labels in self.batches:
-                loss = F.cross_entropy(self.model(inputs).float(), labels, reduction="sum") / images
-                torch._foreach_add_(total, list(torch.autograd.grad(loss, weights)))
-        yield dict(zip(layers, total, strict=True))
+        for (_, labels), gradients in zip(self.batches, self.batch_gradients(), strict=True):
+            for name, gradient in gradients.items():
+                total[name] += gradient * (len(labels) / images)
+        yield total
+
+    def batch_gradients(self) -> Iterator[dict[str, Tensor]]:
+        """Gradients of the mean cross-entropy of one batch after the other."""
+        weights = self.parameters()
+        for inputs, labels in self.batches:
+            with torch.enable_grad():
+                loss = F.cross_entropy(self.model(inputs).float(), labels)
+                found = torch.autograd.grad(loss, list(weights.values()))
+            yield dict(zip(weights, found, strict=True))
+
+    def fisher(self) -> dict[str, Tensor]:
+        """Diagonal of the empirical Fisher matrix: the mean over images of each image's squared gradient."""
+        parameters = {name: p.detach() for name, p in self.model.named_parameters()}
+        buffers = dict(self.model.named_buffers())
+        names = {f"{name}.weight": name for name in self.layers()}
+        chosen = {name: parameters.pop(name) for name in names}
+
+        def loss(weights: dict[str, Tensor], image: Tensor, label: Tensor) -> Tensor:
+            state = {**parameters, **weights, **buffers}
+            logits = torch.func.functional_call(self.model, state, (image[None],))
+            return F.cross_entropy(logits.float(), label[None])
+
+        gradient = torch.func.grad(loss)
+        each = torch.func.vmap(gradient, in_dims=(None, 0, 0))
+        total = {name: torch.zeros_like(weight) for name, weight in chosen.items()}
+        images = sum(len(labels) for _, labels in self.batches)
+        for inputs, labels in self.batches:
+            for i in range(0, len(labels), PER_IMAGE_CHUNK):
+                part = slice(i, i + PER_IMAGE_CHUNK)
+                if len(labels[part]) == 1:  # vmap over one image falls back to slow paths
+                    found = {n: g[None] for n, g in gradient(chosen, inputs[part][0], labels[part][0]).items()}
+                else:
+                    found = each(chosen, inputs[part], labels[part])
+                for name, gradients in found.items():
+                    total[name] += gradients.square().sum(0) / images
+        return {names[name]: value for name, value in total.items()}
+
+    def inputs(self) -> Iterator[dict[str, Tensor]]:
+        """What each layer reads, one batch after the other: [B, C, H, W] or [B, C]."""
+        for seen, _ in self._observed(with_gradients=False):
+            yield seen
+
+    def inputs_and_gradients(self) -> Iterator[tuple[dict[str, Tensor], dict[str, Tensor]]]:
+        """As ``inputs``, with the gradient of the batch's summed cross-entropy with respect to them."""
+        return self._observed(with_gradients=True)
+
+    def _observed(self, with_gradients: bool) -> Iterator[tuple[dict[str, Tensor], dict[str, Tensor]]]:
+        for images, labels in self.batches:
+            seen: dict[str, Tensor] = {}
+
+            def look(name: str, into: dict[str, Tensor] = seen) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+                def hook(module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+                    into[name] = arguments[0]
+
+                return hook
+
+            handles = [layer.register_forward_pre_hook(look(name)) for name, layer in self.layers().items()]
+            try:
+                with torch.set_grad_enabled(with_gradients):
+                    logits = self.model(images.requires_grad_() if with_gradients else images)
+            finally:
+                for handle in handles:
+                    handle.remove()
+            found: Sequence[Tensor] = ()
+            if with_gradients:
+                loss = F.cross_entropy(logits.float(), labels, reduction="sum")
+                found = torch.autograd.grad(loss, list(seen.values()))
+                images.requires_grad_(False)
+            yield {n: x.detach() for n, x in seen.items()}, dict(zip(seen, found, strict=False))
 
 
 class PruningMethod(Protocol):
@@ -126,6 +203,36 @@ class PruningMethod(Protocol):
 
     def prune(self, net: Net, sparsity: float) -> Any:
         """The edit that brings ``net`` to ``sparsity`` (absolute, not relative to what is already gone)."""
+
+
+def per_channel(net: Net, values: Mapping[str, Tensor], consumers: bool = False) -> dict[str, Tensor]:
+    """Values of single weights, by layer, summed over each channel of each group.
+
+    A channel owns the rows of its producers and, with ``consumers``, the columns of its consumers too.
+    """
+    scores = {}
+    for group in net.groups():
+        parts = [values[layer].flatten(1).sum(1) for layer in group.producers]
+        if consumers:
+            parts += [values[layer].transpose(0, 1).flatten(1).sum(1) for layer in group.consumers]
+        scores[group.name] = torch.stack(parts).sum(0)
+    return scores
+
+
+def zero_scores(net: Net) -> dict[str, Tensor]:
+    """A float32 zero for each channel of each group, to add to."""
+    device = next(net.model.parameters()).device
+    return {group.name: torch.zeros(group.width, device=device) for group in net.groups()}
+
+
+def feature_maps(net: Net) -> Iterator[dict[str, Tensor]]:
+    """The maps [B, width, H, W] that each group's first consumer reads, one batch after the other."""
+    for seen in net.inputs():
+        yield {group.name: _as_maps(seen[group.consumers[0]]) for group in net.groups()}
+
+
+def _as_maps(features: Tensor) -> Tensor:
+    return features if features.dim() == 4 else features[:, :, None, None]
 
 
 def keep_top(
@@ -191,6 +298,9 @@ def keep_channels(
         keep[name][torch.topk(score, widths[name]).indices] = True
     return keep
 
+
+PER_IMAGE_CHUNK = 16
+"""Images whose single gradients are in memory together: 16 x 45 MB for ResNet-18."""
 
 _REGISTRY: dict[str, type] = {}
 

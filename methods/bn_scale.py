@@ -1,0 +1,23 @@
+import torch
+
+from prunetui.api import Channels, Net, Scope, dataclass, keep_channels, register
+
+
+@register("bn-scale", source="Liu et al. 2017, Network Slimming, arXiv:1708.06519")
+@dataclass(frozen=True)
+class BatchNormScale:
+    """Remove the channels whose batch-norm scales are smallest.
+
+    The paper first trains with an L1 penalty on the scales; this is its criterion alone. Coupled channels add up.
+    """
+
+    scope: Scope = "global"
+    """Rank across the whole net (relative to each layer's mean), or thin every layer by the same ratio."""
+
+    round_to: int = 0
+    """Widths become multiples of this; 0 is 8 where the narrowest layer has 64 channels, else 1."""
+
+    def prune(self, net: Net, sparsity: float) -> Channels:
+        scales = {name: p.detach().abs() for name, p in net.model.named_parameters()}
+        scores = {g.name: torch.stack([scales[f"{norm}.weight"] for norm in g.norms]).sum(0) for g in net.groups()}
+        return Channels(keep_channels(net, scores, sparsity, self.scope, self.round_to))

@@ -1,0 +1,41 @@
+import torch
+from torch import Tensor
+
+from prunetui.api import Keep, Masks, Net, dataclass, keep_top, register
+
+
+@register("synflow", source="Tanaka et al. 2020, arXiv:2006.05467")
+@dataclass(frozen=True)
+class SynFlow:
+    """Zero the weights that carry the least synaptic flow; looks at no data, meant for the schedule at-init.
+
+    R is the summed output for an image of ones of the net with all parameters and statistics made positive; the score
+    is weight x dR/dweight. Densities fall exponentially over the rounds, so that no layer collapses.
+    """
+
+    rounds: int = 100
+    """Iterations; a single one would empty whole layers."""
+
+    def prune(self, net: Net, sparsity: float) -> Masks:
+        total = sum(w.numel() for w in net.weights().values())
+        start = 1 - sum(int((~mask).sum()) for mask in net.masks.values()) / total
+        keep = net.masks
+        for i in range(1, self.rounds + 1):
+            density = start * ((1 - sparsity) / start) ** (i / self.rounds)
+            keep = keep_top(synaptic_flow(net, keep), 1 - density, "global", within=keep)
+        return Masks(keep)
+
+
+def synaptic_flow(net: Net, keep: Keep) -> dict[str, Tensor]:
+    """The score of every weight in float64, where products over many layers do not overflow."""
+    state = {name: t.abs().double() for name, t in net.model.state_dict().items() if t.is_floating_point()}
+    weights = {}
+    for name in net.weights():
+        weight = state[f"{name}.weight"]
+        weights[name] = (weight * keep[name] if name in keep else weight).requires_grad_()
+    state |= {f"{name}.weight": weight for name, weight in weights.items()}
+    image = torch.ones_like(net.batches[0][0][:1], dtype=torch.float64)
+    with torch.enable_grad():
+        flow = torch.func.functional_call(net.model, state, (image,)).sum()
+    gradients = torch.autograd.grad(flow, list(weights.values()))
+    return {name: w.detach() * g for (name, w), g in zip(weights.items(), gradients, strict=True)}
