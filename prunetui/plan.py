@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from prunetui.config import Iterative, Method, OneShot, Study
+from prunetui.config import AtInit, Iterative, Method, OneShot, Study
 from prunetui.config.checks import target_of, values_of
 from prunetui.config.schema import Recipe
 from prunetui.plugins import catalogue
@@ -101,7 +101,9 @@ class Trial:
     target: str
     value: float
     dense: str
-    """The trained dense network it starts from."""
+    """The trained dense network it is compared with."""
+    start: str
+    """The state its first edit is applied to: the trained network, or the fresh one."""
     edited: str
     """Right after its last edit."""
     before: str
@@ -182,12 +184,12 @@ def build_plan(study: Study, context: Mapping[str, Any] | None = None) -> Plan:
                 **(context or {}),
             }
         )
-        dense = plan.add(root, Load(), seed)
+        fresh = dense = plan.add(root, Load(), seed)
         if study.train.epochs:
-            dense = plan.add(dense, Train(study.train.model_dump()), seed)
+            dense = plan.add(fresh, Train(study.train.model_dump()), seed)
         for method, label in zip(study.methods, labels, strict=True):
             for value in values_of(study, method):
-                _add_trial(plan, study, method, label, value, seed, dense)
+                _add_trial(plan, study, method, label, value, seed, fresh, dense)
     plan.trials = _controls_first(plan.trials)
     for trial in plan.trials:
         for key, step in measurements(study, trial).values():
@@ -218,26 +220,12 @@ def _recovery(study: Study, epochs: int | None = None) -> Recipe:
     return study.finetune if epochs is None else study.finetune.model_copy(update={"epochs": epochs})
 
 
-def _add_trial(plan: Plan, study: Study, method: Method, label: str, value: float, seed: int, dense: str) -> None:
+def _add_trial(
+    plan: Plan, study: Study, method: Method, label: str, value: float, seed: int, fresh: str, dense: str
+) -> None:
     schedule = method.schedule or study.schedule
-    between = schedule.epochs if isinstance(schedule, Iterative) else None
-    kind = target_of(study, method)
-    values = values_of(study, method)
-    steps = levels(schedule, value, values)
-    after = control = edited = before = dense
-    # A trajectory that all values share is as long as its longest trial: else progress would tell them apart.
-    length = len(values) if isinstance(schedule, Iterative) and schedule.steps is None else len(steps)
-    trained = False
-    for i, level in enumerate(steps):
-        edited = plan.add(after, _prune(study, method, kind, level, (i + 1) / length), seed)
-        calibrate = study.measure.recalibrate
-        before = after = plan.add(edited, Calibrate(calibrate), seed) if calibrate else edited
-        last = i == len(steps) - 1
-        recipe = _recovery(study) if last else _recovery(study, between)
-        if recipe.epochs:
-            train = Train(recipe.model_dump(), carry=trained)
-            trained = True
-            after, control = plan.add(after, train, seed), plan.add(control, train, seed)
+    walk = _at_init if isinstance(schedule, AtInit) else _after_training
+    states = walk(plan, study, method, value, seed, fresh if isinstance(schedule, AtInit) else dense)
     name = schedule_name(schedule)
     extra = "" if isinstance(schedule, OneShot) or name in label else f"-{name}"
     trial = Trial(
@@ -246,24 +234,50 @@ def _add_trial(plan: Plan, study: Study, method: Method, label: str, value: floa
         label=label,
         schedule=name,
         seed=seed,
-        target=kind,
+        target=target_of(study, method),
         value=value,
         dense=dense,
-        edited=edited,
-        before=before,
-        after=after,
-        control=control,
+        **{"control": dense, **states},
     )
     _add_control(plan, trial)
     plan.trials.append(trial)
 
 
-def _prune(study: Study, method: Method, kind: str, level: float, progress: float) -> Prune:
+def _at_init(plan: Plan, study: Study, method: Method, value: float, seed: int, start: str) -> dict[str, str]:
+    """Prune the fresh network and train it as the dense one was trained, which is its control."""
+    edited = plan.add(start, _prune(study, method, value, 1.0), seed)
+    after = plan.add(edited, Train(study.train.model_dump()), seed)
+    return {"start": start, "edited": edited, "before": edited, "after": after}
+
+
+def _after_training(plan: Plan, study: Study, method: Method, value: float, seed: int, start: str) -> dict[str, str]:
+    """Prune the trained network level by level, with recovery after each; the control only recovers."""
+    schedule = method.schedule or study.schedule
+    between = schedule.epochs if isinstance(schedule, Iterative) else None
+    values = values_of(study, method)
+    steps = levels(schedule, value, values)
+    after = control = edited = before = start
+    # A trajectory that all values share is as long as its longest trial: else progress would tell them apart.
+    length = len(values) if isinstance(schedule, Iterative) and schedule.steps is None else len(steps)
+    trained = False
+    for i, level in enumerate(steps):
+        edited = plan.add(after, _prune(study, method, level, (i + 1) / length), seed)
+        calibrate = study.measure.recalibrate
+        before = after = plan.add(edited, Calibrate(calibrate), seed) if calibrate else edited
+        recipe = _recovery(study) if i == len(steps) - 1 else _recovery(study, between)
+        if recipe.epochs:
+            train = Train(recipe.model_dump(), carry=trained)
+            trained = True
+            after, control = plan.add(after, train, seed), plan.add(control, train, seed)
+    return {"start": start, "edited": edited, "before": before, "after": after, "control": control}
+
+
+def _prune(study: Study, method: Method, level: float, progress: float) -> Prune:
     return Prune(
         method=method.name,
         options=method.options,
         digest=catalogue().methods[method.name].digest,
-        target=kind,
+        target=target_of(study, method),
         value=level,
         progress=progress,
         images=study.measure.calibrate,
@@ -289,6 +303,7 @@ def _add_control(plan: Plan, trial: Trial) -> None:
             target="sparsity",
             value=0.0,
             dense=trial.dense,
+            start=trial.dense,
             edited=trial.dense,
             before=trial.dense,
             after=trial.control,

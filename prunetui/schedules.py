@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from prunetui.config import Iterative, OneShot
+from prunetui.config import AnySchedule, Iterative
 
 
-def levels(schedule: OneShot | Iterative, value: float, values: Sequence[float]) -> tuple[float, ...]:
+def levels(schedule: AnySchedule, value: float, values: Sequence[float]) -> tuple[float, ...]:
     """The ascending levels of one trial; the last is ``value`` itself.
 
     ``values`` are all that the method runs at: an iterative schedule without ``steps`` passes through
     those below ``value``, so that one trajectory yields every level. With n steps, level i is
     ``value * i / n`` (linear) or ``1 - (1 - value) ** (i / n)`` (geometric).
     """
-    if isinstance(schedule, OneShot):
+    if not isinstance(schedule, Iterative):
         return (value,)
     if schedule.steps is None:
         return tuple(v for v in sorted(values) if v <= value)
@@ -26,10 +26,8 @@ def levels(schedule: OneShot | Iterative, value: float, values: Sequence[float])
     return (*(round(level, 10) for level in between), value)
 
 
-def schedule_name(schedule: OneShot | Iterative) -> str:
+def schedule_name(schedule: AnySchedule) -> str:
     """How tables call a schedule: ``one-shot``, ``iterative`` or ``iterative-geometric-5``."""
-    if isinstance(schedule, OneShot):
-        return schedule.name
-    if schedule.steps is None:
+    if not isinstance(schedule, Iterative) or schedule.steps is None:
         return schedule.name
     return f"{schedule.name}-{schedule.spacing}-{schedule.steps}"

@@ -315,7 +315,7 @@ def test_a_schedule_is_a_name_or_a_table(given_value: str, schedule: OneShot | I
 
 def test_a_misspelt_schedule_is_shown_as_it_was_written():
     wrong = mistake('schedule = "iterativ"')
-    assert (wrong.got, wrong.allowed, wrong.nearest) == ('"iterativ"', "one-shot, iterative", '"iterative"')
+    assert (wrong.got, wrong.allowed, wrong.nearest) == ('"iterativ"', "one-shot, iterative, at-init", '"iterative"')
 
 
 def test_a_geometric_schedule_without_steps_is_shown_as_it_was_written():

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from prunetui.config import parse_study
+from prunetui.errors import ConfigError
 from prunetui.plan import (
     Calibrate,
     Latency,
@@ -389,3 +390,24 @@ def test_every_measurement_is_a_node_of_the_tree():
         for key, step in measurements(study, trial).values():
             node = plan.nodes[step_key(key, step)]
             assert (node.parent, node.step, node.seed) == (key, step, trial.seed)
+
+
+# At initialisation ------------------------------------------------------------------------------------
+
+
+def test_pruned_at_initialisation_a_network_is_trained_as_the_dense_one_was():
+    plan = planned("schedule = 'at-init'\nsparsities = [0.5, 0.9]\nmethods = ['snip']\n")
+    low, high = compared(plan)
+    assert [type(node.step).__name__ for node in plan.path(high.after)] == ["Load", "Prune", "Train"]
+    assert high.start == low.start == plan.path(high.dense)[0].key
+    assert high.before == high.edited
+    (train,) = steps(plan, high.after, Train)
+    assert train == steps(plan, high.dense, Train)[0]
+    assert high.control == high.dense
+    assert [(trial.id, trial.after) for trial in controls(plan)] == [("dense-0ep-s0", high.dense)]
+    assert (high.id, high.schedule) == ("snip-at-init-0.9-s0", "at-init")
+
+
+def test_pruning_at_initialisation_needs_a_training_to_follow():
+    with pytest.raises(ConfigError, match=r"methods\[0\].schedule: at-init prunes before training"):
+        planned("methods = [{ name = 'snip', schedule = 'at-init' }]\n", "train.epochs=0")

@@ -2,6 +2,8 @@
 
 from prunetui.config.load import find_study, load_study, parse_study
 from prunetui.config.schema import (
+    AnySchedule,
+    AtInit,
     Data,
     Iterative,
     Measure,
@@ -15,6 +17,8 @@ from prunetui.config.schema import (
 from prunetui.config.write import commented_study, study_toml
 
 __all__ = [
+    "AnySchedule",
+    "AtInit",
     "Data",
     "Iterative",
     "Measure",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from prunetui.config.schema import Iterative, Method, Study
+from prunetui.config.schema import AtInit, Iterative, Method, Study
 from prunetui.errors import Mistake
 from prunetui.paths import is_dir, is_file, user_path
 from prunetui.plugins import MethodInfo, catalogue
@@ -43,6 +43,10 @@ def _taken(method: Method, methods: Sequence[Method]) -> bool:
 def _method(study: Study, method: Method, info: MethodInfo, i: int) -> list[Located]:
     target = target_of(study, method)
     path, where = ("methods", i), f"methods[{i}]"
+    if isinstance(method.schedule or study.schedule, AtInit) and not study.train.epochs:
+        key = (*path, "schedule") if method.schedule else ("schedule",)
+        reason = "at-init prunes before training, so [train] needs epochs (with a checkpoint they are 0 by default)"
+        return [(key, Mistake(f"{where}.schedule", reason))]
     if target not in info.targets:
         key = (*path, "target") if method.target else ("target",)
         reason = (

@@ -50,7 +50,7 @@ def _ascending(values: tuple[float, ...]) -> tuple[float, ...]:
 
 
 def _schedule(raw: object) -> object:
-    """Accept the short forms ``one-shot``, ``iterative``, ``iterative-linear`` and ``iterative-geometric``."""
+    """Accept the short forms: a schedule's name, ``iterative-linear`` and ``iterative-geometric``."""
     if not isinstance(raw, str):
         return raw
     name, _, spacing = raw.partition("-") if raw.startswith("iterative-") else (raw, "", "")
@@ -204,9 +204,17 @@ class Iterative(Table):
         return self
 
 
+class AtInit(Table):
+    """Prune the untrained network, then train it by the recipe of [train]."""
+
+    name: Literal["at-init"] = "at-init"
+    """Kind of schedule."""
+
+
+AnySchedule = OneShot | Iterative | AtInit
 Schedule = Annotated[
-    Annotated[OneShot | Iterative, Field(discriminator="name")],
-    BeforeValidator(_schedule, json_schema_input_type=str | OneShot | Iterative),
+    Annotated[AnySchedule, Field(discriminator="name")],
+    BeforeValidator(_schedule, json_schema_input_type=str | AnySchedule),
 ]
 Values = Annotated[
     tuple[Annotated[float, Field(ge=0)], ...],
@@ -266,7 +274,7 @@ class Study(Table):
     target: Target = "sparsity"
     """What the fractions are fractions of: prunable weights, channels of each layer, parameters or MACs."""
     schedule: Schedule = OneShot()
-    """`one-shot`, `iterative`, or a table {name, steps, spacing, epochs}."""
+    """`one-shot`, `iterative`, `at-init`, or a table {name, steps, spacing, epochs}."""
     data: Data = Data()
     model: Model = Model()
     train: Train = Train()

@@ -116,9 +116,9 @@ class Engine:
 
     def _seconds(self, trial: Trial) -> float:
         """What the trial's own steps took, from the first edit on, whoever computed them."""
-        own = {node.key for node in self.plan.path(trial.after)[len(self.plan.path(trial.dense)) :]}
+        own = {node.key for node in self.plan.path(trial.after)[len(self.plan.path(trial.start)) :]}
         measured = [step_key(key, step) for key, step in measurements(self.study, trial).values() if key in own]
-        path = self._noted(trial.after, "path_seconds") - self._noted(trial.dense, "path_seconds")
+        path = self._noted(trial.after, "path_seconds") - self._noted(trial.start, "path_seconds")
         return path + sum(self._noted(key, "seconds") for key in measured)
 
     def _noted(self, key: str, name: str) -> float:
