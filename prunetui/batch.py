@@ -79,14 +79,28 @@ def _created(study: str, runs: Path, overrides: Sequence[str]) -> Run:
 
 
 def _resumed(runs: Path, resume: str, study: str | None, overrides: Sequence[str]) -> Run:
-    if overrides or study:
-        what = "--set" if overrides else f"a study ({study})"
-        raise UsageError(f"a run is resumed as it was started: --resume cannot be combined with {what}")
+    """The run to go on with; the command that started it may be repeated, but not changed."""
     run = find_run(runs, resume)
-    status = run.status()
-    if status is None:
+    if run.status() is None:
         raise UsageError(f"{run.folder} is not a run that can be resumed")
+    if (study or overrides) and not _is_of(run, study or "quickstart", overrides):
+        raise UsageError(
+            f"--resume cannot be combined with another study: {run.id} was started with the settings in "
+            f"{run.folder / 'study.toml'}; give none to go on with it, or leave --resume out to start anew"
+        )
     return run
+
+
+def _is_of(run: Run, study: str, overrides: Sequence[str]) -> bool:
+    """Whether a run was started with this study and these overrides."""
+    from prunetui.config import load_study, parse_study, study_toml
+    from prunetui.config.write import rooted
+
+    try:
+        own = parse_study(run.study_text())
+    except (OSError, UnicodeDecodeError, UsageError):
+        return False
+    return study_toml(own) == study_toml(rooted(load_study(study, overrides)))
 
 
 def _is_done(run: Run) -> bool:
@@ -105,7 +119,8 @@ def _execute(run: Run, device: str, view: View) -> int:
         view.show(tail.lines())
         view.close()
 
-    from prunetui.worker import Stop, execute
+    from prunetui.stop import Stop
+    from prunetui.worker import execute
 
     stop = Stop()
     stop.listen()

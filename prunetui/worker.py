@@ -11,15 +11,12 @@ import errno
 import hashlib
 import logging
 import os
-import signal
 import socket
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from prunetui import __version__, events
@@ -37,73 +34,18 @@ from prunetui.errors import (
     UsageError,
 )
 from prunetui.plan import Trial, build_plan
+from prunetui.stop import Stop
 from prunetui.store import Cache, Run, Status
+from prunetui.store.book import Book
+from prunetui.store.partial import PartialFiles
 from prunetui.store.run import Appender
 from prunetui.store.runs import CACHE
 
 if TYPE_CHECKING:
     from prunetui.engine.run import Engine
 
-HEARTBEAT_SECONDS = 2.0
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-SHOW_CURSOR = b"\x1b[?25h"
 # Errors of the machine, not of a trial: the next trial would meet them too.
 FATAL_ERRNO = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG}
-
-
-class Stop:
-    """The wish to stop: the first signal asks, the second ends the process at once.
-
-    Python runs signal handlers between bytecodes of the main thread, which may be inside a long call of torch.
-    A thread that is woken by the signal itself hears every one at once.
-    """
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    def __call__(self) -> bool:
-        return self.asked
-
-    def listen(self) -> None:
-        """Take over the signals that end a process politely."""
-        heard, wake = os.pipe()
-        os.set_blocking(wake, False)
-        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-        for number in STOP_SIGNALS:
-            signal.signal(number, _leave_to_the_listener)
-        threading.Thread(target=self._hear, args=(heard,), name="signals", daemon=True).start()
-
-    def _hear(self, heard: int) -> None:
-        while number := os.read(heard, 1):
-            if number[0] not in STOP_SIGNALS:
-                continue
-            if self.asked:
-                # The folder is consistent at any moment, so nothing has to be finished.
-                os.write(2, (SHOW_CURSOR if os.isatty(2) else b"") + b"\nstopped at once; the run can be resumed\n")
-                os._exit(EXIT_INTERRUPTED)
-            self.asked = True
-
-
-def _leave_to_the_listener(number: int, frame: FrameType | None) -> None:
-    """A handler must be there, or the signal would end the process."""
-
-
-class PartialFiles:
-    """The last finished epoch of the training that is going on, in the run's own folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def load(self, key: str) -> Path | None:
-        path = self._folder / f"{key}.safetensors"
-        return path if path.is_file() else None
-
-    def save(self, key: str, data: bytes) -> None:
-        self._folder.mkdir(exist_ok=True)
-        write_atomic(self._folder / f"{key}.safetensors", data)
-
-    def drop(self, key: str) -> None:
-        (self._folder / f"{key}.safetensors").unlink(missing_ok=True)
 
 
 def execute(run: Run, device: str, stop: Callable[[], bool]) -> int:
@@ -132,52 +74,6 @@ def execute(run: Run, device: str, stop: Callable[[], bool]) -> int:
             message = f"{_words(error)}; what was saved so far is whole, and the run can be resumed"
             book.update_if_possible(state="failed", message=message, finished=time.time())
             raise RunFailed(message) from None
-
-
-class Book:
-    """The status of a run while it is executed, with a heartbeat."""
-
-    def __init__(self, run: Run, status: Status) -> None:
-        self._run = run
-        self._lock = threading.Lock()
-        self.status = status
-
-    def update(self, **changes: Any) -> None:
-        with self._lock:
-            self.status = dataclasses.replace(self.status, heartbeat=time.time(), **changes)
-            self._run.write_status(self.status)
-
-    def update_if_possible(self, **changes: Any) -> None:
-        """As ``update``, where the disk may be the very thing that failed."""
-        try:
-            self.update(**changes)
-        except OSError as error:
-            logging.getLogger(__name__).warning("status not written: %s", error)
-
-    def beating(self) -> Heartbeat:
-        """A context in which the heartbeat is renewed."""
-        return Heartbeat(self)
-
-
-class Heartbeat:
-    """Renews the heartbeat from a thread of its own."""
-
-    def __init__(self, book: Book) -> None:
-        self._book = book
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
-
-    def _beat(self) -> None:
-        while not self._over.wait(HEARTBEAT_SECONDS):
-            self._book.update_if_possible()
-
-    def __enter__(self) -> None:
-        self._book.update()
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
 
 
 @dataclasses.dataclass
@@ -296,8 +192,6 @@ class _Execution:
         return EXIT_SOME_FAILED if failed else EXIT_DONE
 
     def _trial(self, engine: Engine, trial: Trial) -> dict[str, Any]:
-        from prunetui.engine.run import identity
-
         try:
             row = engine.run_trial(trial)
             self._keep_model(engine, trial)
@@ -310,7 +204,7 @@ class _Execution:
             logging.getLogger(__name__).exception("trial %s failed", trial.id)
             told = str(error) if isinstance(error, PrunetuiError) else f"{type(error).__name__}: {error}"
             self.emit(events.Log("error", f"{trial.id}: {told}"))
-            return {**identity(trial), "status": "failed", "error": " ".join(told.split())[:500]}
+            return {**trial.identity(), "status": "failed", "error": " ".join(told.split())[:500]}
 
     def _keep_model(self, engine: Engine, trial: Trial) -> None:
         """The final network under the trial's name: a second name of the cached file, not a copy."""

@@ -337,6 +337,18 @@ def test_a_resumed_run_cannot_be_another(cli: Cli, tmp_path: Path, arguments: li
     assert "--resume cannot be combined with" in line
 
 
+def test_the_same_command_again_with_resume_goes_on(cli: Cli, tmp_path: Path):
+    (tmp_path / "lab.toml").write_text(TINY)
+    command = ["--batch", "lab.toml", "--set", "seeds=[3]", "--device", "cpu"]
+    first = cli(*command)
+    assert first.returncode == 0
+    again = cli(*command, "--resume", "last")
+    assert (again.returncode, again.stdout) == (0, first.stdout)  # it is done, so it is shown
+    assert len(list_runs(tmp_path / "runs")) == 1
+    line = refused(cli("--batch", "lab.toml", "--set", "seeds=[4]", "--resume", "last"))
+    assert "--resume cannot be combined with another study" in line
+
+
 def test_a_run_that_is_done_is_shown_and_not_executed_again(cli: Cli, run: Run):
     done = cli("--batch", "--resume", "last")
     assert done.returncode == 0

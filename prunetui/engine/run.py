@@ -6,15 +6,13 @@ and all that happens to ``emit``.
 
 from __future__ import annotations
 
-import json
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
@@ -22,12 +20,13 @@ from torch import Tensor
 from prunetui import events
 from prunetui.config import Study
 from prunetui.engine import steps
-from prunetui.engine.count import count
 from prunetui.engine.data import Dataset
 from prunetui.engine.device import Device
 from prunetui.engine.graph import Graph
+from prunetui.engine.keep import Partials, Steps
 from prunetui.engine.measure import evaluate
 from prunetui.engine.models import Architecture
+from prunetui.engine.row import trial_row
 from prunetui.engine.state import State, capture, extra_bytes, from_files, instantiate, model_bytes
 from prunetui.engine.train import Hooks, Report, train
 from prunetui.errors import Interrupted, TrialError
@@ -42,6 +41,7 @@ from prunetui.plan import (
     Step,
     Train,
     Trial,
+    label,
     measurements,
     step_key,
 )
@@ -50,23 +50,6 @@ MODEL, EXTRA = "model.safetensors", "extra.safetensors"
 IN_MEMORY = 4
 TRAINING_WORK = 3
 """A training image costs about three forward passes."""
-
-
-class Steps(Protocol):
-    """Where finished steps are kept under their keys."""
-
-    def meta(self, key: str) -> dict[str, Any] | None: ...
-    def file(self, key: str, name: str) -> Path | None: ...
-    def put(self, key: str, meta: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> None: ...
-    def drop(self, key: str) -> None: ...
-
-
-class Partials(Protocol):
-    """Where a training keeps its last finished epoch."""
-
-    def load(self, key: str) -> Path | None: ...
-    def save(self, key: str, data: bytes) -> None: ...
-    def drop(self, key: str) -> None: ...
 
 
 @dataclass
@@ -100,7 +83,9 @@ class Engine:
         self._trial = trial.id
         final = self.state(trial.after)
         measured = {name: self._leaf(key, step) for name, (key, step) in measurements(self.study, trial).items()}
-        return self._row(trial, final, measured, self._seconds(trial))
+        saved = self.model_file(trial)
+        size = saved.stat().st_size if saved else None
+        return trial_row(trial, final, measured, self.graph, size, self._seconds(trial))
 
     def model_file(self, trial: Trial) -> Path | None:
         """The saved network of a finished trial."""
@@ -292,34 +277,6 @@ class Engine:
         self._finished(node, seconds, cached=False, result=result)
         return result
 
-    def _row(
-        self, trial: Trial, final: State, measured: Mapping[str, Mapping[str, Any]], seconds: float
-    ) -> dict[str, Any]:
-        model = instantiate(final, torch.device("cpu"))
-        example = torch.zeros(1, self.data.channels, self.data.size, self.data.size)
-        counts = count(model, example, final.masks)
-        saved = self.model_file(trial)
-        latency = measured.get("latency", {}).get("median_ms")
-        return {
-            **identity(trial),
-            "sparsity": round(steps.achieved("sparsity", final, self.graph), 6),
-            "params": counts.params,
-            "params_nonzero": counts.params_nonzero,
-            "macs": counts.macs,
-            "top1_before": round(measured["before"]["top1"], 4),
-            "top1_before_raw": round(measured["edited"]["top1"], 4),
-            "top1": round(measured["after"]["top1"], 4),
-            "val_top1": round(measured["validation"]["top1"], 4) if "validation" in measured else None,
-            "top1_dense": round(measured["dense"]["top1"], 4),
-            "top1_control": round(measured["control"]["top1"], 4),
-            "top5": round(measured["after"]["top5"], 4),
-            "loss": round(measured["after"]["loss"], 6),
-            "bytes": saved.stat().st_size if saved else None,
-            "latency_ms": round(latency, 4) if latency is not None else None,
-            "seconds": round(seconds, 3),
-            "status": "done",
-        }
-
     # Events ---------------------------------------------------------------------------------------
 
     def _guard(self, node: Node) -> None:
@@ -350,34 +307,3 @@ class Engine:
         )  # fmt: skip
         if report.epoch_finished:
             self.emit(events.EpochFinished(node.key, report.epoch, epochs, report.loss, report.accuracy))
-
-
-def identity(trial: Trial) -> dict[str, Any]:
-    """The columns of a trial's row that are known before it runs."""
-    return {
-        "trial": trial.id,
-        "method": trial.method,
-        "label": trial.label,
-        "schedule": trial.schedule,
-        "seed": trial.seed,
-        "target": f"{trial.target}:{trial.value:.10g}",
-    }
-
-
-def label(step: Step) -> str:
-    """A step in a few words."""
-    if isinstance(step, Train):
-        return f"train {step.recipe['epochs']} epochs"
-    if isinstance(step, Prune):
-        return f"prune {step.method} {step.target}:{step.value:g}"
-    if isinstance(step, Calibrate):
-        return "re-estimate batch norm"
-    if isinstance(step, Measure):
-        return f"measure on {step.split}"
-    return "time latency" if isinstance(step, Latency) else "load"
-
-
-def read_header(path: Path) -> dict[str, Any]:
-    """The header of a saved network as plain data."""
-    with safe_open(path, framework="pt") as file:
-        return {k: v if k == "format" else json.loads(v) for k, v in (file.metadata() or {}).items()}

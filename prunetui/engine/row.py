@@ -1,0 +1,48 @@
+"""A finished trial as a row of results.csv."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from prunetui.engine.count import count
+from prunetui.engine.graph import Graph
+from prunetui.engine.state import State, instantiate
+from prunetui.engine.steps import achieved
+from prunetui.plan import Trial
+
+
+def trial_row(
+    trial: Trial,
+    final: State,
+    measured: Mapping[str, Mapping[str, Any]],
+    graph: Graph,
+    size: int | None,
+    seconds: float,
+) -> dict[str, Any]:
+    """All figures of a trial; ``measured`` by the names of ``plan.measurements``, ``size`` in bytes."""
+    architecture = final.architecture
+    example = torch.zeros(1, architecture.channels, architecture.size, architecture.size)
+    counts = count(instantiate(final, torch.device("cpu")), example, final.masks)
+    latency = measured.get("latency", {}).get("median_ms")
+    return {
+        **trial.identity(),
+        "sparsity": round(achieved("sparsity", final, graph), 6),
+        "params": counts.params,
+        "params_nonzero": counts.params_nonzero,
+        "macs": counts.macs,
+        "top1_before": round(measured["before"]["top1"], 4),
+        "top1_before_raw": round(measured["edited"]["top1"], 4),
+        "top1": round(measured["after"]["top1"], 4),
+        "val_top1": round(measured["validation"]["top1"], 4) if "validation" in measured else None,
+        "top1_dense": round(measured["dense"]["top1"], 4),
+        "top1_control": round(measured["control"]["top1"], 4),
+        "top5": round(measured["after"]["top5"], 4),
+        "loss": round(measured["after"]["loss"], 6),
+        "bytes": size,
+        "latency_ms": round(latency, 4) if latency is not None else None,
+        "seconds": round(seconds, 3),
+        "status": "done",
+    }

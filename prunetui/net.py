@@ -1,0 +1,152 @@
+"""What a method may look at: the net, its coupled channels, and what flows through it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from prunetui.budget import Costs
+
+Keep = Mapping[str, Tensor]
+Batch = tuple[Tensor, Tensor]
+PER_IMAGE_CHUNK = 16
+"""Images whose single gradients are in memory together: 16 x 45 MB for ResNet-18."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Channels that can only go together: one index removes an output of every producer.
+
+    ``producers`` are the convolutions and linear layers that make these channels, ``norms`` the batch
+    norms on them, ``consumers`` the layers that read them. ``name`` is that of the first producer.
+    """
+
+    name: str
+    width: int
+    producers: tuple[str, ...]
+    norms: tuple[str, ...]
+    consumers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Net:
+    """What a method may look at. The model is left as found: the engine checks it."""
+
+    model: nn.Module
+    """The network in evaluation mode, on its device."""
+    masks: Keep
+    """Masks in force, by layer name; a layer without one is dense."""
+    batches: Sequence[Batch]
+    """Calibration images, normalised, [B, C, H, W], with labels [B]; training data, never test data."""
+    generator: torch.Generator
+    """The only randomness a method may use (on the CPU)."""
+    target: str
+    """What the sparsity is a fraction of: sparsity, channels, params, macs or threshold."""
+    progress: float
+    """Place in the schedule, in (0, 1]; 1 is the last prune step."""
+    coupled: Sequence[Group]
+    costs: Costs
+
+    def weights(self) -> dict[str, Tensor]:
+        """Prunable weights by layer name: of convolutions [out, in, k, k] and linear layers [out, in]."""
+        return {
+            name: module.weight.detach()
+            for name, module in self.model.named_modules()
+            if isinstance(module, nn.Conv2d | nn.Linear)
+        }
+
+    def groups(self) -> Sequence[Group]:
+        """The groups of coupled channels that may be removed; the classes are never among them."""
+        return self.coupled
+
+    def layers(self) -> dict[str, nn.Module]:
+        """The convolutions and linear layers, in the order of ``weights()``."""
+        return {n: m for n, m in self.model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
+
+    def parameters(self) -> dict[str, Tensor]:
+        """The weights as the model holds them, to differentiate with respect to; ``weights()`` are detached."""
+        return {n: m.weight for n, m in self.model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
+
+    @contextmanager
+    def gradients(self) -> Iterator[dict[str, Tensor]]:
+        """Gradients of the mean cross-entropy over ``batches`` with respect to ``weights()``."""
+        total = {name: torch.zeros_like(weight) for name, weight in self.weights().items()}
+        images = sum(len(labels) for _, labels in self.batches)
+        for (_, labels), gradients in zip(self.batches, self.batch_gradients(), strict=True):
+            for name, gradient in gradients.items():
+                total[name] += gradient * (len(labels) / images)
+        yield total
+
+    def batch_gradients(self) -> Iterator[dict[str, Tensor]]:
+        """Gradients of the mean cross-entropy of one batch after the other."""
+        weights = self.parameters()
+        for inputs, labels in self.batches:
+            with torch.enable_grad():
+                loss = F.cross_entropy(self.model(inputs).float(), labels)
+                found = torch.autograd.grad(loss, list(weights.values()))
+            yield dict(zip(weights, found, strict=True))
+
+    def fisher(self) -> dict[str, Tensor]:
+        """Diagonal of the empirical Fisher matrix: the mean over images of each image's squared gradient."""
+        parameters = {name: p.detach() for name, p in self.model.named_parameters()}
+        buffers = dict(self.model.named_buffers())
+        names = {f"{name}.weight": name for name in self.layers()}
+        chosen = {name: parameters.pop(name) for name in names}
+
+        def loss(weights: dict[str, Tensor], image: Tensor, label: Tensor) -> Tensor:
+            state = {**parameters, **weights, **buffers}
+            logits = torch.func.functional_call(self.model, state, (image[None],))
+            return F.cross_entropy(logits.float(), label[None])
+
+        gradient = torch.func.grad(loss)
+        each = torch.func.vmap(gradient, in_dims=(None, 0, 0))
+        total = {name: torch.zeros_like(weight) for name, weight in chosen.items()}
+        images = sum(len(labels) for _, labels in self.batches)
+        for inputs, labels in self.batches:
+            for i in range(0, len(labels), PER_IMAGE_CHUNK):
+                part = slice(i, i + PER_IMAGE_CHUNK)
+                if len(labels[part]) == 1:  # vmap over one image falls back to slow paths
+                    found = {n: g[None] for n, g in gradient(chosen, inputs[part][0], labels[part][0]).items()}
+                else:
+                    found = each(chosen, inputs[part], labels[part])
+                for name, gradients in found.items():
+                    total[name] += gradients.square().sum(0) / images
+        return {names[name]: value for name, value in total.items()}
+
+    def inputs(self) -> Iterator[dict[str, Tensor]]:
+        """What each layer reads, one batch after the other: [B, C, H, W] or [B, C]."""
+        for seen, _ in self._observed(with_gradients=False):
+            yield seen
+
+    def inputs_and_gradients(self) -> Iterator[tuple[dict[str, Tensor], dict[str, Tensor]]]:
+        """As ``inputs``, with the gradient of the batch's summed cross-entropy with respect to them."""
+        return self._observed(with_gradients=True)
+
+    def _observed(self, with_gradients: bool) -> Iterator[tuple[dict[str, Tensor], dict[str, Tensor]]]:
+        for images, labels in self.batches:
+            seen: dict[str, Tensor] = {}
+
+            def look(name: str, into: dict[str, Tensor] = seen) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+                def hook(module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+                    into[name] = arguments[0]
+
+                return hook
+
+            handles = [layer.register_forward_pre_hook(look(name)) for name, layer in self.layers().items()]
+            try:
+                with torch.set_grad_enabled(with_gradients):
+                    logits = self.model(images.requires_grad_() if with_gradients else images)
+            finally:
+                for handle in handles:
+                    handle.remove()
+            found: Sequence[Tensor] = ()
+            if with_gradients:
+                loss = F.cross_entropy(logits.float(), labels, reduction="sum")
+                found = torch.autograd.grad(loss, list(seen.values()))
+                images.requires_grad_(False)
+            yield {n: x.detach() for n, x in seen.items()}, dict(zip(seen, found, strict=False))

@@ -1,0 +1,28 @@
+"""Study -> tree of content-addressed steps. Plain data, no torch.
+
+A step's key is the hash of all that led to it: the context (data, model, seed, device, engine) and every
+step before it. Equal keys are equal work, so trials share what they have in common, runs share it too, and
+resuming is walking the tree again.
+"""
+
+from prunetui.plan.steps import Calibrate, Latency, Load, Measure, Prune, Step, Train, label
+from prunetui.plan.tree import Node, Plan, Trial, digest, step_key
+from prunetui.plan.unroll import build_plan, measurements
+
+__all__ = [
+    "Calibrate",
+    "Latency",
+    "Load",
+    "Measure",
+    "Node",
+    "Plan",
+    "Prune",
+    "Step",
+    "Train",
+    "Trial",
+    "build_plan",
+    "digest",
+    "label",
+    "measurements",
+    "step_key",
+]

@@ -1,0 +1,110 @@
+"""The tree of content-addressed steps and its paths, the trials."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from prunetui.plan.steps import Step, Train
+
+
+@dataclass(frozen=True)
+class Node:
+    """A step and the state it starts from."""
+
+    key: str
+    parent: str | None
+    step: Step
+    seed: int
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One path through the tree: a row of results.csv. The fields from ``dense`` on are keys of nodes."""
+
+    id: str
+    method: str
+    label: str
+    schedule: str
+    seed: int
+    target: str
+    value: float
+    dense: str
+    """The trained dense network it is compared with."""
+    start: str
+    """The state its first edit is applied to: the trained network, or the fresh one."""
+    edited: str
+    """Right after its last edit."""
+    before: str
+    """After the edit and the re-estimation of batch-norm statistics, before recovery."""
+    after: str
+    """The final network."""
+    control: str
+    """The dense network trained for the same extra epochs."""
+
+    def identity(self) -> dict[str, Any]:
+        """The columns of its row that are known before it runs."""
+        return {
+            "trial": self.id,
+            "method": self.method,
+            "label": self.label,
+            "schedule": self.schedule,
+            "seed": self.seed,
+            "target": f"{self.target}:{self.value:.10g}",
+        }
+
+
+@dataclass
+class Plan:
+    """The tree (``nodes`` by key, parents first) and its paths."""
+
+    nodes: dict[str, Node] = field(default_factory=dict)
+    trials: list[Trial] = field(default_factory=list)
+
+    def add(self, parent: str, step: Step, seed: int) -> str:
+        """The key of ``step`` after ``parent``; the node is made unless it is there."""
+        key = step_key(parent, step)
+        self.nodes.setdefault(key, Node(key, parent if parent in self.nodes else None, step, seed))
+        return key
+
+    def path(self, key: str) -> list[Node]:
+        """The nodes from the root to ``key``."""
+        nodes: list[Node] = []
+        node: Node | None = self.nodes[key]
+        while node is not None:
+            nodes.append(node)
+            node = self.nodes[node.parent] if node.parent else None
+        return nodes[::-1]
+
+    def carrying(self) -> set[str]:
+        """The states whose momentum a later training goes on with: from that one back to the last training."""
+        keys: set[str] = set()
+        for node in self.nodes.values():
+            key = node.parent if isinstance(node.step, Train) and node.step.carry else None
+            while key:
+                keys.add(key)
+                key = None if isinstance(self.nodes[key].step, Train) else self.nodes[key].parent
+        return keys
+
+    def users(self) -> dict[str, int]:
+        """How many trials pass through each node."""
+        counts = dict.fromkeys(self.nodes, 0)
+        for trial in self.trials:
+            for node in self.path(trial.after):
+                counts[node.key] += 1
+        return counts
+
+
+def step_key(parent: str, step: Step) -> str:
+    """The key of ``step`` after the step with the key ``parent``."""
+    return digest({"parent": parent, "step": type(step).__name__, **dataclasses.asdict(step)})
+
+
+def digest(plain: Mapping[str, Any]) -> str:
+    """The key of plain data: 32 hexadecimal digits."""
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

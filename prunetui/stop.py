@@ -1,0 +1,50 @@
+"""How a user stops a run: politely at first, at once the second time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from types import FrameType
+
+from prunetui.errors import EXIT_INTERRUPTED
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SHOW_CURSOR = b"\x1b[?25h"
+
+
+class Stop:
+    """The wish to stop: the first signal asks, the second ends the process at once.
+
+    Python runs signal handlers between bytecodes of the main thread, which may be inside a long call of torch.
+    A thread that is woken by the signal itself hears every one at once.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __call__(self) -> bool:
+        return self.asked
+
+    def listen(self) -> None:
+        """Take over the signals that end a process politely."""
+        heard, wake = os.pipe()
+        os.set_blocking(wake, False)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        for number in STOP_SIGNALS:
+            signal.signal(number, _leave_to_the_listener)
+        threading.Thread(target=self._hear, args=(heard,), name="signals", daemon=True).start()
+
+    def _hear(self, heard: int) -> None:
+        while number := os.read(heard, 1):
+            if number[0] not in STOP_SIGNALS:
+                continue
+            if self.asked:
+                # The folder is consistent at any moment, so nothing has to be finished.
+                os.write(2, (SHOW_CURSOR if os.isatty(2) else b"") + b"\nstopped at once; the run can be resumed\n")
+                os._exit(EXIT_INTERRUPTED)
+            self.asked = True
+
+
+def _leave_to_the_listener(number: int, frame: FrameType | None) -> None:
+    """A handler must be there, or the signal would end the process."""
