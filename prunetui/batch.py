@@ -81,8 +81,11 @@ def _created(study: str, runs: Path, overrides: Sequence[str]) -> Run:
 def _resumed(runs: Path, resume: str, study: str | None, overrides: Sequence[str]) -> Run:
     """The run to go on with; the command that started it may be repeated, but not changed."""
     run = find_run(runs, resume)
-    if run.status() is None:
+    status = run.status()
+    if status is None:
         raise UsageError(f"{run.folder} is not a run that can be resumed")
+    if status.state == "running":  # before a view shows what that process does
+        raise UsageError(f"the run {run.id} is being executed by process {status.pid} on {status.host}")
     if (study or overrides) and not _is_of(run, study or "quickstart", overrides):
         raise UsageError(
             f"--resume cannot be combined with another study: {run.id} was started with the settings in "

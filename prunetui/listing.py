@@ -23,6 +23,7 @@ from prunetui.store.runs import CACHE
 PLAIN_WIDTH = 140
 NARROW = 100
 CHART_WIDTH, CHART_HEIGHT = 100, 24
+RIGHT = ("trials", "dense %", "best %", "age")
 RUN_COLUMNS = ("run", "state", "trials", "model", "data", "methods", "dense %", "best %", "age")
 
 
@@ -58,7 +59,7 @@ def print_runs(root: Path, as_json: bool) -> None:
         print(f"no runs in {root.resolve()} yet; start one with: prunetui --batch")
         return
     cells = [_run_cells(run, status) for run, status in listed]
-    print("\n".join(aligned(RUN_COLUMNS, cells, right=("trials", "dense %", "best %", "age"))))
+    print("\n".join(_fitted(cells)))
     entries, size = Cache(root / CACHE).size()
     print(f"\n{len(listed)} runs; the cache of shared states holds {entries} steps in {report.human(size)}B")
 
@@ -78,6 +79,22 @@ def _run_cells(run: Run, status: Status | None) -> list[str]:
         _percent(status.top1_best),
         age(time.time() - status.created),
     ]
+
+
+def _fitted(cells: list[list[str]]) -> list[str]:
+    """The list of runs; on a narrow terminal without the methods, and then without the data."""
+    columns = list(RUN_COLUMNS)
+    shown = aligned(columns, cells, RIGHT)
+    for column in ("methods", "data"):
+        if sys.stdout.isatty() and max(map(len, shown)) > console().width:
+            place = columns.index(column)
+            columns, cells = _but(columns, place), [_but(row, place) for row in cells]
+            shown = aligned(columns, cells, RIGHT)
+    return shown
+
+
+def _but(cells: list[str], place: int) -> list[str]:
+    return cells[:place] + cells[place + 1 :]
 
 
 def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> list[str]:
@@ -178,11 +195,14 @@ def _packed(entries: Iterable[tuple[str, tuple[int, int, int], str]], width: int
 
 
 def _columns(table_lines: list[report.Line], width: int) -> list[str]:
-    """What fits: a schedule that all share and, on a narrow screen, what the dense line says anyway are left out."""
-    columns = ["method", "target", "sparsity", "params", "MACs", "before", "top-1"]
+    """What fits: without a schedule that all share and, on a narrow screen, without what others imply."""
+    if width < NARROW:
+        columns = ["method", "target", "params", "before", "top-1", "control"]
+    else:
+        columns = ["method", "target", "sparsity", "params", "MACs", "before", "top-1", "dense", "control"]
     if len({line.schedule for line in table_lines}) > 1:
         columns.insert(1, "schedule")
-    return columns if width < NARROW else [*columns, "dense", "control"]
+    return columns
 
 
 def _result_cells(line: report.Line) -> dict[str, str]:

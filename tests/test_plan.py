@@ -161,7 +161,10 @@ def test_the_control_is_the_dense_network_trained_for_the_same_extra_epochs():
     assert steps(plan, trial.control, Prune) == []
     assert epochs(plan, trial.control) == epochs(plan, trial.after) == 15 + 4 + 4 + 2
     assert (control.id, control.label, control.value) == ("dense-10ep-s0", "dense", 0.0)
-    assert control.dense == control.edited == control.before == trial.dense
+    assert control.dense == control.edited == trial.dense
+    kinds = [type(node.step).__name__ for node in plan.path(control.after)]
+    assert kinds == ["Load", "Train", *["Calibrate", "Train"] * 3]  # all that the trial does, but the edits
+    assert control.before == plan.path(control.after)[-2].key
 
 
 def test_one_control_is_enough_for_all_who_train_as_long():
@@ -176,11 +179,14 @@ def test_every_length_of_training_has_its_control():
     assert [epochs(plan, trial.control) for trial in compared(plan)] == [17, 19, 21]
 
 
-def test_without_recovery_the_control_is_the_dense_network_itself():
+def test_without_recovery_the_control_is_the_dense_network_with_its_statistics_re_estimated():
     plan = planned(ONE, "finetune.epochs=0")
     (trial,), (control,) = compared(plan), controls(plan)
-    assert control.after == trial.control == trial.dense
+    assert control.after == control.before == trial.control
+    assert [type(node.step).__name__ for node in plan.path(trial.control)] == ["Load", "Train", "Calibrate"]
     assert control.id == "dense-0ep-s0"
+    plain, _ = planned(ONE, "finetune.epochs=0", "measure.recalibrate=0").trials
+    assert plain.after == plain.control == plain.dense
 
 
 def test_controls_stand_before_what_is_compared_with_them_seed_by_seed():
@@ -248,7 +254,7 @@ def test_a_key_stays_when_what_led_to_the_state_stays(override: str):
         ("train.epochs=3", set(STATES)),
         ("finetune.lr=0.2", {"after", "control"}),
         ("finetune.epochs=3", {"after", "control"}),
-        ("measure.recalibrate=64", {"before", "after"}),
+        ("measure.recalibrate=64", {"before", "after", "control"}),
         ("measure.calibrate=64", {"edited", "before", "after"}),
         ("methods.0.scope=global", {"edited", "before", "after"}),
         ("methods.0.target=channels", {"edited", "before", "after"}),

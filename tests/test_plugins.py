@@ -121,8 +121,8 @@ def test_a_method_that_only_masks_knows_no_target_but_sparsity():
 
 
 def test_an_unknown_method_is_told_with_all_there_are():
-    with pytest.raises(UsageError, match=r"no method is called 'obd'.*l1-structured.*threshold"):
-        method_info("obd")
+    with pytest.raises(UsageError, match=r"no method is called 'no-such-method'.*l1-structured.*threshold"):
+        method_info("no-such-method")
 
 
 # Methods of others ------------------------------------------------------------------------------------

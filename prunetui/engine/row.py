@@ -26,7 +26,7 @@ def trial_row(
     architecture = final.architecture
     example = torch.zeros(1, architecture.channels, architecture.size, architecture.size)
     counts = count(instantiate(final, torch.device("cpu")), example, final.masks)
-    latency = measured.get("latency", {}).get("median_ms")
+    latency = measured.get("latency", {})
     return {
         **trial.identity(),
         "sparsity": round(achieved("sparsity", final, graph), 6),
@@ -42,7 +42,7 @@ def trial_row(
         "top5": round(measured["after"]["top5"], 4),
         "loss": round(measured["after"]["loss"], 6),
         "bytes": size,
-        "latency_ms": round(latency, 4) if latency is not None else None,
+        "latency_ms": round(latency["median_ms"], 4) if latency else None,
         "seconds": round(seconds, 3),
         "status": "done",
     }

@@ -44,7 +44,7 @@ class Trial:
     after: str
     """The final network."""
     control: str
-    """The dense network trained for the same extra epochs."""
+    """The dense network after all the trial's steps but its edits: the same extra epochs and re-estimation."""
 
     def identity(self) -> dict[str, Any]:
         """The columns of its row that are known before it runs."""

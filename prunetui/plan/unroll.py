@@ -16,7 +16,7 @@ from prunetui.plugins import catalogue
 from prunetui.schedules import levels, schedule_name
 
 # Raise it when the engine computes something differently: older cached states are then not found.
-ENGINE_VERSION = 3
+ENGINE_VERSION = 4
 MOST_LABEL = 60
 """Characters of a label in a trial's id, which is a file name."""
 
@@ -80,7 +80,8 @@ def _add_trial(
 ) -> None:
     schedule = method.schedule or study.schedule
     walk = _at_init if isinstance(schedule, AtInit) else _after_training
-    states = walk(plan, study, method, value, seed, fresh if isinstance(schedule, AtInit) else dense)
+    states = {"control": dense, **walk(plan, study, method, value, seed, fresh if walk is _at_init else dense)}
+    control_before = states.pop("control_before", dense)
     name = schedule_name(schedule)
     extra = "" if isinstance(schedule, OneShot) or name in label else f"-{name}"
     trial = Trial(
@@ -92,9 +93,9 @@ def _add_trial(
         target=target_of(study, method),
         value=value,
         dense=dense,
-        **{"control": dense, **states},
+        **states,
     )
-    _add_control(plan, trial)
+    _add_control(plan, trial, control_before)
     plan.trials.append(trial)
 
 
@@ -106,12 +107,12 @@ def _at_init(plan: Plan, study: Study, method: Method, value: float, seed: int, 
 
 
 def _after_training(plan: Plan, study: Study, method: Method, value: float, seed: int, start: str) -> dict[str, str]:
-    """Prune the trained network level by level, with recovery after each; the control only recovers."""
+    """Prune the trained network level by level, with recovery after each; the control does all but prune."""
     schedule = method.schedule or study.schedule
     between = schedule.epochs if isinstance(schedule, Iterative) else None
     values = values_of(study, method)
     steps = levels(schedule, value, values)
-    after = control = edited = before = start
+    after = control = edited = before = control_before = start
     # A trajectory that all values share is as long as its longest trial: else progress would tell them apart.
     length = len(values) if isinstance(schedule, Iterative) and schedule.steps is None else len(steps)
     trained = False
@@ -119,12 +120,22 @@ def _after_training(plan: Plan, study: Study, method: Method, value: float, seed
         edited = plan.add(after, _prune(study, method, level, (i + 1) / length), seed)
         calibrate = study.measure.recalibrate
         before = after = plan.add(edited, Calibrate(calibrate), seed) if calibrate else edited
+        if calibrate and not isinstance(plan.nodes[control].step, Calibrate):
+            control = plan.add(control, Calibrate(calibrate), seed)
+        control_before = control
         recipe = _recovery(study) if i == len(steps) - 1 else _recovery(study, between)
         if recipe.epochs:
             train = Train(recipe.model_dump(), carry=trained)
             trained = True
             after, control = plan.add(after, train, seed), plan.add(control, train, seed)
-    return {"start": start, "edited": edited, "before": before, "after": after, "control": control}
+    return {
+        "start": start,
+        "edited": edited,
+        "before": before,
+        "after": after,
+        "control": control,
+        "control_before": control_before,
+    }
 
 
 def _prune(study: Study, method: Method, level: float, progress: float) -> Prune:
@@ -139,7 +150,7 @@ def _prune(study: Study, method: Method, level: float, progress: float) -> Prune
     )
 
 
-def _add_control(plan: Plan, trial: Trial) -> None:
+def _add_control(plan: Plan, trial: Trial, before: str) -> None:
     """The dense network trained for the same extra epochs is a trial of its own, once for all who share it."""
     if any(t.after == trial.control and t.method == "dense" for t in plan.trials):
         return
@@ -160,7 +171,7 @@ def _add_control(plan: Plan, trial: Trial) -> None:
             dense=trial.dense,
             start=trial.dense,
             edited=trial.dense,
-            before=trial.dense,
+            before=before,
             after=trial.control,
             control=trial.control,
         )

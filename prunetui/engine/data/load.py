@@ -59,6 +59,11 @@ def load_dataset(data: config.Data, report: Report = quiet) -> Dataset:
     held, kept = stratified(train_labels, round(data.validation * len(train_labels)), SPLIT_SEED)
     if len(kept) < 2 or not len(test_labels):
         raise DataError(f"{data.name}: {len(kept)} training and {len(test_labels)} test images are too few")
+    if data.validation and not len(held):
+        raise DataError(
+            f"data.validation = {data.validation:g} of {len(train_labels)} training images is none; "
+            "hold out more, use more images, or set it to 0"
+        )
     train = _images(train_pixels[kept], train_labels[kept])
     mean, std = statistics(train, data.normalize)
     return Dataset(
