@@ -1,6 +1,4 @@
-import torch
-
-from prunetui.api import Channels, Net, Scope, dataclass, keep_channels, register
+from prunetui.api import Channels, Net, Scope, dataclass, keep_channels, per_channel, register
 
 
 @register("l1-structured", source="Li et al. 2017, arXiv:1608.08710")
@@ -19,6 +17,5 @@ class L1Structured:
     """Widths become multiples of this; 0 is 8 where the narrowest layer has 64 channels, else 1."""
 
     def prune(self, net: Net, sparsity: float) -> Channels:
-        norms = {name: w.abs().flatten(1).sum(1) for name, w in net.weights().items()}
-        scores = {g.name: torch.stack([norms[layer] for layer in g.producers]).sum(0) for g in net.groups()}
+        scores = per_channel(net, {name: w.abs() for name, w in net.weights().items()})
         return Channels(keep_channels(net, scores, sparsity, self.scope, self.round_to))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from prunetui import events
-from prunetui.errors import EXIT_DONE, EXIT_INTERRUPTED, PrunetuiError, UsageError
+from prunetui.errors import EXIT_DONE, EXIT_INTERRUPTED, UsageError
 from prunetui.progress import Tracker
 from prunetui.store import Run, Status, create_run, find_run
 
@@ -277,9 +277,3 @@ def clock(seconds: float) -> str:
     whole = int(seconds)
     hours, minutes = whole // 3600, whole % 3600 // 60
     return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
-
-
-def report_error(error: PrunetuiError) -> int:
-    """Tell an error on stderr; returns its exit code."""
-    print(f"prunetui: {error}", file=sys.stderr)
-    return error.exit_code

@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -124,8 +123,6 @@ class RunFinished(Event):
     state: str
     message: str = ""
 
-
-Emit = Callable[[Event], None]
 
 KINDS: dict[str, type[Event]] = {
     cls.kind: cls

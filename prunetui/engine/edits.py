@@ -7,7 +7,7 @@ remove the same is tested.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 import torch
@@ -51,11 +51,13 @@ def apply_masks(keep: Mapping[str, Tensor], state: State) -> State:
     )
 
 
-def _masked(tensors: Mapping[str, Tensor], masks: Mapping[str, Tensor], parameter: object) -> dict[str, Tensor]:
+def _masked(
+    tensors: Mapping[str, Tensor], masks: Mapping[str, Tensor], parameter: Callable[[str], str]
+) -> dict[str, Tensor]:
     by_parameter = {f"{name}.weight": mask for name, mask in masks.items()}
     masked = {}
     for name, tensor in tensors.items():
-        mask = by_parameter.get(parameter(name))  # type: ignore[operator]
+        mask = by_parameter.get(parameter(name))
         fits = mask is not None and tensor.shape == mask.shape
         masked[name] = tensor * mask.to(tensor.device) if fits and mask is not None else tensor
     return masked
