@@ -16,7 +16,7 @@ class ErdosRenyiKernel:
     def prune(self, net: Net, sparsity: float) -> Masks:
         weights = net.weights()
         budgets = erk_budgets({name: tuple(w.shape) for name, w in weights.items()}, sparsity)
-        return Masks(keep_top(_by_budget(weights, budgets, net), sparsity, "global", within=net.masks))
+        return Masks(keep_top(_by_budget(weights, budgets, net), sparsity, "global", within=net.masks, floor=net.floor))
 
 
 def erk_budgets(shapes: dict[str, tuple[int, ...]], sparsity: float) -> dict[str, float]:

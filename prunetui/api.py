@@ -1,14 +1,16 @@
 """All that a pruning method sees and returns.
 
-A method is a frozen dataclass with a ``prune`` that looks at a ``Net`` and returns an edit:
-``Masks`` (weights set to zero) or ``Channels`` (channels physically removed). It never changes the net.
+A method is a frozen dataclass with a ``prune`` that looks at a ``Net`` and returns an edit: ``Masks`` (weights set
+to zero), ``Channels`` (channels physically removed) or ``Modules`` (layers that share filters). It never changes the
+net.
 ``keep`` is always name -> bool tensor in which True survives; ``sparsity`` always the fraction removed.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 import torch
@@ -25,9 +27,11 @@ __all__ = [
     "Keep",
     "Literal",
     "Masks",
+    "Modules",
     "Net",
     "PruningMethod",
     "Scope",
+    "Shared",
     "dataclass",
     "feature_maps",
     "keep_above",
@@ -51,6 +55,8 @@ class Masks:
 
     keep: Keep
     """Layer name -> bool tensor of its weight's shape."""
+    moved: Mapping[str, Tensor] = field(default_factory=dict)
+    """State-dict name -> new values, for methods that make up for what they remove; the masks hold on them."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,28 @@ class Channels:
 
     keep: Keep
     """Group name -> bool tensor of the group's width."""
+    moved: Mapping[str, Tensor] = field(default_factory=dict)
+    """State-dict name -> new values, shaped as after the removal; without any, removal is checked to be exact."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A convolution whose outputs share filters: output i is that of filter ``labels[i]``."""
+
+    weight: Tensor
+    """The filters that are kept, [k, in, kh, kw]."""
+    labels: Tensor
+    """Which filter each of the C outputs uses: int64 [C], every one in [0, k)."""
+
+
+@dataclass(frozen=True)
+class Modules:
+    """An edit: layers replaced by layers that share filters; what other layers see keeps its shape."""
+
+    shared: Mapping[str, Shared]
+    """Layer name -> its filters."""
+    moved: Mapping[str, Tensor] = field(default_factory=dict)
+    """State-dict name -> new values of other tensors, such as batch-norm statistics."""
 
 
 class PruningMethod(Protocol):
@@ -99,22 +127,24 @@ def _as_maps(features: Tensor) -> Tensor:
 
 
 def keep_top(
-    scores: Mapping[str, Tensor], sparsity: float, scope: Scope, within: Keep | None = None
+    scores: Mapping[str, Tensor], sparsity: float, scope: Scope, within: Keep | None = None, floor: float = 0.0
 ) -> dict[str, Tensor]:
     """Keep the highest scores and remove exactly ``round(sparsity * n)`` of n.
 
     n counts all scores (``global``) or those of each layer (``local``). What ``within`` has already
-    removed stays removed and counts. Equal scores fall as ``torch.topk`` breaks the tie.
+    removed stays removed and counts. Equal scores fall as ``torch.topk`` breaks the tie. Every layer keeps at
+    least the fraction ``floor`` of its weights: its highest scores, whatever those of other layers are.
 
     Raises:
-        TrialError: ``within`` has removed more than ``sparsity``.
+        TrialError: ``within`` has removed more than ``sparsity``, or the floors leave too little to remove.
     """
     names = list(scores)
     flat = []
     for name in names:
         score = scores[name].detach().float()
         held = (within or {}).get(name)
-        flat.append((score if held is None else score.masked_fill(~held.to(score.device), -torch.inf)).flatten())
+        score = (score if held is None else score.masked_fill(~held.to(score.device), -torch.inf)).flatten()
+        flat.append(_protected(score, floor) if floor else score)
     if scope == "global":
         kept = torch.split(_keep_flat(torch.cat(flat), sparsity), [len(f) for f in flat])
     else:
@@ -129,14 +159,30 @@ def _keep_flat(scores: Tensor, sparsity: float) -> Tensor:
         raise TrialError(
             f"{gone} of {len(scores)} weights are already pruned; a sparsity of {sparsity:g} is below that"
         )
+    most = int((scores != torch.inf).sum())
+    if removed > most:
+        raise TrialError(f"cannot remove {sparsity:.2%}: the floor of every layer leaves {most / len(scores):.2%}")
     keep = torch.ones(len(scores), dtype=torch.bool, device=scores.device)
     keep[torch.topk(scores, removed, largest=False).indices] = False
     return keep
 
 
-def keep_above(scores: Mapping[str, Tensor], threshold: float, within: Keep | None = None) -> dict[str, Tensor]:
-    """Keep what scores above ``threshold`` and is kept by ``within``."""
+def _protected(scores: Tensor, floor: float) -> Tensor:
+    """The scores of a layer with the highest ``floor`` of them out of reach; what is gone stays gone."""
+    best = torch.topk(scores, math.ceil(floor * len(scores) - 1e-9)).indices
+    scores = scores.clone()
+    scores[best] = torch.where(scores[best] == -torch.inf, -torch.inf, torch.inf)
+    return scores
+
+
+def keep_above(
+    scores: Mapping[str, Tensor], threshold: float, within: Keep | None = None, floor: float = 0.0
+) -> dict[str, Tensor]:
+    """Keep what is in ``within`` and scores above ``threshold``, and of every layer at least ``floor`` of it."""
     kept = {name: score.detach() > threshold for name, score in scores.items()}
+    if floor:
+        highest = keep_top(scores, 1 - floor, "local", within)
+        kept = {name: keep | highest[name] for name, keep in kept.items()}
     return {name: keep & within[name] if within and name in within else keep for name, keep in kept.items()}
 
 
@@ -153,7 +199,7 @@ def keep_channels(
     """
     widths = solve_widths(
         net.costs, {name: score.detach().float().cpu() for name, score in scores.items()}, net.target, sparsity,
-        scope, round_to,
+        scope, round_to, net.floor,
     )  # fmt: skip
     keep = {}
     for name, score in scores.items():
@@ -165,10 +211,13 @@ def keep_channels(
 _REGISTRY: dict[str, type] = {}
 
 
-def register(name: str, *, source: str, family: str = "", targets: Sequence[str] = ()) -> Callable[[M], M]:
+def register(
+    name: str, *, source: str, family: str = "", targets: Sequence[str] = (), schedules: Sequence[str] = ()
+) -> Callable[[M], M]:
     """Make a class a pruning method. All arguments must be literals: lists read them without importing.
 
-    ``source`` is where the method comes from; ``family`` and ``targets`` default by the kind of edit.
+    ``source`` is where the method comes from; ``family`` and ``targets`` default by the kind of edit, ``schedules``
+    to all but ``dynamic``.
 
     Raises:
         PrunetuiError: the name is taken by another class.

@@ -44,15 +44,26 @@ def rounded_down(channels: int, ratio: float, round_to: int) -> int:
     return min(channels, max(kept - kept % round_to, round_to))
 
 
+def least_width(channels: int, unit: int, floor: float) -> int:
+    """The fewest of ``channels`` that may be kept: one unit, or what the floor rounds up to."""
+    return unit * max(1, math.ceil(floor * channels / unit - 1e-9))
+
+
 def width_unit(dense: Widths, round_to: int) -> int:
     """What widths are multiples of: ``round_to``, or when that is 0 what the narrowest group can bear."""
     return round_to or (8 if min(dense.values(), default=0) >= WIDE_ENOUGH else 1)
 
 
 def solve_widths(
-    costs: Costs, scores: Mapping[str, Tensor], target: str, sparsity: float, scope: str, round_to: int = 0
+    costs: Costs,
+    scores: Mapping[str, Tensor],
+    target: str,
+    sparsity: float,
+    scope: str,
+    round_to: int = 0,
+    floor: float = 0.0,
 ) -> Widths:
-    """The width of each group that meets ``target`` at ``sparsity``.
+    """The width of each group that meets ``target`` at ``sparsity``; none falls below ``floor`` of its dense width.
 
     Raises:
         TrialError: no widths come within ``TOLERANCE`` of the target, or more is already gone.
@@ -62,24 +73,31 @@ def solve_widths(
     if not groups:
         raise TrialError("this net has no channels that can be removed")
     if target == "channels":
-        widths = {g: rounded_down(costs.dense[g], sparsity, unit) for g in groups}
+        least = _least(costs, groups, unit, floor)
+        widths = {g: max(rounded_down(costs.dense[g], sparsity, unit), least[g]) for g in groups}
         grown = [g for g in groups if widths[g] > costs.current[g]]
         if grown:
             raise TrialError(f"{grown[0]} already has fewer channels than a ratio of {sparsity:g} keeps")
         return widths
     if sparsity == 0:
         return dict(costs.current)
-    return _meet(costs, groups, target, sparsity, _family(costs, scores, scope, unit, groups), unit)
+    least = _least(costs, groups, unit, floor)
+    return _meet(costs, least, target, sparsity, _family(costs, scores, scope, unit, least), unit)
+
+
+def _least(costs: Costs, groups: list[str], unit: int, floor: float) -> Widths:
+    """The fewest channels each group may keep: one unit, or what the floor rounds up to."""
+    return {g: min(least_width(costs.dense[g], unit, floor), costs.current[g]) for g in groups}
 
 
 def _family(
-    costs: Costs, scores: Mapping[str, Tensor], scope: str, unit: int, groups: list[str]
+    costs: Costs, scores: Mapping[str, Tensor], scope: str, unit: int, least: Widths
 ) -> Callable[[float], Widths]:
-    """Widths as a function of one number in [0, 1], from all channels to the floor."""
+    """Widths as a function of one number in [0, 1], from all channels to the ``least``."""
+    groups = list(least)
 
     def clamped(group: str, kept: float) -> int:
-        current = costs.current[group]
-        return min(current, max(unit * round(kept / unit), min(unit, current)))
+        return min(costs.current[group], max(unit * round(kept / unit), least[group]))
 
     def local(ratio: float) -> Widths:
         return {g: clamped(g, costs.dense[g] * (1 - ratio)) for g in groups}
@@ -97,43 +115,38 @@ def _family(
 
 
 def _meet(
-    costs: Costs,
-    groups: list[str],
-    target: str,
-    sparsity: float,
-    family: Callable[[float], Widths],
-    unit: int,
+    costs: Costs, least: Widths, target: str, sparsity: float, family: Callable[[float], Widths], unit: int
 ) -> Widths:
+    def cost(widths: Widths) -> int:
+        return costs.cost(target, {**costs.current, **widths})  # a method may leave some groups alone
+
     total = costs.cost(target, costs.dense)
     wanted = (1 - sparsity) * total
     low, high = 0.0, 1.0
     for _ in range(40):
         middle = (low + high) / 2
-        low, high = (middle, high) if costs.cost(target, family(middle)) > wanted else (low, middle)
-    widths = min((family(low), family(high)), key=lambda w: abs(costs.cost(target, w) - wanted))
-    widths = _refined(costs, groups, target, wanted, widths, unit)
-    reached = 1 - costs.cost(target, widths) / total
+        low, high = (middle, high) if cost(family(middle)) > wanted else (low, middle)
+    widths = min((family(low), family(high)), key=lambda w: abs(cost(w) - wanted))
+    widths = _refined(costs.current, least, lambda w: abs(cost(w) - wanted), widths, unit)
+    reached = 1 - cost(widths) / total
     if abs(reached - sparsity) > TOLERANCE:
         raise TrialError(
             f"cannot remove {sparsity:.2%} of the {'weights' if target == 'sparsity' else target}: the nearest is "
-            f"{reached:.2%} with widths that are multiples of {unit} and at least {unit} channels in every layer"
+            f"{reached:.2%} with widths that are multiples of {unit} and at least {min(least.values())} channels in "
+            "every layer"
         )
     return widths
 
 
-def _refined(costs: Costs, groups: list[str], target: str, wanted: float, widths: Widths, unit: int) -> Widths:
-    """Move single groups by one unit while that brings the cost closer to ``wanted``."""
-
-    def distance(candidate: Widths) -> float:
-        return abs(costs.cost(target, candidate) - wanted)
-
+def _refined(current: Widths, least: Widths, distance: Callable[[Widths], float], widths: Widths, unit: int) -> Widths:
+    """Move single groups by one unit while that brings the cost closer to what is wanted."""
     best = distance(widths)
     while True:
         moves = [
             {**widths, g: width}
-            for g in groups
+            for g in least
             for width in (widths[g] - unit, widths[g] + unit)
-            if min(unit, costs.current[g]) <= width <= costs.current[g]
+            if least[g] <= width <= current[g]
         ]
         nearest = min(moves, key=distance, default=widths)
         if distance(nearest) >= best:

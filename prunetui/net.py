@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -51,14 +51,16 @@ class Net:
     """Place in the schedule, in (0, 1]; 1 is the last prune step."""
     coupled: Sequence[Group]
     costs: Costs
+    exempt: frozenset[str] = frozenset()
+    """Layers that the study keeps as they are; ``weights()`` and its kin do not show them."""
+    floor: float = 0.0
+    """Fraction of its weights, or channels, that every layer must keep."""
+    memory: Keep = field(default_factory=dict)
+    """What the method's ``during_training`` has noted, by the names it chose."""
 
     def weights(self) -> dict[str, Tensor]:
         """Prunable weights by layer name: of convolutions [out, in, k, k] and linear layers [out, in]."""
-        return {
-            name: module.weight.detach()
-            for name, module in self.model.named_modules()
-            if isinstance(module, nn.Conv2d | nn.Linear)
-        }
+        return {name: weight.detach() for name, weight in self.parameters().items()}
 
     def groups(self) -> Sequence[Group]:
         """The groups of coupled channels that may be removed; the classes are never among them."""
@@ -66,11 +68,42 @@ class Net:
 
     def layers(self) -> dict[str, nn.Module]:
         """The convolutions and linear layers, in the order of ``weights()``."""
-        return {n: m for n, m in self.model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
+        return {
+            name: module
+            for name, module in self.model.named_modules()
+            if isinstance(module, nn.Conv2d | nn.Linear) and name not in self.exempt
+        }
 
     def parameters(self) -> dict[str, Tensor]:
         """The weights as the model holds them, to differentiate with respect to; ``weights()`` are detached."""
-        return {n: m.weight for n, m in self.model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
+        return {name: layer.weight for name, layer in self.layers().items()}  # type: ignore[misc]
+
+    def norms(self) -> dict[str, str]:
+        """The batch norm that reads each layer's output, for layers that one reads directly."""
+        made: dict[int, str] = {}
+        found: dict[str, str] = {}
+
+        def watch(name: str, module: nn.Module) -> Callable[..., None]:
+            def hook(_: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> None:
+                if isinstance(module, nn.BatchNorm2d):
+                    if id(arguments[0]) in made:
+                        found[made[id(arguments[0])]] = name
+                else:
+                    made[id(output)] = name
+                    alive.append(output)  # ids are only unique while their objects live
+
+            return hook
+
+        alive: list[Tensor] = []
+        watched = {n: m for n, m in self.model.named_modules() if isinstance(m, nn.BatchNorm2d)} | self.layers()
+        handles = [module.register_forward_hook(watch(name, module)) for name, module in watched.items()]
+        try:
+            with torch.no_grad():
+                self.model(self.batches[0][0][:1])
+        finally:
+            for handle in handles:
+                handle.remove()
+        return found
 
     @contextmanager
     def gradients(self) -> Iterator[dict[str, Tensor]]:
@@ -93,6 +126,15 @@ class Net:
 
     def fisher(self) -> dict[str, Tensor]:
         """Diagonal of the empirical Fisher matrix: the mean over images of each image's squared gradient."""
+        total = {name: torch.zeros_like(weight) for name, weight in self.weights().items()}
+        images = sum(len(labels) for _, labels in self.batches)
+        for chunk in self.image_gradients():
+            for name, gradients in chunk.items():
+                total[name] += gradients.square().sum(0) / images
+        return total
+
+    def image_gradients(self) -> Iterator[dict[str, Tensor]]:
+        """Gradients of each image's own cross-entropy, a few images at a time: [images, *weight's shape]."""
         parameters = {name: p.detach() for name, p in self.model.named_parameters()}
         buffers = dict(self.model.named_buffers())
         names = {f"{name}.weight": name for name in self.layers()}
@@ -105,8 +147,6 @@ class Net:
 
         gradient = torch.func.grad(loss)
         each = torch.func.vmap(gradient, in_dims=(None, 0, 0))
-        total = {name: torch.zeros_like(weight) for name, weight in chosen.items()}
-        images = sum(len(labels) for _, labels in self.batches)
         for inputs, labels in self.batches:
             for i in range(0, len(labels), PER_IMAGE_CHUNK):
                 part = slice(i, i + PER_IMAGE_CHUNK)
@@ -114,9 +154,7 @@ class Net:
                     found = {n: g[None] for n, g in gradient(chosen, inputs[part][0], labels[part][0]).items()}
                 else:
                     found = each(chosen, inputs[part], labels[part])
-                for name, gradients in found.items():
-                    total[name] += gradients.square().sum(0) / images
-        return {names[name]: value for name, value in total.items()}
+                yield {names[name]: gradients for name, gradients in found.items()}
 
     def inputs(self) -> Iterator[dict[str, Tensor]]:
         """What each layer reads, one batch after the other: [B, C, H, W] or [B, C]."""

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
 GROUP = "prunetui.methods"
 COMMON_KEYS = ("name", "label", "schedule", "target", "sparsities")
-EDITS = {"Masks": "masks", "Channels": "channels"}
-FAMILIES = {"masks": "weights", "channels": "channels"}
-TARGETS = {"masks": ("sparsity",), "channels": ("sparsity", "channels", "params", "macs")}
+EDITS = {"Masks": "masks", "Channels": "channels", "Modules": "modules"}
+FAMILIES = {"masks": "weights", "channels": "channels", "modules": "sharing"}
+TARGETS = {"masks": ("sparsity",), "channels": ("sparsity", "channels", "params", "macs"), "modules": ("channels",)}
+HOOK = "during_training"
 
 # What the annotation of an option may be made of; the same names `prunetui.api` offers to a method.
 ANNOTATIONS: dict[str, Any] = {
@@ -74,6 +75,10 @@ class MethodInfo:
     family: str
     edit: str
     targets: tuple[str, ...]
+    schedules: tuple[str, ...]
+    """Schedules it makes sense for; empty when it has no say."""
+    trains: bool
+    """Whether it shapes the training before its edit."""
     summary: str
     doc: str
     source: str
@@ -163,11 +168,12 @@ def read_methods(module: str, file: Path) -> list[MethodInfo]:
 def _describe(node: ast.ClassDef, call: ast.Call, module: str, file: Path, digest: str) -> MethodInfo:
     given = {word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg}
     name = ast.literal_eval(call.args[0]) if call.args else None
-    targets = given.get("targets", ())
+    targets, schedules = given.get("targets", ()), given.get("schedules", ())
     if not (isinstance(name, str) and name):
         raise PrunetuiError(f'{node.name} is registered without a name: @register("name", source=...)')
-    if not (isinstance(targets, tuple | list) and all(isinstance(t, str) for t in targets)):
-        raise PrunetuiError(f"the targets of {name} must be a tuple of names")
+    for what, names in (("targets", targets), ("schedules", schedules)):
+        if not (isinstance(names, tuple | list) and all(isinstance(n, str) for n in names)):
+            raise PrunetuiError(f"the {what} of {name} must be a tuple of names")
     edit = _edit_of(node)
     doc = ast.get_docstring(node) or ""
     return MethodInfo(
@@ -175,6 +181,8 @@ def _describe(node: ast.ClassDef, call: ast.Call, module: str, file: Path, diges
         family=given.get("family", FAMILIES[edit]),
         edit=edit,
         targets=tuple(targets) or TARGETS[edit],
+        schedules=tuple(schedules),
+        trains=any(isinstance(item, ast.FunctionDef) and item.name == HOOK for item in node.body),
         summary=" ".join(doc.split("\n\n")[0].split()),
         doc=doc,
         source=given.get("source", ""),

@@ -128,9 +128,8 @@ class _Execution:
         architecture = Architecture(
             model.name, data.channels, data.size, len(data.classes), model.shortcut, model.width
         )
-        graph = trace(architecture)
-        dense = {group.name: group.width for group in graph.groups}
-        fit_threads(graph.cost("macs", dense) * self.study.train.batch_size)
+        graph = trace(architecture).restricted(self.study.layers)
+        fit_threads(graph.cost("macs", graph.dense) * self.study.train.batch_size)
         if graph.refused:
             names = ", ".join(graph.refused)
             self.emit(events.Log("info", f"channels that must stay (zero-padded shortcuts): {names}"))

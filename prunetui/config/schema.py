@@ -243,6 +243,19 @@ class Method(Table):
     """The method's own options (written straight into the table)."""
 
 
+class Layers(Table):
+    """Which layers are left as they are."""
+
+    exclude: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """Names of layers to leave alone, with wildcards as in "layer1.*"; coupled channels stay together."""
+    first: Literal["keep", "prune"] = "keep"
+    """The first layer's weights. Its channels go with those they are coupled to, unless it is excluded."""
+    last: Literal["keep", "prune"] = "keep"
+    """The classifier's weights; its outputs always stay."""
+    floor: Fraction = 0.0
+    """Fraction of its weights, or channels, that every layer keeps whatever its scores."""
+
+
 class Measure(Table):
     """What is measured of every trial."""
 
@@ -280,6 +293,7 @@ class Study(Table):
     train: Train = Train()
     finetune: Finetune = Finetune()
     measure: Measure = Measure()
+    layers: Layers = Layers()
     methods: Annotated[
         tuple[Annotated[Method, BeforeValidator(as_table, json_schema_input_type=str | Method)], ...],
         Field(strict=False, min_length=1),

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from prunetui.config.checks import target_of, values_of
 from prunetui.config.schema import Study
 
-TABLES = ("data", "model", "train", "finetune", "measure")
+TABLES = ("data", "model", "train", "finetune", "layers", "measure")
 UNSET_EXAMPLES = {"limit": 10000, "size": 32, "width": 16, "checkpoint": "resnet20.pt"}
 
 

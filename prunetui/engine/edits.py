@@ -13,8 +13,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from prunetui.api import Channels, Group, Masks
+from prunetui.api import Channels, Group, Masks, Modules
 from prunetui.engine.graph import Graph
+from prunetui.engine.sharing import share_filters
 from prunetui.engine.state import State, instantiate
 from prunetui.errors import TrialError
 
@@ -23,13 +24,30 @@ EQUIVALENCE = 1e-3
 """Largest difference of logits, relative to the largest logit, that removal may cause in float32."""
 
 
-def apply(edit: Masks | Channels, state: State, graph: Graph) -> State:
+def apply(edit: Masks | Channels | Modules, state: State, graph: Graph) -> State:
     """The state after an edit.
 
     Raises:
         TrialError: the edit names something that is not there, brings back what was pruned, or empties a layer.
     """
-    return apply_masks(edit.keep, state) if isinstance(edit, Masks) else remove_channels(edit.keep, state, graph)
+    if isinstance(edit, Masks):
+        return apply_masks(edit.keep, move(edit.moved, state))
+    if isinstance(edit, Modules):
+        return move(edit.moved, share_filters(edit.shared, state))
+    return move(edit.moved, remove_channels(edit.keep, state, graph))
+
+
+def move(moved: Mapping[str, Tensor], state: State) -> State:
+    """Give tensors new values."""
+    tensors = dict(state.tensors)
+    for name, value in moved.items():
+        old = tensors.get(name)
+        if old is None or old.shape != value.shape:
+            raise TrialError(f"the new value of {name} does not fit: {'it is not there' if old is None else old.shape}")
+        if not bool(torch.isfinite(value).all()):
+            raise TrialError(f"the new value of {name} is not finite")
+        tensors[name] = value.detach().to(old.device, old.dtype)
+    return replace(state, tensors=tensors)
 
 
 def apply_masks(keep: Mapping[str, Tensor], state: State) -> State:
@@ -75,10 +93,18 @@ def remove_channels(keep: Mapping[str, Tensor], state: State, graph: Graph) -> S
 
     return replace(
         state,
+        kept={**state.kept, **_left(keep, state)},
+        memory={},
         tensors={name: cut(name, t) for name, t in state.tensors.items()},
         momentum={name: cut(name.partition("/")[2], t) for name, t in state.momentum.items()},
         masks={name: cut(f"{name}.weight", t) for name, t in state.masks.items()},
     )
+
+
+def _left(keep: Mapping[str, Tensor], state: State) -> dict[str, Tensor]:
+    """Which of the dense net's channels are left of each group."""
+    before = {name: state.kept.get(name, torch.arange(len(mask))) for name, mask in keep.items()}
+    return {name: before[name][mask.cpu()] for name, mask in keep.items()}
 
 
 def _cuts(keep: Mapping[str, Tensor], state: State, graph: Graph) -> dict[str, list[tuple[int, Tensor]]]:
@@ -94,6 +120,8 @@ def _cuts(keep: Mapping[str, Tensor], state: State, graph: Graph) -> dict[str, l
         index = mask.nonzero().flatten()
         if not len(index):
             raise TrialError(f"{name} would lose all its {group.width} channels")
+        if any(f"{layer}.labels" in state.tensors for layer in group.producers):
+            raise TrialError(f"the outputs of {name} share filters; channels cannot be removed from it any more")
         for tensor, dim in _tensors_of(group):
             cuts.setdefault(tensor, []).append((dim, index))
     return cuts

@@ -7,7 +7,8 @@ channels: across a zero-padded shortcut it has not, and removal there would be w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from functools import cached_property
 
 import torch
@@ -16,8 +17,10 @@ from torch import Tensor, nn
 
 from prunetui.api import Group
 from prunetui.budget import Costs, Widths
+from prunetui.config import Layers
 from prunetui.engine.count import LayerCost, layer_costs
 from prunetui.engine.models import Architecture, build
+from prunetui.errors import UsageError
 
 OUTPUT_FUNCTIONS = ("prune_out_channels",)
 
@@ -26,12 +29,32 @@ OUTPUT_FUNCTIONS = ("prune_out_channels",)
 class Graph:
     """The coupled channels of an architecture; names and coupling stay when widths shrink.
 
-    ``groups`` have the widths of the dense net. ``refused`` names the layers whose channels must stay.
+    ``groups`` have the widths of the dense net. ``refused`` names the layers whose channels must stay,
+    ``exempt`` those whose weights the study keeps; weights of the others are the prunable ones.
     """
 
     groups: tuple[Group, ...]
     refused: tuple[str, ...]
     layers: Mapping[str, LayerCost]
+    exempt: frozenset[str] = frozenset()
+
+    def restricted(self, rules: Layers) -> Graph:
+        """The same graph without the layers and channels that a study's rules keep.
+
+        Channels go with their group, so those of the first layer may go unless it is excluded by name.
+
+        Raises:
+            UsageError: a pattern fits no layer.
+        """
+        weighted = [name for name, layer in self.layers.items() if layer.kernel]
+        for pattern in rules.exclude:
+            if not any(fnmatchcase(name, pattern) for name in weighted):
+                raise UsageError(f'layers.exclude: no layer fits "{pattern}"; there are: {", ".join(weighted)}')
+        excluded = {name for name in weighted if any(fnmatchcase(name, pattern) for pattern in rules.exclude)}
+        ends = {weighted[0]} if rules.first == "keep" else set()
+        ends |= {weighted[-1]} if rules.last == "keep" else set()
+        groups = tuple(group for group in self.groups if not excluded & set(group.producers))
+        return replace(self, groups=groups, exempt=frozenset(excluded | ends))
 
     @cached_property
     def _slots(self) -> dict[str, list[tuple[str, str]]]:
@@ -46,25 +69,48 @@ class Graph:
 
     def widths(self, tensors: Mapping[str, Tensor]) -> Widths:
         """The width of each group in a state dict."""
-        return {group.name: tensors[f"{group.producers[0]}.weight"].shape[0] for group in self.groups}
+        return {group.name: outputs(tensors, group.producers[0]) for group in self.groups}
 
     def cost(self, kind: str, widths: Widths) -> int:
         """Prunable weights (``sparsity``), ``params`` or ``macs`` of the net at these widths."""
         total = 0
         for name, layer in self.layers.items():
+            if kind == "sparsity" and name in self.exempt:
+                continue
             sizes = {side: widths[group] for side, group in self._slots[name]}
             total += layer.at(**sizes).cost(kind)
         return total
 
+    def present(self, kind: str, tensors: Mapping[str, Tensor]) -> int:
+        """What ``cost`` counts, of the tensors that are there."""
+        total = 0
+        for name, layer in self.layers.items():
+            weights = tensors[f"{name}.weight"].numel()
+            if kind == "params":
+                total += weights + (tensors[f"{name}.bias"].numel() if f"{name}.bias" in tensors else 0)
+            elif layer.kernel and not (kind == "sparsity" and name in self.exempt):
+                total += weights * (layer.places if kind == "macs" else 1)
+        return total
+
+    @cached_property
+    def dense(self) -> Widths:
+        """The widths before any pruning."""
+        return {group.name: group.width for group in self.groups}
+
     def costs(self, tensors: Mapping[str, Tensor]) -> Costs:
         """What the budget solver needs to know of a net with this state dict."""
-        dense = {group.name: group.width for group in self.groups}
-        return Costs(dense=dense, current=self.widths(tensors), cost=self.cost)
+        return Costs(dense=self.dense, current=self.widths(tensors), cost=self.cost)
 
     def current(self, tensors: Mapping[str, Tensor]) -> tuple[Group, ...]:
         """The groups at the widths of a state dict."""
         widths = self.widths(tensors)
         return tuple(Group(g.name, widths[g.name], g.producers, g.norms, g.consumers) for g in self.groups)
+
+
+def outputs(tensors: Mapping[str, Tensor], layer: str) -> int:
+    """The channels that a layer shows to others: as many as its labels where it shares filters."""
+    labels = tensors.get(f"{layer}.labels")
+    return len(labels) if labels is not None else tensors[f"{layer}.weight"].shape[0]
 
 
 def trace(architecture: Architecture) -> Graph:

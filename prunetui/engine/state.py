@@ -19,6 +19,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from prunetui.engine.models import Architecture, build
+from prunetui.engine.models.shared import share
 
 FORMAT = "prunetui/1"
 Tensors = Mapping[str, Tensor]
@@ -29,13 +30,16 @@ class State:
     """The network after a step.
 
     ``masks`` are bool, by layer name; ``momentum`` holds the optimiser's buffers by ``<buffer>/<parameter>``,
-    each shaped like its parameter (or a scalar).
+    each shaped like its parameter (or a scalar). ``kept`` are the indices of the dense net's channels that are left,
+    by group name, for groups that lost some; ``memory`` is what a method noted while it shaped a training.
     """
 
     architecture: Architecture
     tensors: Tensors
     masks: Tensors = field(default_factory=dict)
     momentum: Tensors = field(default_factory=dict)
+    kept: Tensors = field(default_factory=dict)
+    memory: Tensors = field(default_factory=dict)
 
     def without_momentum(self) -> State:
         """The same network for an optimiser that starts afresh."""
@@ -66,6 +70,9 @@ def _skeleton(architecture: Architecture) -> nn.Module:
 
 def resize(model: nn.Module, tensors: Tensors) -> None:
     """Give every layer the widths that its tensors have; the values are left to be loaded."""
+    for name, labels in tensors.items():
+        if name.endswith(".labels"):
+            share(model, name.removesuffix(".labels"), len(labels))
     for name, module in model.named_modules():
         weight = tensors.get(f"{name}.weight")
         if weight is None:
@@ -93,8 +100,9 @@ def model_bytes(state: State, header: Mapping[str, Any] | None = None) -> bytes:
 
 
 def extra_bytes(state: State) -> bytes | None:
-    """Masks (one bit a weight) and momentum as a safetensors file; None when there is neither."""
-    tensors = {f"momentum/{name}": t.cpu().contiguous() for name, t in state.momentum.items()}
+    """Masks (one bit a weight) and all else that is not the network as a safetensors file; None when there is none."""
+    kinds = {"momentum": state.momentum, "kept": state.kept, "memory": state.memory}
+    tensors = {f"{kind}/{n}": t.cpu().contiguous() for kind, of in kinds.items() for n, t in of.items()}
     for name, keep in state.masks.items():
         tensors[f"mask/{name}"] = torch.from_numpy(np.packbits(keep.cpu().numpy().ravel()))
     return save(tensors) if tensors else None
@@ -103,7 +111,7 @@ def extra_bytes(state: State) -> bytes | None:
 def from_files(model: Mapping[str, Tensor], extra: Mapping[str, Tensor], architecture: Architecture) -> State:
     """The state that ``model_bytes`` and ``extra_bytes`` wrote."""
     masks = {}
-    momentum = {}
+    others: dict[str, dict[str, Tensor]] = {"momentum": {}, "kept": {}, "memory": {}}
     for key, tensor in extra.items():
         kind, _, name = key.partition("/")
         if kind == "mask":
@@ -111,5 +119,5 @@ def from_files(model: Mapping[str, Tensor], extra: Mapping[str, Tensor], archite
             bits = np.unpackbits(tensor.numpy(), count=shape.numel())
             masks[name] = torch.from_numpy(bits.astype(bool)).view(shape)
         else:
-            momentum[name] = tensor
-    return State(architecture, dict(model), masks, momentum)
+            others[kind][name] = tensor
+    return State(architecture, dict(model), masks, **others)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -32,6 +32,8 @@ class Prune:
     """Place of this prune step in its schedule, in (0, 1]."""
     images: int
     """Training images a data-driven method may look at."""
+    rules: dict[str, Any] = field(default_factory=lambda: {"floor": 0.0})
+    """The study's layer rules."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from prunetui.plugins import catalogue
 from prunetui.schedules import levels, schedule_name
 
 # Raise it when the engine computes something differently: older cached states are then not found.
-ENGINE_VERSION = 4
+ENGINE_VERSION = 5
 MOST_LABEL = 60
 """Characters of a label in a trial's id, which is a file name."""
 
@@ -147,6 +147,7 @@ def _prune(study: Study, method: Method, level: float, progress: float) -> Prune
         value=level,
         progress=progress,
         images=study.measure.calibrate,
+        rules=study.layers.model_dump(),
     )
 
 
