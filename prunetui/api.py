@@ -19,6 +19,7 @@ from torch import Tensor
 from prunetui.budget import solve_widths
 from prunetui.errors import PrunetuiError, TrialError
 from prunetui.net import Group, Keep, Net
+from prunetui.training import Training
 
 __all__ = [
     "Annotated",
@@ -32,6 +33,7 @@ __all__ = [
     "PruningMethod",
     "Scope",
     "Shared",
+    "Training",
     "dataclass",
     "feature_maps",
     "keep_above",
@@ -90,7 +92,11 @@ class Modules:
 
 
 class PruningMethod(Protocol):
-    """What a registered class must offer."""
+    """What a registered class must offer.
+
+    It may also have ``during_training(self, training: Training)``, or ``(self, training, sparsity)``, called after
+    every backward pass of the trainings before an edit: at first for as many epochs as its option ``epochs`` says.
+    """
 
     def prune(self, net: Net, sparsity: float) -> Any:
         """The edit that brings ``net`` to ``sparsity`` (absolute, not relative to what is already gone)."""

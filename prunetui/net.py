@@ -33,6 +33,15 @@ class Group:
     consumers: tuple[str, ...]
 
 
+def prunable_layers(model: nn.Module, exempt: frozenset[str] = frozenset()) -> dict[str, nn.Module]:
+    """The convolutions and linear layers of a network but those ``exempt``, in the order they were made."""
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Conv2d | nn.Linear) and name not in exempt
+    }
+
+
 @dataclass(frozen=True)
 class Net:
     """What a method may look at. The model is left as found: the engine checks it."""
@@ -68,11 +77,7 @@ class Net:
 
     def layers(self) -> dict[str, nn.Module]:
         """The convolutions and linear layers, in the order of ``weights()``."""
-        return {
-            name: module
-            for name, module in self.model.named_modules()
-            if isinstance(module, nn.Conv2d | nn.Linear) and name not in self.exempt
-        }
+        return prunable_layers(self.model, self.exempt)
 
     def parameters(self) -> dict[str, Tensor]:
         """The weights as the model holds them, to differentiate with respect to; ``weights()`` are detached."""

@@ -24,10 +24,15 @@ if TYPE_CHECKING:
     from prunetui.api import PruningMethod
 
 GROUP = "prunetui.methods"
-COMMON_KEYS = ("name", "label", "schedule", "target", "sparsities")
+COMMON_KEYS = ("name", "label", "schedule", "target", "sparsities", "parts")
 EDITS = {"Masks": "masks", "Channels": "channels", "Modules": "modules"}
-FAMILIES = {"masks": "weights", "channels": "channels", "modules": "sharing"}
-TARGETS = {"masks": ("sparsity",), "channels": ("sparsity", "channels", "params", "macs"), "modules": ("channels",)}
+FAMILIES = {"masks": "weights", "channels": "channels", "modules": "sharing", "sequence": "sequence"}
+TARGETS = {
+    "masks": ("sparsity",),
+    "channels": ("sparsity", "channels", "params", "macs"),
+    "modules": ("channels",),
+    "sequence": ("sparsity",),
+}
 HOOK = "during_training"
 
 # What the annotation of an option may be made of; the same names `prunetui.api` offers to a method.
@@ -77,8 +82,8 @@ class MethodInfo:
     targets: tuple[str, ...]
     schedules: tuple[str, ...]
     """Schedules it makes sense for; empty when it has no say."""
-    trains: bool
-    """Whether it shapes the training before its edit."""
+    trains: str
+    """Whether it shapes the training before its edit: empty, "alike" for all values, or "by value"."""
     summary: str
     doc: str
     source: str
@@ -182,7 +187,7 @@ def _describe(node: ast.ClassDef, call: ast.Call, module: str, file: Path, diges
         edit=edit,
         targets=tuple(targets) or TARGETS[edit],
         schedules=tuple(schedules),
-        trains=any(isinstance(item, ast.FunctionDef) and item.name == HOOK for item in node.body),
+        trains=_trains(node),
         summary=" ".join(doc.split("\n\n")[0].split()),
         doc=doc,
         source=given.get("source", ""),
@@ -193,7 +198,17 @@ def _describe(node: ast.ClassDef, call: ast.Call, module: str, file: Path, diges
     )
 
 
+def _trains(node: ast.ClassDef) -> str:
+    """Which arguments the method's hook takes: ``training``, or ``training`` and ``sparsity``."""
+    for item in node.body:
+        if isinstance(item, ast.FunctionDef) and item.name == HOOK:
+            return "by value" if len(item.args.args) > 2 else "alike"
+    return ""
+
+
 def _edit_of(node: ast.ClassDef) -> str:
+    if any(isinstance(item, ast.AnnAssign) and ast.unparse(item.target) == "parts" for item in node.body):
+        return "sequence"
     for item in node.body:
         if isinstance(item, ast.FunctionDef) and item.name == "prune":
             returned = ast.unparse(item.returns) if item.returns else "nothing"
@@ -212,6 +227,8 @@ def _options(node: ast.ClassDef) -> list[Option]:
             raise PrunetuiError(f"option {item.target.id} of {node.name} needs a default")
         if item.target.id.startswith("_"):
             raise PrunetuiError(f"{item.target.id} of {node.name} is private; options are what users write")
+        if item.target.id == "parts":  # of a hybrid: methods of their own, read by the study itself
+            continue
         if item.target.id in COMMON_KEYS:
             raise PrunetuiError(f"option {item.target.id} of {node.name} has the name of a key that every method has")
         text = below.value.value if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant) else ""

@@ -13,11 +13,11 @@ from torch import Tensor
 from prunetui import plugins
 from prunetui.api import Channels, Masks, Net, Scope, keep_top, register
 from prunetui.budget import rounded_down
+from prunetui.engine.achieved import achieved, check_achieved
 from prunetui.engine.edits import apply, check_removal
 from prunetui.engine.graph import Graph
 from prunetui.engine.models import Architecture
 from prunetui.engine.state import State
-from prunetui.engine.steps import achieved, check_achieved
 from prunetui.errors import TrialError
 from prunetui.plan import Prune
 

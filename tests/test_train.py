@@ -17,7 +17,8 @@ from prunetui.engine.device import Device, find_device, prepare
 from prunetui.engine.edits import apply_masks
 from prunetui.engine.models import Architecture
 from prunetui.engine.state import State, instantiate
-from prunetui.engine.train import Hooks, Report, epoch_seed, learning_rate, train
+from prunetui.engine.train import Baggage, Course, Hooks, Report, epoch_seed, learning_rate
+from prunetui.engine.train import train as train_course
 from prunetui.errors import Interrupted, TrialError
 
 SMALL = Architecture("resnet20", 1, 8, 10, width=4)
@@ -44,9 +45,25 @@ class Diary:
         self.hooks = Hooks(self.reports.append, lambda epoch, buffers: self.saved.append(epoch), should_stop)
 
 
+def train(
+    model: Any,
+    data: Dataset,
+    settings: Mapping[str, Any],
+    key: str,
+    device: Device,
+    hooks: Hooks,
+    masks: Mapping[str, Tensor] | None = None,
+    momentum: Mapping[str, Tensor] | None = None,
+    first: int = 0,
+) -> Mapping[str, Tensor]:
+    """The optimiser's buffers after a whole recipe, from its epoch ``first`` on."""
+    start = Baggage(momentum or {}, masks or {})
+    return train_course(model, data, Course(settings, key, first), start, device, hooks).momentum
+
+
 def trained(
     state: State, data: Dataset, device: Device, settings: Mapping[str, Any], key: str = "key", **more: Any
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+) -> tuple[dict[str, Tensor], Mapping[str, Tensor]]:
     """Tensors and optimiser buffers after training."""
     model = instantiate(state, CPU)
     hooks = more.pop("hooks", Diary().hooks)
@@ -150,10 +167,10 @@ def whole_and_resumed(
     model = instantiate(state, device.torch)
     snapshots: dict[int, tuple[dict[str, Tensor], dict[str, Tensor]]] = {}
 
-    def save(epoch: int, buffers: Mapping[str, Tensor]) -> None:
+    def save(epoch: int, baggage: Baggage) -> None:
         as_on_disk = [
             {name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()}
-            for tensors in (model.state_dict(), buffers)
+            for tensors in (model.state_dict(), baggage.momentum)
         ]
         snapshots[epoch] = (as_on_disk[0], as_on_disk[1])
 

@@ -1,20 +1,8 @@
 """TOML -> frozen ``Study``. The only way a study comes into being; never imports torch."""
 
 from prunetui.config.load import find_study, load_study, parse_study
-from prunetui.config.schema import (
-    AnySchedule,
-    AtInit,
-    Data,
-    Iterative,
-    Layers,
-    Measure,
-    Method,
-    Model,
-    OneShot,
-    Recipe,
-    Study,
-    Target,
-)
+from prunetui.config.schedule import AnySchedule, AtInit, Iterative, OneShot
+from prunetui.config.schema import Data, Layers, Measure, Method, Model, Recipe, Study, Target
 from prunetui.config.write import commented_study, study_toml
 
 __all__ = [

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from prunetui.config.schema import AtInit, Iterative, Method, Study
+from prunetui.config.choices import pattern_of, target_of, values_of
+from prunetui.config.part_checks import part_mistakes
+from prunetui.config.schedule_checks import schedule_mistake
+from prunetui.config.schema import Method, Study
 from prunetui.errors import Mistake
 from prunetui.paths import is_dir, is_file, user_path
 from prunetui.plugins import MethodInfo, catalogue
@@ -12,7 +15,6 @@ from prunetui.plugins import MethodInfo, catalogue
 Located = tuple[tuple[str | int, ...], Mistake]
 
 CONTROL = "dense"
-DEFAULT_THRESHOLDS = (0.01, 0.03, 0.05, 0.1, 0.2)
 
 
 def semantic_mistakes(study: Study, index: Sequence[int]) -> list[Located]:
@@ -43,9 +45,12 @@ def _taken(method: Method, methods: Sequence[Method]) -> bool:
 def _method(study: Study, method: Method, info: MethodInfo, i: int) -> list[Located]:
     target = target_of(study, method)
     path, where = ("methods", i), f"methods[{i}]"
-    if isinstance(method.schedule or study.schedule, AtInit) and not study.train.epochs:
+    wrong = part_mistakes(method, where)
+    if wrong:
+        return [((*path, "parts"), mistake) for mistake in wrong]
+    reason = schedule_mistake(study, method)
+    if reason:
         key = (*path, "schedule") if method.schedule else ("schedule",)
-        reason = "at-init prunes before training, so [train] needs epochs (with a checkpoint they are 0 by default)"
         return [(key, Mistake(f"{where}.schedule", reason))]
     if target not in info.targets:
         key = (*path, "target") if method.target else ("target",)
@@ -57,8 +62,12 @@ def _method(study: Study, method: Method, info: MethodInfo, i: int) -> list[Loca
         allowed = ", ".join(info.targets)
         return [(key, Mistake(f"{where}.target", reason, f'"{target}"', allowed))]
     if target == "threshold":
-        return _threshold(study, method, i)
-    values = method.sparsities or study.sparsities
+        return []
+    values = values_of(study, method)
+    if target == "pattern" and (len(values) > 1 or abs(values[0] - pattern_of(method)) > 1e-9):
+        reason = f"{method.name} removes exactly what its pattern says; leave sparsities away"
+        got, only = ", ".join(f"{v:g}" for v in values), f"{pattern_of(method):g}"
+        return [((*path, "sparsities"), Mistake(f"{where}.sparsities", reason, got, only))]
     key = (*path, "sparsities") if method.sparsities else ("sparsities",)
     name = f"{where}.sparsities" if method.sparsities else "sparsities"
     return _fractions(values, key, name)
@@ -72,14 +81,6 @@ def _fractions(values: Sequence[float], key: tuple[str | int, ...], name: str) -
     ]
 
 
-def _threshold(study: Study, method: Method, i: int) -> list[Located]:
-    schedule = method.schedule or study.schedule
-    if isinstance(schedule, Iterative) and schedule.spacing == "geometric":
-        reason = "geometric spacing is of fractions; thresholds can only be spaced linearly"
-        return [(("methods", i, "schedule"), Mistake(f"methods[{i}].schedule", reason))]
-    return []
-
-
 def _files(study: Study) -> list[Located]:
     found: list[Located] = []
     checkpoint = study.model.checkpoint
@@ -91,18 +92,3 @@ def _files(study: Study) -> list[Located]:
         reason = f"no folder {root / 'train'}: an image tree is root/train/<class>/<image> and root/test or root/val"
         found.append((("data", "root"), Mistake("data.root", reason, f'"{study.data.root}"')))
     return found
-
-
-def target_of(study: Study, method: Method) -> str:
-    """The target of a method: its own, else the study's; a method that knows no sparsity has its own kind."""
-    known = catalogue().methods[method.name].targets
-    if method.target:
-        return method.target
-    return study.target if study.target in known or "sparsity" in known else known[0]
-
-
-def values_of(study: Study, method: Method) -> tuple[float, ...]:
-    """The sparsities (or thresholds) that a method runs at, ascending."""
-    if method.sparsities is None and target_of(study, method) == "threshold":
-        return DEFAULT_THRESHOLDS
-    return method.sparsities or study.sparsities

@@ -9,18 +9,17 @@ from itertools import pairwise
 from typing import Any
 
 import tomli
-from pydantic import BaseModel, ValidationError, create_model
+from pydantic import ValidationError
 
 from prunetui.config.checks import Located, semantic_mistakes
 from prunetui.config.locate import key_lines, line_of
+from prunetui.config.method_tables import method_tables
 from prunetui.config.mistakes import from_pydantic, nearest
-from prunetui.config.schema import Method, Study, Table, as_table
+from prunetui.config.schema import Study
 from prunetui.errors import ConfigError, Mistake, UsageError
 from prunetui.paths import is_file, user_path
-from prunetui.plugins import MethodInfo, catalogue
 
 OVERRIDES = "--set"
-METHOD_KEYS = frozenset(Method.model_fields) - {"options"}
 
 
 def preset_names() -> list[str]:
@@ -143,7 +142,7 @@ def _value(text: str) -> Any:
 
 def _validate(raw: dict[str, Any]) -> tuple[Study | None, list[Located]]:
     """The study, or all that is wrong with it: what is malformed and what contradicts itself."""
-    tables, mistakes = _methods(raw.get("methods"))
+    tables, mistakes = method_tables(raw.get("methods"))
     shaped = {**raw, "methods": tables} if "methods" in raw else dict(raw)
     _default_epochs(shaped)
     study = None
@@ -184,53 +183,3 @@ def _default_epochs(raw: dict[str, Any]) -> None:
     model, train = raw.get("model"), raw.get("train", {})
     if isinstance(model, dict) and model.get("checkpoint") and isinstance(train, dict):
         raw["train"] = {"epochs": 0, **train}
-
-
-def _methods(raw: object) -> tuple[object, list[Located]]:
-    """Split each method's table into the common keys and its own validated options."""
-    if not isinstance(raw, list):
-        return raw, []
-    known = catalogue().methods
-    tables: list[object] = []
-    mistakes: list[Located] = []
-    for i, given in enumerate(raw):
-        table = as_table(given)
-        if not isinstance(table, dict):
-            tables.append(table)
-            continue
-        common = {key: value for key, value in table.items() if key in METHOD_KEYS}
-        own = {key: value for key, value in table.items() if key not in METHOD_KEYS}
-        name = table.get("name")
-        if isinstance(name, str) and name not in known:
-            wrong = Mistake(f"methods[{i}].name", "no such method", f'"{name}"', ", ".join(known), nearest(name, known))
-            mistakes.append((("methods", i, "name"), wrong))
-        elif isinstance(name, str):
-            own, wrong_options = _options(known[name], own, i)
-            mistakes += wrong_options
-        tables.append({**common, "options": own})
-    return tables, mistakes
-
-
-def _options(info: MethodInfo, given: dict[str, Any], index: int) -> tuple[dict[str, Any], list[Located]]:
-    model = options_model(info)
-    try:
-        return model.model_validate(given).model_dump(), []
-    except ValidationError as error:
-        found = from_pydantic(error, model, given, ("methods", index))
-        common = sorted(METHOD_KEYS)
-        return {}, [(path, _with_common(m, path, common)) for path, m in found]
-
-
-def _with_common(mistake: Mistake, path: tuple[str | int, ...], common: list[str]) -> Mistake:
-    """An unknown key of a method's table may also be a misspelt common key."""
-    if mistake.message != "unknown key":
-        return mistake
-    allowed = [*common, *filter(None, mistake.allowed.split(", "))]
-    return Mistake(mistake.path, mistake.message, mistake.got, ", ".join(allowed), nearest(path[-1], allowed))
-
-
-def options_model(info: MethodInfo) -> type[BaseModel]:
-    """A pydantic model of a method's own options."""
-    fields: dict[str, Any] = {option.name: (option.type, option.default) for option in info.options}
-    model: type[BaseModel] = create_model(f"{info.name} options", __base__=Table, **fields)
-    return model

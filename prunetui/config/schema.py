@@ -5,56 +5,15 @@ The docstring under a field is its help: in ``prunetui init``, in the JSON Schem
 
 from __future__ import annotations
 
-import math
-import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
-Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+from prunetui.config.schedule import OneShot, Schedule
+from prunetui.config.table import Fraction, Table, Values
+
 Target = Literal["sparsity", "channels", "params", "macs", "threshold"]
 Options = dict[str, Any]
-
-RANGE = re.compile(r"^\s*([\d.eE+-]+?)\s*\.\.\s*([\d.eE+-]+?)\s*/\s*([\d.eE+-]+)\s*$")
-
-
-MOST_VALUES = 1000
-
-
-def unrolled_range(text: str) -> list[float]:
-    """``"0.1..0.5/0.2"`` -> ``[0.1, 0.3, 0.5]``: from, to (included) and step."""
-    match = RANGE.match(text)
-    try:
-        first, last, step = map(float, match.groups() if match else ("", "", ""))
-    except ValueError:
-        raise ValueError('a range is written "from..to/step", as in "0.1..0.9/0.1"') from None
-    if not (0 < step < math.inf and first <= last < math.inf):
-        raise ValueError("a range goes upwards with a positive step")
-    steps = (last - first) / step
-    if steps >= MOST_VALUES:
-        raise ValueError(f"a range has at most {MOST_VALUES} values")
-    return [round(first + i * step, 10) for i in range(int(steps + 1e-9) + 1)]
-
-
-def _values(raw: object) -> object:
-    """Accept one number, a range or a list that mixes both."""
-    items = raw if isinstance(raw, list | tuple) else [raw]
-    values: list[object] = []
-    for item in items:
-        values.extend(unrolled_range(item) if isinstance(item, str) else [item])
-    return tuple(values)
-
-
-def _ascending(values: tuple[float, ...]) -> tuple[float, ...]:
-    return tuple(sorted(set(values)))
-
-
-def _schedule(raw: object) -> object:
-    """Accept the short forms: a schedule's name, ``iterative-linear`` and ``iterative-geometric``."""
-    if not isinstance(raw, str):
-        return raw
-    name, _, spacing = raw.partition("-") if raw.startswith("iterative-") else (raw, "", "")
-    return {"name": name, **({"spacing": spacing} if spacing else {})}
 
 
 def as_table(raw: object) -> object:
@@ -76,14 +35,6 @@ def _unique(values: tuple[int, ...]) -> tuple[int, ...]:
     if len(set(values)) != len(values):
         raise ValueError("every seed may be named once")
     return values
-
-
-class Table(BaseModel):
-    """A TOML table: strict types, unknown keys refused, frozen once read."""
-
-    model_config = ConfigDict(
-        strict=True, extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
 
 
 class Statistics(Table):
@@ -176,52 +127,23 @@ class Finetune(Recipe):
     """Passes over the training images; 0 trains nothing."""
     lr: Annotated[float, Field(gt=0, le=100)] = 0.02
     """Highest learning rate."""
+    distill: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Weight of imitating the dense network's outputs (Hinton et al. 2015); 0 learns from labels alone."""
+    temperature: Annotated[float, Field(gt=0, le=100)] = 4.0
+    """Softens both networks' outputs while imitating."""
 
 
-class OneShot(Table):
-    """Prune once, then recover."""
+class Part(Table):
+    """One method of a hybrid; other keys of the table are the method's own options."""
 
-    name: Literal["one-shot"] = "one-shot"
-    """Kind of schedule."""
+    model_config = ConfigDict(json_schema_extra=_open_table)
 
-
-class Iterative(Table):
-    """Prune in levels with training between; what is pruned stays pruned."""
-
-    name: Literal["iterative"] = "iterative"
-    """Kind of schedule."""
-    steps: Annotated[int, Field(ge=1, le=1000)] | None = None
-    """Prune steps to each sparsity; default: the study's own sparsities are the levels, one path for all."""
-    spacing: Literal["linear", "geometric"] = "linear"
-    """Between `steps`: remove equal amounts, or equal fractions of what is left."""
-    epochs: Annotated[int, Field(ge=0, le=100_000)] | None = None
-    """Epochs after every level but the last; default: those of [finetune]."""
-
-    @model_validator(mode="after")
-    def _spacing_needs_steps(self) -> Iterative:
-        if self.spacing == "geometric" and self.steps is None:
-            raise ValueError("geometric spacing needs `steps`, the number of prune steps")
-        return self
-
-
-class AtInit(Table):
-    """Prune the untrained network, then train it by the recipe of [train]."""
-
-    name: Literal["at-init"] = "at-init"
-    """Kind of schedule."""
-
-
-AnySchedule = OneShot | Iterative | AtInit
-Schedule = Annotated[
-    Annotated[AnySchedule, Field(discriminator="name")],
-    BeforeValidator(_schedule, json_schema_input_type=str | AnySchedule),
-]
-Values = Annotated[
-    tuple[Annotated[float, Field(ge=0)], ...],
-    Field(strict=False, min_length=1),
-    BeforeValidator(_values, json_schema_input_type=float | str | list[float | str]),
-    AfterValidator(_ascending),
-]
+    name: str
+    """Name as `prunetui methods` lists it."""
+    share: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Its part of what the hybrid removes; those that say nothing share the rest evenly."""
+    options: Options = Field(default_factory=dict)
+    """The method's own options (written straight into the table)."""
 
 
 class Method(Table):
@@ -235,11 +157,15 @@ class Method(Table):
     """How charts and tables call it; default: its name."""
     schedule: Schedule | None = None
     """Its own schedule, if it differs from the study's."""
+    parts: Annotated[
+        tuple[Annotated[Part, BeforeValidator(as_table, json_schema_input_type=str | Part)], ...], Field(strict=False)
+    ] = ()
+    """The methods of a `hybrid`, in the order they are applied."""
     target: Target | None = None
     """Its own target, if it differs from the study's."""
     sparsities: Values | None = None
     """Its own sparsities (or thresholds, with the target `threshold`), if they differ from the study's."""
-    options: Options = {}
+    options: Options = Field(default_factory=dict)
     """The method's own options (written straight into the table)."""
 
 
@@ -276,6 +202,8 @@ class Study(Table):
 
     name: Annotated[str, Field(min_length=1, max_length=80)] = "study"
     """What the study is called."""
+    kind: Literal["compare", "sensitivity"] = "compare"
+    """`sensitivity` prunes one layer, or one group of coupled channels, at a time."""
     seeds: Annotated[
         tuple[Annotated[int, Field(ge=0, lt=2**31)], ...],
         Field(strict=False, min_length=1),
@@ -287,7 +215,7 @@ class Study(Table):
     target: Target = "sparsity"
     """What the fractions are fractions of: prunable weights, channels of each layer, parameters or MACs."""
     schedule: Schedule = OneShot()
-    """`one-shot`, `iterative`, `at-init`, or a table {name, steps, spacing, epochs}."""
+    """`one-shot`, `iterative`, `gradual`, `lottery-ticket`, `lr-rewinding`, `at-init`, `dynamic`, or a table."""
     data: Data = Data()
     model: Model = Model()
     train: Train = Train()

@@ -10,7 +10,7 @@ from typing import Any
 import tomli_w
 from pydantic import BaseModel
 
-from prunetui.config.checks import target_of, values_of
+from prunetui.config.choices import schedule_of, target_of, values_of
 from prunetui.config.schema import Study
 
 TABLES = ("data", "model", "train", "finetune", "layers", "measure")
@@ -41,7 +41,8 @@ def resolved(study: Study) -> dict[str, Any]:
                 "name": method.name,
                 "label": method.label,
                 "target": target_of(study, method),
-                "schedule": (method.schedule or study.schedule).model_dump(),
+                "schedule": schedule_of(study, method).model_dump(),
+                "parts": [{**part.model_dump(exclude={"options"}), **part.options} for part in method.parts] or None,
                 "sparsities": values_of(study, method),
                 **method.options,
             }
@@ -58,7 +59,7 @@ def commented_study(study: Study) -> str:
         "# Run it: prunetui --batch THIS_FILE",
         "",
     ]
-    for key in ("name", "seeds", "sparsities", "target", "schedule"):
+    for key in ("name", "kind", "seeds", "sparsities", "target", "schedule"):
         lines += _entry(Study, key, _plain(study.model_dump()).get(key))
     for table in TABLES:
         value = getattr(study, table)
@@ -67,7 +68,7 @@ def commented_study(study: Study) -> str:
             lines += _entry(type(value), key, _plain(value.model_dump()).get(key))
     lines += ["", "# One table a method (`prunetui methods` lists them); their own options go into it."]
     for method in study.methods:
-        common = {key: value for key, value in method.model_dump().items() if key != "options"}
+        common = {key: value for key, value in method.model_dump(exclude={"options"}).items() if value != ()}
         lines += [
             "[[methods]]",
             *(f"{k} = {_toml(v)}" for k, v in _plain(common | method.options).items()),

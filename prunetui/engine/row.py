@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
+from prunetui.engine.achieved import achieved
 from prunetui.engine.count import count
 from prunetui.engine.graph import Graph
 from prunetui.engine.state import State, instantiate
-from prunetui.engine.steps import achieved
 from prunetui.plan import Trial
 
 

@@ -8,27 +8,27 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
-from safetensors.torch import load_file, save
-from torch import Tensor
+from safetensors.torch import load_file
 
 from prunetui import events
 from prunetui.config import Study
 from prunetui.engine import steps
+from prunetui.engine.achieved import check_shaped
 from prunetui.engine.data import Dataset
 from prunetui.engine.device import Device
 from prunetui.engine.graph import Graph
 from prunetui.engine.keep import Partials, Steps
 from prunetui.engine.measure import evaluate
 from prunetui.engine.models import Architecture
+from prunetui.engine.partial import partial_bytes, read_partial
 from prunetui.engine.row import trial_row
 from prunetui.engine.state import State, capture, extra_bytes, from_files, instantiate, model_bytes
-from prunetui.engine.train import Hooks, Report, train
+from prunetui.engine.train import Baggage, Course, Hooks, Report, train
 from prunetui.errors import Interrupted, TrialError
 from prunetui.plan import (
     Calibrate,
@@ -38,11 +38,13 @@ from prunetui.plan import (
     Node,
     Plan,
     Prune,
+    Rewind,
     Step,
     Train,
     Trial,
     label,
     measurements,
+    needs,
     step_key,
 )
 
@@ -125,12 +127,14 @@ class Engine:
         """The steps from the last state that is there to the one with this key."""
         while key and key not in missing and not self._is_there(self.plan.nodes[key]):
             missing[key] = self.plan.nodes[key]
+            for needed in needs(self.plan.nodes[key].step):
+                self._add_missing(needed, missing)
             key = self.plan.nodes[key].parent
 
     def work(self, step: Step) -> int:
         """The size of a step in images passed forward."""
         if isinstance(step, Train):
-            return int(TRAINING_WORK * step.recipe["epochs"] * len(self.data.train))
+            return TRAINING_WORK * step.epochs * len(self.data.train)
         if isinstance(step, Measure):
             return len(self.data.test if step.split == "test" else self.data.validation)
         if isinstance(step, Calibrate):
@@ -200,13 +204,19 @@ class Engine:
             return self._train(node, step, parent)
         if isinstance(step, Prune):
             return steps.prune(parent, step, self._stream(node), self.data, self.graph, self.device)
+        if isinstance(step, Rewind):
+            return steps.rewind(parent, self.state(step.to), self.graph)
         assert isinstance(step, Calibrate)
         return steps.calibrate(parent, step.images, self._stream(node), self.data, self.device)
 
     def _stream(self, node: Node) -> str:
-        """Names a step's randomness: that of its seed and place, so that all methods see the same batches."""
+        """Names a step's randomness: that of its seed and place, so that all methods see the same batches.
+
+        A training that begins in the middle of a recipe sees the images it would have seen from the start.
+        """
         kind = type(node.step)
-        place = sum(isinstance(earlier.step, kind) for earlier in self.plan.path(node.key))
+        alike = [earlier.step for earlier in self.plan.path(node.key) if isinstance(earlier.step, kind)]
+        place = sum(not (isinstance(step, Train) and step.first) for step in alike)
         return f"{kind.__name__}:{node.seed}:{place}"
 
     def _header(self) -> dict[str, Any]:
@@ -216,34 +226,43 @@ class Engine:
 
     def _train(self, node: Node, step: Train, parent: State) -> State:
         start = parent if step.carry else parent.without_momentum()
-        first, start = self._resumed(node.key, start)
+        first, start = self._resumed(node.key, step.first, start)
         model = instantiate(start, self.device.torch)
 
-        def save_epoch(epoch: int, momentum: Mapping[str, Tensor]) -> None:
-            tensors = {f"model/{n}": t.detach().cpu().contiguous() for n, t in model.state_dict().items()}
-            tensors |= {f"momentum/{n}": t.cpu().contiguous() for n, t in momentum.items()}
-            self.partials.save(node.key, save(tensors, metadata={"epochs": str(epoch)}))
+        def save_epoch(epoch: int, baggage: Baggage) -> None:
+            self.partials.save(node.key, partial_bytes(epoch, model, baggage))
 
         def tell(report: Report) -> None:
             self._report(node, step, report)
 
-        hooks = Hooks(tell, save_epoch, self.should_stop)
-        momentum = train(
-            model, self.data, step.recipe, self._stream(node), self.device, hooks, start.masks, start.momentum, first
+        course = Course(
+            recipe=step.recipe,
+            key=self._stream(node),
+            first=first,
+            last=step.last,
+            shape=steps.shaper(step),
+            groups=self.graph.current(start.tensors),
+            exempt=self.graph.exempt,
+            teacher=instantiate(self.state(step.teacher), self.device.torch) if step.teacher else None,
+            begun=step.first,
         )
-        return capture(model, parent, momentum if self._is_carried(node) else None)
+        baggage = Baggage(start.momentum, start.masks, start.memory)
+        after = train(model, self.data, course, baggage, self.device, Hooks(tell, save_epoch, self.should_stop))
+        state = capture(model, start, after.momentum if self._is_carried(node) else None)
+        if not step.shaped:
+            return state
+        check_shaped(step, start, after.masks)
+        cpu = {name: tensor.cpu() for name, tensor in after.memory.items()}
+        return replace(state, masks={name: mask.cpu() for name, mask in after.masks.items()}, memory=cpu)
 
-    def _resumed(self, key: str, start: State) -> tuple[int, State]:
-        """Finished epochs of an interrupted training, and the state after them."""
+    def _resumed(self, key: str, first: int, start: State) -> tuple[int, State]:
+        """The next epoch of a training and the state before it: where it was interrupted, else ``start``."""
         path = self.partials.load(key)
         if path is None:
-            return 0, start
-        with safe_open(path, framework="pt") as file:
-            epochs = int(file.metadata()["epochs"])
-            saved = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-        tensors = {n.removeprefix("model/"): t for n, t in saved.items() if n.startswith("model/")}
-        momentum = {n.removeprefix("momentum/"): t for n, t in saved.items() if n.startswith("momentum/")}
-        return epochs, State(start.architecture, tensors, start.masks, momentum)
+            return first, start
+        epochs, saved = read_partial(path)
+        kinds = (saved["model"], saved["mask"], saved["momentum"], start.kept, saved["memory"])
+        return epochs, State(start.architecture, *kinds)
 
     def _is_carried(self, node: Node) -> bool:
         """Whether a later training goes on with the momentum of this state."""
@@ -298,7 +317,7 @@ class Engine:
         self.emit(events.StepFinished(node.key, name, round(seconds, 4), cached, self.work(node.step), result))
 
     def _report(self, node: Node, step: Train, report: Report) -> None:
-        epochs = step.recipe["epochs"]
+        epochs = step.first + step.epochs
         self.emit(
             events.Progress(
                 node.key, report.done, report.total, report.epoch, epochs, round(report.images_per_second, 1),

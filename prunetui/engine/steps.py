@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import quantiles
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from prunetui import plugins
-from prunetui.api import Channels, Masks, Modules, Net
-from prunetui.budget import TOLERANCE, least_width, rounded_down, width_unit
+from prunetui.api import Channels, Net, Training
 from prunetui.engine import edits
+from prunetui.engine.achieved import check_achieved
 from prunetui.engine.data import Dataset
 from prunetui.engine.device import Device
 from prunetui.engine.graph import Graph
@@ -22,7 +25,7 @@ from prunetui.engine.models.checkpoint import fitted, read_checkpoint
 from prunetui.engine.state import State, capture, instantiate
 from prunetui.engine.train import epoch_seed
 from prunetui.errors import TrialError
-from prunetui.plan import Prune
+from prunetui.plan import Prune, Train
 
 EQUIVALENCE_IMAGES = 4
 WARM_UP_PASSES, TIMED_PASSES = 10, 50
@@ -61,9 +64,9 @@ def prune(state: State, step: Prune, key: str, data: Dataset, graph: Graph, devi
         generator=generator,
         target=step.target,
         progress=step.progress,
-        coupled=graph.current(state.tensors),
+        coupled=[group for group in graph.current(state.tensors) if step.only in (None, group.name)],
         costs=graph.costs(state.tensors),
-        exempt=frozenset() if info.edit == "channels" else graph.exempt,
+        exempt=_exempt(info.edit, step, graph),
         floor=step.rules["floor"],
         memory=state.memory,
     )
@@ -79,10 +82,17 @@ def prune(state: State, step: Prune, key: str, data: Dataset, graph: Graph, devi
     return after
 
 
+def _exempt(edit: str, step: Prune, graph: Graph) -> frozenset[str]:
+    """The layers a method may not touch: none where it removes channels, of which it only sees those that may go."""
+    if edit == "channels":
+        return frozenset()
+    return graph.exempt if step.only is None else frozenset(graph.layers) - {step.only}
+
+
 def asked_of(edit: str, step: Prune, state: State, graph: Graph) -> float:
     """The value for a method: masks are of the weights that are there, the study's sparsity of the dense ones."""
     dense, present = graph.cost("sparsity", graph.dense), graph.present("sparsity", state.tensors)
-    if edit != "masks" or step.target != "sparsity" or present == dense:
+    if edit != "masks" or step.target != "sparsity" or present == dense or step.only:
         return step.value
     left = 1 - (1 - step.value) * dense / present
     if left < 0:
@@ -90,68 +100,30 @@ def asked_of(edit: str, step: Prune, state: State, graph: Graph) -> float:
     return left
 
 
-def achieved(kind: str, state: State, graph: Graph) -> float:
-    """The fraction of the dense net that is gone: of prunable weights, params, macs, or channels."""
-    if kind == "channels":
-        return 1 - sum(graph.widths(state.tensors).values()) / max(1, sum(graph.dense.values()))
-    left = graph.present(kind, state.tensors)
-    if kind == "sparsity":
-        left -= sum(int((~mask).sum()) for mask in state.masks.values())
-    return 1 - left / graph.cost(kind, graph.dense)
-
-
-def check_achieved(step: Prune, edit: Masks | Channels | Modules, after: State, graph: Graph) -> None:
-    """Assert that an edit removed what was asked for.
+def rewind(state: State, early: State, graph: Graph) -> State:
+    """What is left of the network with the weights and statistics of ``early``, an earlier state of the dense one.
 
     Raises:
-        TrialError: it did not.
+        TrialError: the network shares filters, which it did not then.
     """
-    if step.target == "threshold":
-        if step.value > 0 and achieved("sparsity", after, graph) == 0:
-            raise TrialError(f"no weight lies at or below {step.value:g}: nothing was pruned")
-        return
-    reached = achieved(step.target, after, graph)
-    if step.target == "channels":
-        fine = _widths_fit(step, edit, after, graph)
-    elif step.target == "pattern":
-        fine = isinstance(edit, Masks) and all(_share(mask) == step.value for mask in edit.keep.values())
-    else:
-        # Per-layer budgets round once a layer; kernels and channels come in whole units.
-        weights = graph.cost("sparsity", graph.dense)
-        slack = _grain(edit) * len(after.masks) / weights if isinstance(edit, Masks) else TOLERANCE
-        fine = abs(reached - step.value) <= slack + 1e-9
-    if not fine:
-        raise TrialError(f"{step.method} was asked for {step.target}:{step.value:g} and removed {reached:.4%} of it")
+    if any(name.endswith(".labels") for name in state.tensors):
+        raise TrialError("a network that shares filters cannot go back to weights that it did not share")
+    keep = {name: torch.zeros(graph.dense[name], dtype=torch.bool) for name in state.kept}
+    for name, index in state.kept.items():
+        keep[name][index] = True
+    then = edits.remove_channels(keep, replace(early, momentum={}, masks={}), graph)
+    return edits.apply_masks(state.masks, then)
 
 
-def _widths_fit(step: Prune, edit: Masks | Channels | Modules, after: State, graph: Graph) -> bool:
-    """Whether every layer is as narrow as the ratio asks, or as narrow as its unit and its floor let it be."""
-    if isinstance(edit, Modules):
-        widths = {name: len(layer.weight) for name, layer in edit.shared.items()}
-        dense = {name: len(layer.labels) for name, layer in edit.shared.items()}
-    else:
-        widths = graph.widths(after.tensors)
-        merged = isinstance(edit, Channels) and edit.moved
-        dense = {g: width for g, width in graph.dense.items() if g in edit.keep or not merged}
-    unit = width_unit(graph.dense, step.options.get("round_to", 0 if isinstance(edit, Channels) else 1))
-    floor = step.rules["floor"]
-    return bool(dense) and all(
-        widths[g] <= max(rounded_down(channels, step.value, 1), least_width(channels, unit, floor))
-        for g, channels in dense.items()
-    )
-
-
-def _share(mask: Tensor) -> float:
-    """The fraction that a mask removes."""
-    return int((~mask).sum()) / mask.numel()
-
-
-def _grain(edit: Masks) -> int:
-    """How many weights go at a time: those of a kernel where every mask keeps or removes kernels whole."""
-    kernels = [mask.flatten(2) for mask in edit.keep.values() if mask.dim() == 4]
-    if not kernels or any(bool((k != k[:, :, :1]).any()) for k in kernels):
-        return 1
-    return max(k.shape[2] for k in kernels)
+def shaper(step: Train) -> Callable[[Training], None] | None:
+    """The ``during_training`` of the method that shapes a training."""
+    if not step.shaped:
+        return None
+    method: Any = plugins.load(step.shaped["method"])(**step.shaped["options"])
+    if "value" not in step.shaped:
+        return lambda training: method.during_training(training)
+    value = step.shaped["value"]
+    return lambda training: method.during_training(training, value)
 
 
 def calibrate(state: State, images: int, key: str, data: Dataset, device: Device) -> State:

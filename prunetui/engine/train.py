@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -19,7 +19,10 @@ from torch.nn import functional as F
 
 from prunetui.engine.data import Dataset
 from prunetui.engine.device import Device
+from prunetui.engine.optimizer import Hold, buffers, make_optimizer, restore
 from prunetui.errors import Interrupted, TrialError
+from prunetui.net import Group, prunable_layers
+from prunetui.training import Training
 
 REPORT_SECONDS = 0.5
 STEP_DROPS = (0.5, 0.75)
@@ -42,13 +45,46 @@ class Report:
 
 
 @dataclass(frozen=True)
+class Baggage:
+    """What goes with a network through training: optimiser buffers, masks, a method's notes."""
+
+    momentum: Mapping[str, Tensor] = field(default_factory=dict)
+    masks: Mapping[str, Tensor] = field(default_factory=dict)
+    memory: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Hooks:
     """What a training tells, and whom it asks."""
 
     report: Callable[[Report], None]
-    save: Callable[[int, Mapping[str, Tensor]], None]
-    """Told the number of finished epochs and the optimiser's buffers after each epoch but the last."""
+    save: Callable[[int, Baggage], None]
+    """Told the finished epochs of the recipe, and what is needed to go on, after each epoch but the last."""
     should_stop: Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class Course:
+    """What is trained: epochs ``first`` to ``last`` of a recipe (a ``config.Recipe`` as plain data).
+
+    ``key`` names its randomness. ``shape`` is a method's ``during_training``, with the channels it may look at and
+    the layers it may not; ``teacher`` is a network to imitate by ``recipe["distill"]``.
+    """
+
+    recipe: Mapping[str, Any]
+    key: str
+    first: int = 0
+    last: int | None = None
+    shape: Callable[[Training], None] | None = None
+    groups: Sequence[Group] = ()
+    exempt: frozenset[str] = frozenset()
+    teacher: nn.Module | None = None
+    begun: int = 0
+    """Epoch at which this training began, before ``first`` if it goes on after an interruption."""
+
+    @property
+    def end(self) -> int:
+        return int(self.recipe["epochs"]) if self.last is None else self.last
 
 
 def learning_rate(schedule: str, progress: float) -> float:
@@ -73,45 +109,28 @@ def epoch_seed(key: str, epoch: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{key}:{epoch}".encode()).digest()[:7], "big")
 
 
-def train(
-    model: nn.Module,
-    data: Dataset,
-    recipe: Mapping[str, Any],
-    key: str,
-    device: Device,
-    hooks: Hooks,
-    masks: Mapping[str, Tensor] | None = None,
-    momentum: Mapping[str, Tensor] | None = None,
-    first_epoch: int = 0,
-) -> dict[str, Tensor]:
-    """Train ``model`` in place from ``first_epoch`` on; returns the optimiser's buffers.
-
-    ``recipe`` is a ``config.Recipe`` as plain data; ``momentum`` are buffers to go on with.
+def train(model: nn.Module, data: Dataset, course: Course, start: Baggage, device: Device, hooks: Hooks) -> Baggage:
+    """Train ``model`` in place; returns the optimiser's buffers, the masks and what a method noted.
 
     Raises:
         TrialError: the loss is not finite, or the device is out of memory.
         Interrupted: ``hooks.should_stop`` said so, at the latest after one batch.
     """
-    optimizer = make_optimizer(model, recipe, device)
-    restore(optimizer, model, momentum or {})
-    hold = _Hold(model, optimizer, masks or {})
-    epochs = recipe["epochs"]
-    batches = max(1, len(data.train) // recipe["batch_size"])
+    loop = _Loop(model, data, course, start, device, hooks)
     model.train()
     try:
-        for epoch in range(first_epoch, epochs):
-            _epoch(model, data, recipe, key, device, hooks, optimizer, hold, epoch, batches)
-            if epoch + 1 < epochs:
-                hooks.save(epoch + 1, buffers(optimizer, model))
+        for epoch in range(course.first, course.end):
+            loop.epoch(epoch)
+            if epoch + 1 < course.end:
+                hooks.save(epoch + 1, loop.baggage())
     except torch.cuda.OutOfMemoryError:
         torch.cuda.empty_cache()
-        raise TrialError(
-            f"out of memory on {device.name} with batches of {recipe['batch_size']}; lower batch_size"
-        ) from None
+        size = course.recipe["batch_size"]
+        raise TrialError(f"out of memory on {device.name} with batches of {size}; lower batch_size") from None
     finally:
         model.eval()
-    _check_outputs(model, data, recipe)
-    return buffers(optimizer, model)
+    _check_outputs(model, data, course.recipe)
+    return loop.baggage()
 
 
 def _check_outputs(model: nn.Module, data: Dataset, recipe: Mapping[str, Any]) -> None:
@@ -122,93 +141,112 @@ def _check_outputs(model: nn.Module, data: Dataset, recipe: Mapping[str, Any]) -
         raise TrialError(f"the trained net's outputs are not finite; a lower lr than {recipe['lr']:g} may help")
 
 
-def _epoch(
-    model: nn.Module, data: Dataset, recipe: Mapping[str, Any], key: str, device: Device, hooks: Hooks,
-    optimizer: torch.optim.Optimizer, hold: _Hold, epoch: int, batches: int,
-) -> None:  # fmt: skip
-    generator = torch.Generator().manual_seed(epoch_seed(key, epoch))
-    bf16 = device.arithmetic(recipe["precision"]) == "bf16"
-    smoothing = recipe["label_smoothing"]
-    sums = torch.zeros(2, device=device.torch)  # of loss and of hits: read twice a second, not every batch
-    seen, total = 0, recipe["epochs"] * len(data.train)
-    started = reported = time.monotonic()
-    for batch, (inputs, labels) in enumerate(data.epoch(recipe["batch_size"], generator)):
-        factor = learning_rate(recipe["schedule"], (epoch * batches + batch) / (recipe["epochs"] * batches))
-        for group in optimizer.param_groups:
-            group["lr"] = recipe["lr"] * factor
-        with torch.autocast(device.torch.type, torch.bfloat16, enabled=bf16):
-            logits = model(inputs)
-        loss = F.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        hold.apply()
-        with torch.no_grad():
-            sums += torch.stack([loss.detach() * len(labels), (logits.argmax(1) == labels).sum()])
-        seen += len(labels)
-        if hooks.should_stop():
-            raise Interrupted("stopped while training")
-        now = time.monotonic()
-        last = batch + 1 == batches
-        if last or now - reported > REPORT_SECONDS:
-            reported = now
-            mean_loss, accuracy = (sums / seen).tolist()
-            if not math.isfinite(mean_loss):
-                raise TrialError(
-                    f"the loss became {mean_loss} in epoch {epoch + 1}; a lower lr than {recipe['lr']:g} may help"
-                )
-            rate = seen / (time.monotonic() - started + 1e-9)
-            done = (epoch + 1) * len(data.train) if last else epoch * len(data.train) + seen
-            hooks.report(Report(done, total, epoch + 1, rate, mean_loss, 100 * accuracy, recipe["lr"] * factor, last))
+class _Loop:
+    """One training: the network, its optimiser, the masks that hold, and the method that shapes it."""
 
-
-class _Hold:
-    """Keeps pruned weights and their momentum at zero: one fused call each after an optimiser step."""
-
-    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, masks: Mapping[str, Tensor]) -> None:
-        parameters = dict(model.named_parameters())
-        self._optimizer = optimizer
-        self._weights: list[Tensor] = [parameters[f"{name}.weight"] for name in masks]
-        self._masks = [m.to(w.device, w.dtype) for m, w in zip(masks.values(), self._weights, strict=True)]
-
-    @torch.no_grad()
-    def apply(self) -> None:
-        if not self._weights:
-            return
-        torch._foreach_mul_(self._weights, self._masks)
-        for name in ("momentum_buffer", "exp_avg", "exp_avg_sq"):
-            held = [self._optimizer.state[weight].get(name) for weight in self._weights]
-            if held[0] is not None:
-                torch._foreach_mul_(held, self._masks)
-
-
-def make_optimizer(model: nn.Module, recipe: Mapping[str, Any], device: Device) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum, or AdamW; fused on CUDA, one call for all parameters elsewhere."""
-    common: dict[str, Any] = {"lr": recipe["lr"], "weight_decay": recipe["weight_decay"]}
-    common |= {"fused": True} if device.torch.type == "cuda" else {"foreach": True}
-    if recipe["optimizer"] == "adamw":
-        return torch.optim.AdamW(model.parameters(), betas=(recipe["momentum"], 0.999), **common)
-    momentum = recipe["momentum"]
-    return torch.optim.SGD(model.parameters(), momentum=momentum, nesterov=momentum > 0, **common)
-
-
-def buffers(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, Tensor]:
-    """The optimiser's state by ``<buffer>/<parameter>``, copied."""
-    found = {}
-    for name, parameter in model.named_parameters():
-        for buffer, value in optimizer.state.get(parameter, {}).items():
-            if isinstance(value, Tensor):
-                found[f"{buffer}/{name}"] = value.detach().clone()
-    return found
-
-
-def restore(optimizer: torch.optim.Optimizer, model: nn.Module, saved: Mapping[str, Tensor]) -> None:
-    """Give an optimiser the state that ``buffers`` read, or that an edit made of it."""
-    parameters = dict(model.named_parameters())
-    for key, value in saved.items():
-        buffer, _, name = key.partition("/")
-        parameter = parameters[name]
-        copied = value.to(parameter.device, copy=True)
-        optimizer.state[parameter][buffer] = (
-            copied.to(memory_format=torch.channels_last) if value.dim() == 4 else copied
+    def __init__(
+        self, model: nn.Module, data: Dataset, course: Course, start: Baggage, device: Device, hooks: Hooks
+    ) -> None:
+        self.model, self.data, self.course, self.device, self.hooks = model, data, course, device, hooks
+        self.recipe = course.recipe
+        self.batches = max(1, len(data.train) // self.recipe["batch_size"])
+        self.optimizer = make_optimizer(model, self.recipe, device)
+        restore(self.optimizer, model, start.momentum)
+        self.training = Training(
+            model=model,
+            layers=prunable_layers(model, course.exempt),
+            groups=course.groups,
+            masks={name: mask.to(device.torch) for name, mask in start.masks.items()},
+            memory={name: tensor.to(device.torch) for name, tensor in start.memory.items()},
+            generator=torch.Generator(),
+            batches=self.batches,
         )
+        self.hold = Hold(model, self.optimizer, self.training.masks)
+
+    def baggage(self) -> Baggage:
+        return Baggage(buffers(self.optimizer, self.model), dict(self.training.masks), dict(self.training.memory))
+
+    def epoch(self, epoch: int) -> None:
+        """One pass over the training images, told twice a second."""
+        course, hooks = self.course, self.hooks
+        generator = torch.Generator().manual_seed(epoch_seed(course.key, epoch))
+        self.training.generator.manual_seed(epoch_seed(f"{course.key}:method", epoch))
+        sums = torch.zeros(2, device=self.device.torch)  # of loss and of hits: read twice a second, not every batch
+        seen, images = 0, len(self.data.train)
+        total = (course.end - course.begun) * images
+        started = reported = time.monotonic()
+        for batch, (inputs, labels) in enumerate(self.data.epoch(self.recipe["batch_size"], generator)):
+            lr = self._set_lr(epoch, batch)
+            sums += self._batch(inputs, labels)
+            seen += len(labels)
+            if hooks.should_stop():
+                raise Interrupted("stopped while training")
+            now = time.monotonic()
+            last = batch + 1 == self.batches
+            if last or now - reported > REPORT_SECONDS:
+                reported = now
+                loss, accuracy = self._means(sums, seen, epoch)
+                rate = seen / (time.monotonic() - started + 1e-9)
+                done = (epoch - course.begun) * images + (images if last else seen)
+                hooks.report(Report(done, total, epoch + 1, rate, loss, 100 * accuracy, lr, last))
+
+    def _set_lr(self, epoch: int, batch: int) -> float:
+        place = epoch * self.batches + batch
+        lr: float = self.recipe["lr"] * learning_rate(
+            self.recipe["schedule"], place / (self.recipe["epochs"] * self.batches)
+        )
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        training, begun = self.training, self.course.begun * self.batches
+        training.lr, training.batch = lr, place - begun
+        training.progress = training.batch / ((self.course.end - self.course.begun) * self.batches)
+        return lr
+
+    def _batch(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        """One step of the optimiser; the batch's summed loss and its hits."""
+        bf16 = self.device.arithmetic(self.recipe["precision"]) == "bf16"
+        with torch.autocast(self.device.torch.type, torch.bfloat16, enabled=bf16):
+            logits = self.model(inputs)
+            taught = None if self.course.teacher is None else _silently(self.course.teacher, inputs)
+        loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.recipe["label_smoothing"])
+        if taught is not None:
+            loss = distilled(loss, logits.float(), taught.float(), self.recipe["distill"], self.recipe["temperature"])
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self.course.shape:
+            self._shape(self.course.shape)
+        self.optimizer.step()
+        self.hold.apply()
+        with torch.no_grad():
+            return torch.stack([loss.detach() * len(labels), (logits.argmax(1) == labels).sum()])
+
+    def _shape(self, shape: Callable[[Training], None]) -> None:
+        before = dict(self.training.masks)
+        with torch.no_grad():
+            shape(self.training)
+        after = self.training.masks
+        if any(after[name] is not before.get(name) for name in after):
+            self.hold = Hold(self.model, self.optimizer, after)
+            self.hold.apply()  # weights and momentum that are dropped do not move in this step either
+
+    def _means(self, sums: Tensor, seen: int, epoch: int) -> tuple[float, float]:
+        loss, accuracy = (sums / seen).tolist()
+        if not math.isfinite(loss):
+            lr = self.recipe["lr"]
+            raise TrialError(f"the loss became {loss} in epoch {epoch + 1}; a lower lr than {lr:g} may help")
+        return loss, accuracy
+
+
+def _silently(teacher: nn.Module, inputs: Tensor) -> Tensor:
+    with torch.no_grad():
+        logits: Tensor = teacher(inputs)
+    return logits
+
+
+def distilled(loss: Tensor, logits: Tensor, taught: Tensor, weight: float, temperature: float) -> Tensor:
+    """``(1 - weight) * loss + weight * T^2 * KL(teacher || student)`` at temperature T (Hinton et al. 2015)."""
+    divergence = F.kl_div(
+        F.log_softmax(logits / temperature, 1), F.log_softmax(taught / temperature, 1), log_target=True,
+        reduction="batchmean",
+    )  # fmt: skip
+    return (1 - weight) * loss + weight * temperature**2 * divergence

@@ -5,7 +5,7 @@ step before it. Equal keys are equal work, so trials share what they have in com
 resuming is walking the tree again.
 """
 
-from prunetui.plan.steps import Calibrate, Latency, Load, Measure, Prune, Step, Train, label
+from prunetui.plan.steps import Calibrate, Latency, Load, Measure, Prune, Rewind, Step, Train, label, needs
 from prunetui.plan.tree import Node, Plan, Trial, digest, step_key
 from prunetui.plan.unroll import build_plan, measurements
 
@@ -17,6 +17,7 @@ __all__ = [
     "Node",
     "Plan",
     "Prune",
+    "Rewind",
     "Step",
     "Train",
     "Trial",
@@ -24,5 +25,6 @@ __all__ = [
     "digest",
     "label",
     "measurements",
+    "needs",
     "step_key",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prunetui.config import Method, Study
-from prunetui.config.checks import target_of
+from prunetui.config.choices import schedule_of, target_of
 from prunetui.schedules import schedule_name
 
 
@@ -32,5 +32,5 @@ def _distinct(study: Study, index: int, twins: list[int], name: str) -> str:
 
 def _settings(study: Study, method: Method) -> dict[str, str]:
     options = {key: f"{key}={value}" for key, value in method.options.items()}
-    schedule = schedule_name(method.schedule or study.schedule)
+    schedule = schedule_name(schedule_of(study, method))
     return {"schedule": schedule, "target": target_of(study, method), **options}

@@ -13,10 +13,25 @@ class Load:
 
 @dataclass(frozen=True)
 class Train:
-    """Train by ``recipe``; ``carry`` goes on with the optimiser's momentum of the training before."""
+    """Train by ``recipe``; ``carry`` goes on with the optimiser's momentum of the training before.
+
+    The epochs are those from ``first`` to ``last`` (excluded) of the recipe, with their learning rates and images.
+    """
 
     recipe: dict[str, Any]
     carry: bool = False
+    first: int = 0
+    last: int | None = None
+    shaped: dict[str, Any] | None = None
+    """The method whose ``during_training`` shapes it: its name, options, digest and, if it asks, the value."""
+    teacher: str | None = None
+    """Key of the state to imitate, where the recipe distils."""
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs are trained."""
+        end: int = self.recipe["epochs"] if self.last is None else self.last
+        return end - self.first
 
 
 @dataclass(frozen=True)
@@ -34,6 +49,16 @@ class Prune:
     """Training images a data-driven method may look at."""
     rules: dict[str, Any] = field(default_factory=lambda: {"floor": 0.0})
     """The study's layer rules."""
+    only: str | None = None
+    """The one layer, or group of coupled channels, that is pruned; ``value`` is then a fraction of it."""
+
+
+@dataclass(frozen=True)
+class Rewind:
+    """Give what is left of the network the weights it had in the state with the key ``to``."""
+
+    to: str
+    epoch: int
 
 
 @dataclass(frozen=True)
@@ -58,15 +83,24 @@ class Latency:
     batch: int
 
 
-Step = Load | Train | Prune | Calibrate | Measure | Latency
+Step = Load | Train | Prune | Rewind | Calibrate | Measure | Latency
+
+
+def needs(step: Step) -> tuple[str, ...]:
+    """Keys of the states a step looks at besides the one it starts from."""
+    found = (step.to,) if isinstance(step, Rewind) else (step.teacher,) if isinstance(step, Train) else ()
+    return tuple(key for key in found if key)
 
 
 def label(step: Step) -> str:
     """A step in a few words."""
     if isinstance(step, Train):
-        return f"train {step.recipe['epochs']} epochs"
+        how = f" shaped by {step.shaped['method']}" if step.shaped else ""
+        return f"train {step.epochs} epoch{'s' if step.epochs != 1 else ''}{how}"
     if isinstance(step, Prune):
-        return f"prune {step.method} {step.target}:{step.value:g}"
+        return f"prune {step.method} {step.target}:{step.value:g}{f' of {step.only}' if step.only else ''}"
+    if isinstance(step, Rewind):
+        return f"rewind to epoch {step.epoch}"
     if isinstance(step, Calibrate):
         return "re-estimate batch norm"
     if isinstance(step, Measure):

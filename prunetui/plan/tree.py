@@ -33,10 +33,12 @@ class Trial:
     seed: int
     target: str
     value: float
+    masked: bool
+    """Whether it only masks weights: its network keeps its shape."""
     dense: str
     """The trained dense network it is compared with."""
     start: str
-    """The state its first edit is applied to: the trained network, or the fresh one."""
+    """Where its own steps begin: the trained network, or the fresh one."""
     edited: str
     """Right after its last edit."""
     before: str

@@ -1,0 +1,74 @@
+"""The tables of methods: the keys that all have told from each method's own options, which are validated here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ValidationError, create_model
+
+from prunetui.config.mistakes import Path, dotted, from_pydantic, nearest
+from prunetui.config.schema import Method, Part, as_table
+from prunetui.config.table import Table
+from prunetui.errors import Mistake
+from prunetui.plugins import MethodInfo, catalogue
+
+Located = tuple[Path, Mistake]
+METHOD_KEYS = frozenset(Method.model_fields) - {"options"}
+PART_KEYS = frozenset(Part.model_fields) - {"options"}
+
+
+def method_tables(
+    raw: object, at: Path = ("methods",), keys: frozenset[str] = METHOD_KEYS
+) -> tuple[object, list[Located]]:
+    """Split each method's table into the common keys and its own validated options; a hybrid's parts likewise."""
+    if not isinstance(raw, list):
+        return raw, []
+    known = catalogue().methods
+    tables: list[object] = []
+    mistakes: list[Located] = []
+    for i, given in enumerate(raw):
+        table, path = as_table(given), (*at, i)
+        if not isinstance(table, dict):
+            tables.append(table)
+            continue
+        common = {key: value for key, value in table.items() if key in keys}
+        own = {key: value for key, value in table.items() if key not in keys}
+        name = table.get("name")
+        if isinstance(name, str) and name not in known:
+            where = dotted((*path, "name"))
+            wrong = Mistake(where, "no such method", f'"{name}"', ", ".join(known), nearest(name, known))
+            mistakes.append(((*path, "name"), wrong))
+        elif isinstance(name, str):
+            own, wrong_options = _options(known[name], own, path, keys)
+            mistakes += wrong_options
+        if "parts" in common:
+            common["parts"], wrong_parts = method_tables(common["parts"], (*path, "parts"), PART_KEYS)
+            mistakes += wrong_parts
+        tables.append({**common, "options": own})
+    return tables, mistakes
+
+
+def _options(
+    info: MethodInfo, given: dict[str, Any], path: Path, keys: frozenset[str]
+) -> tuple[dict[str, Any], list[Located]]:
+    model = options_model(info)
+    try:
+        return model.model_validate(given).model_dump(), []
+    except ValidationError as error:
+        found = from_pydantic(error, model, given, path)
+        return {}, [(path, _with_common(m, path, sorted(keys))) for path, m in found]
+
+
+def _with_common(mistake: Mistake, path: Path, common: list[str]) -> Mistake:
+    """An unknown key of a method's table may also be a misspelt common key."""
+    if mistake.message != "unknown key":
+        return mistake
+    allowed = [*common, *filter(None, mistake.allowed.split(", "))]
+    return Mistake(mistake.path, mistake.message, mistake.got, ", ".join(allowed), nearest(path[-1], allowed))
+
+
+def options_model(info: MethodInfo) -> type[BaseModel]:
+    """A pydantic model of a method's own options."""
+    fields: dict[str, Any] = {option.name: (option.type, option.default) for option in info.options}
+    model: type[BaseModel] = create_model(f"{info.name} options", __base__=Table, **fields)
+    return model

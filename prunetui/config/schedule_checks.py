@@ -1,0 +1,80 @@
+"""Which schedules make sense for which method and study, and why the others do not."""
+
+from __future__ import annotations
+
+from prunetui.config.choices import allows, info_of, schedule_of, shaping_epochs, target_of
+from prunetui.config.schedule import (
+    AnySchedule,
+    AtInit,
+    Dynamic,
+    Gradual,
+    Leveled,
+    LotteryTicket,
+    LrRewinding,
+    OneShot,
+)
+from prunetui.config.schema import Method, Study
+
+UNTRAINED = "(with a checkpoint they are 0 by default)"
+
+
+def schedule_mistake(study: Study, method: Method) -> str:
+    """Why a method cannot run with its schedule in this study; empty if it can."""
+    schedule = schedule_of(study, method)
+    return (
+        _of_method(method, schedule)
+        or _of_training(study, schedule)
+        or _of_target(target_of(study, method), schedule)
+        or _of_study(study, schedule)
+    )
+
+
+def _of_method(method: Method, schedule: AnySchedule) -> str:
+    info = info_of(method)
+    if not allows(info, schedule):
+        known = info.schedules or [name for name in ALL if name != "dynamic"]
+        why = "moves no mask while it trains" if isinstance(schedule, Dynamic) else f"makes no sense {schedule.name}"
+        return f"{method.name} {why}; it can be {', '.join(known)}"
+    if isinstance(schedule, AtInit) and info.trains and shaping_epochs(method):
+        return f"{method.name} learns from a training before its edit; at-init has none"
+    once = info.schedules and "iterative" not in info.schedules
+    if once and isinstance(schedule, LrRewinding) and schedule.steps != 1:
+        return f"{method.name} edits a net once: lr-rewinding needs steps = 1 with it"
+    return ""
+
+
+def _of_training(study: Study, schedule: AnySchedule) -> str:
+    epochs = study.train.epochs
+    if isinstance(schedule, AtInit | Dynamic) and not epochs:
+        return f"{schedule.name} prunes before training, so [train] needs epochs {UNTRAINED}"
+    if isinstance(schedule, LotteryTicket | LrRewinding):
+        if not epochs:
+            return f"{schedule.name} repeats [train], so it needs epochs {UNTRAINED}"
+        if schedule.epoch is not None and schedule.epoch >= epochs:
+            return f"there is no epoch {schedule.epoch} to go back to: [train] has {epochs} epochs, counted from 0"
+    if isinstance(schedule, Gradual):
+        most = study.finetune.epochs
+        if most < 2:
+            return f"gradual prunes within [finetune], which needs at least 2 epochs; it has {most}"
+        if schedule.steps and schedule.steps > most:
+            return f"gradual prunes once an epoch at most: {schedule.steps} steps do not fit {most} epochs"
+    return ""
+
+
+def _of_target(target: str, schedule: AnySchedule) -> str:
+    if not isinstance(schedule, Leveled):
+        return ""
+    if target == "threshold" and schedule.spacing == "geometric":
+        return "geometric spacing is of fractions; thresholds can only be spaced linearly"
+    if target != "threshold" and any(level >= 1 for level in schedule.levels or ()):
+        return "a level is the fraction removed, in [0, 1)"
+    return ""
+
+
+def _of_study(study: Study, schedule: AnySchedule) -> str:
+    if study.kind == "sensitivity" and not isinstance(schedule, OneShot):
+        return "a sensitivity study prunes one layer once: its schedule is one-shot"
+    return ""
+
+
+ALL = ("one-shot", "iterative", "gradual", "lottery-ticket", "lr-rewinding", "at-init", "dynamic")

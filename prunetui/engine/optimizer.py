@@ -1,0 +1,63 @@
+"""The optimiser: made, saved and given back by parameter name, and kept from bringing pruned weights back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from prunetui.engine.device import Device
+
+
+class Hold:
+    """Keeps pruned weights and their momentum at zero: one fused call each after an optimiser step."""
+
+    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, masks: Mapping[str, Tensor]) -> None:
+        parameters = dict(model.named_parameters())
+        self._optimizer = optimizer
+        self._weights: list[Tensor] = [parameters[f"{name}.weight"] for name in masks]
+        self._masks = [m.to(w.device, w.dtype) for m, w in zip(masks.values(), self._weights, strict=True)]
+
+    @torch.no_grad()
+    def apply(self) -> None:
+        if not self._weights:
+            return
+        torch._foreach_mul_(self._weights, self._masks)
+        for name in ("momentum_buffer", "exp_avg", "exp_avg_sq"):
+            held = [self._optimizer.state[weight].get(name) for weight in self._weights]
+            if held[0] is not None:
+                torch._foreach_mul_(held, self._masks)
+
+
+def make_optimizer(model: nn.Module, recipe: Mapping[str, Any], device: Device) -> torch.optim.Optimizer:
+    """SGD with Nesterov momentum, or AdamW; fused on CUDA, one call for all parameters elsewhere."""
+    common: dict[str, Any] = {"lr": recipe["lr"], "weight_decay": recipe["weight_decay"]}
+    common |= {"fused": True} if device.torch.type == "cuda" else {"foreach": True}
+    if recipe["optimizer"] == "adamw":
+        return torch.optim.AdamW(model.parameters(), betas=(recipe["momentum"], 0.999), **common)
+    momentum = recipe["momentum"]
+    return torch.optim.SGD(model.parameters(), momentum=momentum, nesterov=momentum > 0, **common)
+
+
+def buffers(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, Tensor]:
+    """The optimiser's state by ``<buffer>/<parameter>``, copied."""
+    found = {}
+    for name, parameter in model.named_parameters():
+        for buffer, value in optimizer.state.get(parameter, {}).items():
+            if isinstance(value, Tensor):
+                found[f"{buffer}/{name}"] = value.detach().clone()
+    return found
+
+
+def restore(optimizer: torch.optim.Optimizer, model: nn.Module, saved: Mapping[str, Tensor]) -> None:
+    """Give an optimiser the state that ``buffers`` read, or that an edit made of it."""
+    parameters = dict(model.named_parameters())
+    for key, value in saved.items():
+        buffer, _, name = key.partition("/")
+        parameter = parameters[name]
+        copied = value.to(parameter.device, copy=True)
+        optimizer.state[parameter][buffer] = (
+            copied.to(memory_format=torch.channels_last) if value.dim() == 4 else copied
+        )

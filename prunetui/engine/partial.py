@@ -1,0 +1,38 @@
+"""A training that is not finished, as a file: the network after an epoch and all that goes with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from prunetui.engine.train import Baggage
+
+KINDS = ("model", "momentum", "mask", "memory")
+
+
+def partial_bytes(epoch: int, model: nn.Module, baggage: Baggage) -> bytes:
+    """A safetensors file; ``epoch`` is the number of finished epochs of the recipe."""
+    kinds = {
+        "model": model.state_dict(),
+        "momentum": baggage.momentum,
+        "mask": baggage.masks,
+        "memory": baggage.memory,
+    }
+    tensors = {f"{kind}/{n}": t.detach().cpu().contiguous() for kind, of in kinds.items() for n, t in of.items()}
+    return bytes(save(tensors, metadata={"epochs": str(epoch)}))
+
+
+def read_partial(path: Path) -> tuple[int, dict[str, dict[str, Tensor]]]:
+    """What ``partial_bytes`` wrote: the finished epochs, and the tensors by kind and name."""
+    found: dict[str, dict[str, Tensor]] = {kind: {} for kind in KINDS}
+    with safe_open(path, framework="pt") as file:
+        epochs = int(file.metadata()["epochs"])
+        for key in file.keys():  # noqa: SIM118 - not a dict
+            kind, _, name = key.partition("/")
+            tensor = file.get_tensor(key)
+            found[kind][name] = tensor.to(torch.bool) if kind == "mask" else tensor
+    return epochs, found
