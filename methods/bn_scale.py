@@ -1,6 +1,6 @@
 import torch
 
-from prunetui.api import Channels, Net, Scope, dataclass, keep_channels, register
+from prunetui.api import Channels, Net, Scope, Training, dataclass, keep_channels, register
 
 
 @register("bn-scale", source="Liu et al. 2017, Network Slimming, arXiv:1708.06519")
@@ -8,7 +8,8 @@ from prunetui.api import Channels, Net, Scope, dataclass, keep_channels, registe
 class BatchNormScale:
     """Remove the channels whose batch-norm scales are smallest.
 
-    The paper first trains with an L1 penalty on the scales; this is its criterion alone. Coupled channels add up.
+    The paper first trains with an L1 penalty on the scales: set `epochs` for that; without, this is the criterion
+    alone. Scales of coupled channels add up.
     """
 
     scope: Scope = "global"
@@ -16,6 +17,19 @@ class BatchNormScale:
 
     round_to: int = 0
     """Widths become multiples of this; 0 is 8 where the narrowest layer has 64 channels, else 1."""
+
+    epochs: int = 0
+    """Epochs of training under the penalty before the first edit."""
+
+    l1: float = 1e-4
+    """Factor of the penalty, the sum of the absolute scales."""
+
+    def during_training(self, training: Training) -> None:
+        parameters = dict(training.model.named_parameters())
+        for norm in {norm for group in training.groups() for norm in group.norms}:
+            scale = parameters[f"{norm}.weight"]
+            if scale.grad is not None:
+                scale.grad += self.l1 * scale.sign()
 
     def prune(self, net: Net, sparsity: float) -> Channels:
         scales = {name: p.detach().abs() for name, p in net.model.named_parameters()}

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from prunetui.budget import solve_widths
+from prunetui.budget import Costs, solve_widths
 from prunetui.errors import PrunetuiError, TrialError
+from prunetui.layer_budgets import by_budget, erk_budgets, exchanged
 from prunetui.net import Group, Keep, Net
 from prunetui.training import Training
 
@@ -34,7 +35,11 @@ __all__ = [
     "Scope",
     "Shared",
     "Training",
+    "TrialError",
+    "by_budget",
     "dataclass",
+    "erk_budgets",
+    "exchanged",
     "feature_maps",
     "keep_above",
     "keep_channels",
@@ -102,7 +107,21 @@ class PruningMethod(Protocol):
         """The edit that brings ``net`` to ``sparsity`` (absolute, not relative to what is already gone)."""
 
 
-def per_channel(net: Net, values: Mapping[str, Tensor], consumers: bool = False) -> dict[str, Tensor]:
+class Channeled(Protocol):
+    """A network whose channels may go: ``Net`` and ``Training``."""
+
+    @property
+    def model(self) -> nn.Module: ...
+    @property
+    def costs(self) -> Costs: ...
+    @property
+    def target(self) -> str: ...
+    @property
+    def floor(self) -> float: ...
+    def groups(self) -> Sequence[Group]: ...
+
+
+def per_channel(net: Channeled, values: Mapping[str, Tensor], consumers: bool = False) -> dict[str, Tensor]:
     """Values of single weights, by layer, summed over each channel of each group.
 
     A channel owns the rows of its producers and, with ``consumers``, the columns of its consumers too.
@@ -116,7 +135,7 @@ def per_channel(net: Net, values: Mapping[str, Tensor], consumers: bool = False)
     return scores
 
 
-def zero_scores(net: Net) -> dict[str, Tensor]:
+def zero_scores(net: Channeled) -> dict[str, Tensor]:
     """A float32 zero for each channel of each group, to add to."""
     device = next(net.model.parameters()).device
     return {group.name: torch.zeros(group.width, device=device) for group in net.groups()}
@@ -193,7 +212,7 @@ def keep_above(
 
 
 def keep_channels(
-    net: Net, scores: Mapping[str, Tensor], sparsity: float, scope: Scope = "local", round_to: int = 0
+    net: Channeled, scores: Mapping[str, Tensor], sparsity: float, scope: Scope = "local", round_to: int = 0
 ) -> dict[str, Tensor]:
     """Keep the highest-scored channels of each group, as many as the net's target allows.
 

@@ -156,8 +156,11 @@ def _environment(run: Run) -> dict[str, Any] | None:
 
 def print_results(rows: Iterable[Mapping[str, Any]]) -> None:
     """The table of results (percent; mean and spread over seeds) and the accuracy chart."""
-    table_lines = report.lines(rows)
+    rows = list(rows)
     out = console()
+    if any(row.get("layer") for row in rows):
+        return _print_sensitivities(out, report.sensitivities(rows), report.lines(rows))
+    table_lines = report.lines(rows)
     columns = _columns(table_lines, out.width)
     shown = table(*columns, right=[name for name in columns if name not in ("method", "schedule", "target")])
     for line in table_lines:
@@ -168,6 +171,26 @@ def print_results(rows: Iterable[Mapping[str, Any]]) -> None:
     failed = [line for line in table_lines if line.failed]
     for line in failed:
         print(f"failed: {line.label} {line.target}: {line.error}", file=sys.stderr)
+    return None
+
+
+def _print_sensitivities(out: Console, found: list[report.Sensitivity], lines: list[report.Line]) -> None:
+    """One row a layer, or a group of coupled layers, and one column a target: top-1 after pruning only that."""
+    dense = report.dense_accuracy(lines)
+    for method in dict.fromkeys(one.method for one in found):
+        of = [one for one in found if one.method == method]
+        targets = list(dict.fromkeys(target for one in of for target in one.figures))
+        shown = table("layer, or coupled layers", *targets, right=targets)
+        for one in of:
+            cells = [one.figures[target].text() if target in one.figures else "-" for target in targets]
+            shown.add_row(" + ".join(one.layers), *cells)
+        out.print(f"\n{method}: top-1 with only this pruned" + (f" (dense {dense:.2f})" if dense else ""))
+        out.print(shown)
+        for reason in dict.fromkeys(one.skipped for one in of if one.skipped):
+            print(f"- not pruned: {reason}", file=sys.stderr)
+    for line in lines:
+        if line.failed:
+            print(f"failed: {line.label} {line.target}: {line.error}", file=sys.stderr)
 
 
 def _print_chart(out: Console, table_lines: list[report.Line]) -> None:

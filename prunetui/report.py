@@ -73,7 +73,32 @@ def _line(key: tuple[str, str, str, str], rows: list[Row]) -> Line:
         if values:
             figures[name] = Figure(fmean(values), stdev(values) if len(values) > 1 else None)
     errors = [str(row["error"]) for row in rows if row.get("error")]
-    return Line(*key, len(rows), len(rows) - len(done), errors[0] if errors else "", figures)
+    failed = sum(row["status"] == "failed" for row in rows)
+    return Line(*key, len(rows), failed, errors[0] if errors else "", figures)
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """What one method did to one layer, or one group of coupled layers, at each target; empty where it was skipped."""
+
+    method: str
+    layers: tuple[str, ...]
+    figures: Mapping[str, Figure]
+    skipped: str
+
+
+def sensitivities(rows: Iterable[Row], figure: str = "top1") -> list[Sensitivity]:
+    """The table of a sensitivity study, in the order of the network; empty for other studies."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        if row.get("layer"):
+            groups.setdefault((row["label"].rpartition(" ")[0], row["layer"]), []).append(row)
+    found = []
+    for (method, layer), of in groups.items():
+        table = {line.target: line.figures[figure] for line in lines(of) if figure in line.figures}
+        reason = next((str(row["error"]) for row in of if row["status"] == "skipped"), "")
+        found.append(Sensitivity(method, tuple(layer.split("+")), table, reason))
+    return found
 
 
 def series(table: Iterable[Line], x: str = "sparsity", y: str = "top1") -> list[Series]:

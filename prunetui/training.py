@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from prunetui.net import Group
+from prunetui.budget import Costs
+from prunetui.net import Group, prunable_layers
 
 
 @dataclass
@@ -22,10 +23,14 @@ class Training:
 
     model: nn.Module
     """The network in training mode, with gradients of this batch."""
-    layers: dict[str, nn.Module]
-    """The prunable convolutions and linear layers; ``layer.weight.grad`` is dense, also where weights are masked."""
-    groups: Sequence[Group]
-    """Channels that can only go together."""
+    exempt: frozenset[str]
+    """Layers that the study keeps as they are."""
+    coupled: Sequence[Group]
+    costs: Costs
+    floor: float
+    """Fraction of its weights, or channels, that every layer must keep."""
+    target: str
+    """What a sparsity is a fraction of."""
     masks: dict[str, Tensor]
     """Masks in force, by layer name."""
     memory: dict[str, Tensor]
@@ -40,3 +45,11 @@ class Training:
     """Batches of one epoch."""
     lr: float = 0.0
     """Learning rate of this batch."""
+
+    def parameters(self) -> dict[str, Tensor]:
+        """The prunable weights by layer; their ``grad`` is dense, also where weights are masked."""
+        return {name: layer.weight for name, layer in prunable_layers(self.model, self.exempt).items()}  # type: ignore[misc]
+
+    def groups(self) -> Sequence[Group]:
+        """The groups of coupled channels that may be removed."""
+        return self.coupled

@@ -134,7 +134,7 @@ class _Execution:
             names = ", ".join(graph.refused)
             self.emit(events.Log("info", f"channels that must stay (zero-padded shortcuts): {names}"))
         self.run.write_environment(environment(device.name))
-        plan = build_plan(self.study, context_of(self.study, data.fingerprint, device))
+        plan = build_plan(self.study, context_of(self.study, data.fingerprint, device), graph.units())
         cache = Cache(self.run.folder.parent / CACHE)
         partials = PartialFiles(self.run.partial)
         self._check_stop()
@@ -171,6 +171,9 @@ class _Execution:
     def _trials(self, engine: Engine) -> int:
         trials = engine.plan.trials
         order = [trial.id for trial in trials]
+        skipped = {row["trial"]: row for row in engine.plan.skipped}
+        order += skipped
+        self.rows |= skipped
         for row in self.run.rows():
             if row["status"] == "done" and row["trial"] in order:
                 self.rows[row["trial"]] = dict(row)
@@ -185,8 +188,8 @@ class _Execution:
             self.emit(events.TrialFinished(trial.id, row["status"], row))
             if row["status"] == "done":
                 engine.forget(trial)
-        failed = sum(row["status"] != "done" for row in self.rows.values())
-        if failed == len(order):
+        failed = sum(row["status"] == "failed" for row in self.rows.values())
+        if failed == len(trials):
             return EXIT_FAILED
         return EXIT_SOME_FAILED if failed else EXIT_DONE
 
@@ -224,7 +227,7 @@ class _Execution:
         dense = [float(row["top1_dense"]) for row in rows if row.get("top1_dense")]
         best = [float(row["top1"]) for row in rows if row.get("top1") and row["method"] != "dense"]
         self.book.update(
-            trials=len(order),
+            trials=len(order) - sum(row["status"] == "skipped" for row in rows),
             done=sum(row["status"] == "done" for row in rows),
             failed=sum(row["status"] == "failed" for row in rows),
             top1_dense=round(sum(dense) / len(dense), 4) if dense else None,

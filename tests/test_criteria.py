@@ -162,7 +162,7 @@ def test_lamp_divides_by_what_is_at_least_as_large() -> None:
 
 def test_erk_budgets_follow_the_closed_form() -> None:
     """Raw budgets 4 + 6 = 10 of 24 and 20 + 20 = 40 of 400: half of 424 is 212 = 4.24 x 50, but 42.4 > 24 is dense."""
-    from methods.erk import erk_budgets
+    from prunetui.api import erk_budgets
 
     budgets = erk_budgets({"small": (4, 6), "large": (20, 20)}, 0.5)
     assert budgets == pytest.approx({"small": 24, "large": 188})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from prunetui.config.choices import pattern_of, target_of, values_of
+from prunetui.config.choices import option_of, pattern_of, target_of, values_of
 from prunetui.config.part_checks import part_mistakes
 from prunetui.config.schedule_checks import schedule_mistake
 from prunetui.config.schema import Method, Study
@@ -64,6 +64,9 @@ def _method(study: Study, method: Method, info: MethodInfo, i: int) -> list[Loca
     if target == "threshold":
         return []
     values = values_of(study, method)
+    if target == "pattern" and not 0 < pattern_of(method) < 1:
+        got = f"{option_of(method, 'n')}:{option_of(method, 'm')}"
+        return [((*path, "n"), Mistake(f"{where}.n", "a pattern keeps n of m with 0 < n < m", got))]
     if target == "pattern" and (len(values) > 1 or abs(values[0] - pattern_of(method)) > 1e-9):
         reason = f"{method.name} removes exactly what its pattern says; leave sparsities away"
         got, only = ", ".join(f"{v:g}" for v in values), f"{pattern_of(method):g}"

@@ -179,7 +179,12 @@ def _mistakes_of_rest(rest: dict[str, Any], index: list[int]) -> list[Located]:
 
 
 def _default_epochs(raw: dict[str, Any]) -> None:
-    """A checkpoint is already trained: with one, dense training is off unless the study asks for it."""
+    """Trainings that are off unless asked for: of a checkpoint, and after the edits of a sensitivity study.
+
+    A checkpoint is already trained, and recovery would hide what a layer can bear.
+    """
+    if raw.get("kind") == "sensitivity" and isinstance(raw.get("finetune", {}), dict):
+        raw["finetune"] = {"epochs": 0, **raw.get("finetune", {})}
     model, train = raw.get("model"), raw.get("train", {})
     if isinstance(model, dict) and model.get("checkpoint") and isinstance(train, dict):
         raw["train"] = {"epochs": 0, **train}

@@ -64,6 +64,8 @@ def _of_training(study: Study, schedule: AnySchedule) -> str:
 def _of_target(target: str, schedule: AnySchedule) -> str:
     if not isinstance(schedule, Leveled):
         return ""
+    if target == "pattern" and (schedule.levels or (schedule.steps or 1) > 1):
+        return "a pattern is reached in one step: it has no levels"
     if target == "threshold" and schedule.spacing == "geometric":
         return "geometric spacing is of fractions; thresholds can only be spaced linearly"
     if target != "threshold" and any(level >= 1 for level in schedule.levels or ()):
@@ -72,9 +74,11 @@ def _of_target(target: str, schedule: AnySchedule) -> str:
 
 
 def _of_study(study: Study, schedule: AnySchedule) -> str:
-    if study.kind == "sensitivity" and not isinstance(schedule, OneShot):
-        return "a sensitivity study prunes one layer once: its schedule is one-shot"
-    return ""
+    return "a sensitivity study prunes one layer once: its schedule is one-shot" if _several(study, schedule) else ""
+
+
+def _several(study: Study, schedule: AnySchedule) -> bool:
+    return study.kind == "sensitivity" and not isinstance(schedule, OneShot)
 
 
 ALL = ("one-shot", "iterative", "gradual", "lottery-ticket", "lr-rewinding", "at-init", "dynamic")

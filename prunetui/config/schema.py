@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_v
 from prunetui.config.schedule import OneShot, Schedule
 from prunetui.config.table import Fraction, Table, Values
 
-Target = Literal["sparsity", "channels", "params", "macs", "threshold"]
+Target = Literal["sparsity", "channels", "params", "macs", "threshold", "pattern"]
 Options = dict[str, Any]
 
 

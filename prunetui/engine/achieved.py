@@ -34,14 +34,16 @@ def check_achieved(step: Prune, edit: Masks | Channels | Modules, after: State, 
         if step.value > 0 and achieved("sparsity", after, graph) == 0:
             raise TrialError(f"no weight lies at or below {step.value:g}: nothing was pruned")
         return
-    reached = achieved(step.target, after, graph)
+    kind = "sparsity" if step.target == "pattern" else step.target
+    reached = achieved(kind, after, graph)
+    masks = list(edit.keep.values()) if isinstance(edit, Masks) else []
     if step.target == "channels":
         fine = _widths_fit(step, edit, after, graph)
-    elif step.only and isinstance(edit, Masks):
-        mask = edit.keep[step.only]  # of masks: channels have the target "channels" there
-        fine = abs(_share(mask) - step.value) <= _grain(edit) / mask.numel()
     elif step.target == "pattern":
-        fine = isinstance(edit, Masks) and all(_share(mask) == step.value for mask in edit.keep.values())
+        fine = bool(masks) and all(_share(mask) == step.value for mask in masks)
+    elif step.only and isinstance(edit, Masks):
+        mask = edit.keep[step.only]
+        fine = abs(_share(mask) - step.value) <= _grain(edit) / mask.numel()
     else:
         # Per-layer budgets round once a layer; kernels and channels come in whole units.
         weights = graph.cost("sparsity", graph.dense)

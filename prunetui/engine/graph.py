@@ -21,6 +21,7 @@ from prunetui.config import Layers
 from prunetui.engine.count import LayerCost, layer_costs
 from prunetui.engine.models import Architecture, build
 from prunetui.errors import UsageError
+from prunetui.plan import Units
 
 OUTPUT_FUNCTIONS = ("prune_out_channels",)
 
@@ -91,6 +92,14 @@ class Graph:
             elif layer.kernel and not (kind == "sparsity" and name in self.exempt):
                 total += weights * (layer.places if kind == "macs" else 1)
         return total
+
+    def units(self) -> Units:
+        """What a sensitivity study prunes one at a time; channels that must stay are not among them."""
+        weighted = [name for name, layer in self.layers.items() if layer.kernel]
+        free = {layer for group in self.groups for layer in group.producers}
+        held = [name for name in weighted[:-1] if name not in free]  # the last makes the classes
+        prunable = [name for name in weighted if name not in self.exempt]
+        return Units(prunable, [group.producers for group in self.groups], held)
 
     @cached_property
     def dense(self) -> Widths:

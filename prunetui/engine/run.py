@@ -240,9 +240,7 @@ class Engine:
             key=self._stream(node),
             first=first,
             last=step.last,
-            shape=steps.shaper(step),
-            groups=self.graph.current(start.tensors),
-            exempt=self.graph.exempt,
+            shape=steps.shape_of(step, start, self.graph),
             teacher=instantiate(self.state(step.teacher), self.device.torch) if step.teacher else None,
             begun=step.first,
         )

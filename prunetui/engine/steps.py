@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from prunetui import plugins
-from prunetui.api import Channels, Net, Training
+from prunetui.api import Channels, Net
 from prunetui.engine import edits
 from prunetui.engine.achieved import check_achieved
 from prunetui.engine.data import Dataset
@@ -23,7 +23,7 @@ from prunetui.engine.measure import CALIBRATION_BATCH, recalibrate
 from prunetui.engine.models import Architecture, build
 from prunetui.engine.models.checkpoint import fitted, read_checkpoint
 from prunetui.engine.state import State, capture, instantiate
-from prunetui.engine.train import epoch_seed
+from prunetui.engine.train import Shape, epoch_seed
 from prunetui.errors import TrialError
 from prunetui.plan import Prune, Train
 
@@ -115,15 +115,23 @@ def rewind(state: State, early: State, graph: Graph) -> State:
     return edits.apply_masks(state.masks, then)
 
 
-def shaper(step: Train) -> Callable[[Training], None] | None:
-    """The ``during_training`` of the method that shapes a training."""
+def shape_of(step: Train, state: State, graph: Graph) -> Shape | None:
+    """The method that shapes a training, and what it may look at."""
     if not step.shaped:
         return None
-    method: Any = plugins.load(step.shaped["method"])(**step.shaped["options"])
-    if "value" not in step.shaped:
-        return lambda training: method.during_training(training)
-    value = step.shaped["value"]
-    return lambda training: method.during_training(training, value)
+    info = plugins.method_info(step.shaped["method"])
+    method: Any = plugins.load(info.name)(**step.shaped["options"])
+    hook = method.during_training
+    if "value" in step.shaped:
+        hook = partial(hook, sparsity=step.shaped["value"])
+    return Shape(
+        hook=hook,
+        groups=graph.current(state.tensors),
+        exempt=frozenset() if info.edit == "channels" else graph.exempt,
+        costs=graph.costs(state.tensors),
+        floor=step.shaped["rules"]["floor"],
+        target=step.shaped.get("target", "sparsity"),
+    )
 
 
 def calibrate(state: State, images: int, key: str, data: Dataset, device: Device) -> State:

@@ -17,11 +17,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from prunetui.budget import Costs
 from prunetui.engine.data import Dataset
 from prunetui.engine.device import Device
 from prunetui.engine.optimizer import Hold, buffers, make_optimizer, restore
 from prunetui.errors import Interrupted, TrialError
-from prunetui.net import Group, prunable_layers
+from prunetui.net import Group
 from prunetui.training import Training
 
 REPORT_SECONDS = 0.5
@@ -64,20 +65,33 @@ class Hooks:
 
 
 @dataclass(frozen=True)
+class Shape:
+    """A method's ``during_training`` and what it may look at: fields as in ``Training``."""
+
+    hook: Callable[[Training], None]
+    groups: Sequence[Group]
+    exempt: frozenset[str]
+    costs: Costs
+    floor: float
+    target: str
+
+
+NO_COSTS = Costs({}, {}, lambda kind, widths: 0)
+
+
+@dataclass(frozen=True)
 class Course:
     """What is trained: epochs ``first`` to ``last`` of a recipe (a ``config.Recipe`` as plain data).
 
-    ``key`` names its randomness. ``shape`` is a method's ``during_training``, with the channels it may look at and
-    the layers it may not; ``teacher`` is a network to imitate by ``recipe["distill"]``.
+    ``key`` names its randomness; ``shape`` is the method that shapes it; ``teacher`` is a network to imitate by
+    ``recipe["distill"]``.
     """
 
     recipe: Mapping[str, Any]
     key: str
     first: int = 0
     last: int | None = None
-    shape: Callable[[Training], None] | None = None
-    groups: Sequence[Group] = ()
-    exempt: frozenset[str] = frozenset()
+    shape: Shape | None = None
     teacher: nn.Module | None = None
     begun: int = 0
     """Epoch at which this training began, before ``first`` if it goes on after an interruption."""
@@ -154,8 +168,11 @@ class _Loop:
         restore(self.optimizer, model, start.momentum)
         self.training = Training(
             model=model,
-            layers=prunable_layers(model, course.exempt),
-            groups=course.groups,
+            exempt=course.shape.exempt if course.shape else frozenset(),
+            coupled=course.shape.groups if course.shape else (),
+            costs=course.shape.costs if course.shape else NO_COSTS,
+            floor=course.shape.floor if course.shape else 0.0,
+            target=course.shape.target if course.shape else "sparsity",
             masks={name: mask.to(device.torch) for name, mask in start.masks.items()},
             memory={name: tensor.to(device.torch) for name, tensor in start.memory.items()},
             generator=torch.Generator(),
@@ -214,16 +231,16 @@ class _Loop:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         if self.course.shape:
-            self._shape(self.course.shape)
+            self._shape(self.course.shape.hook)
         self.optimizer.step()
         self.hold.apply()
         with torch.no_grad():
             return torch.stack([loss.detach() * len(labels), (logits.argmax(1) == labels).sum()])
 
-    def _shape(self, shape: Callable[[Training], None]) -> None:
+    def _shape(self, hook: Callable[[Training], None]) -> None:
         before = dict(self.training.masks)
         with torch.no_grad():
-            shape(self.training)
+            hook(self.training)
         after = self.training.masks
         if any(after[name] is not before.get(name) for name in after):
             self.hold = Hold(self.model, self.optimizer, after)

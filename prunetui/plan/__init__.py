@@ -7,7 +7,7 @@ resuming is walking the tree again.
 
 from prunetui.plan.steps import Calibrate, Latency, Load, Measure, Prune, Rewind, Step, Train, label, needs
 from prunetui.plan.tree import Node, Plan, Trial, digest, step_key
-from prunetui.plan.unroll import build_plan, measurements
+from prunetui.plan.unroll import Units, build_plan, measurements
 
 __all__ = [
     "Calibrate",
@@ -21,6 +21,7 @@ __all__ = [
     "Step",
     "Train",
     "Trial",
+    "Units",
     "build_plan",
     "digest",
     "label",

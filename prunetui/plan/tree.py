@@ -33,6 +33,8 @@ class Trial:
     seed: int
     target: str
     value: float
+    layer: str
+    """The one layer, or the coupled layers joined by +, that a sensitivity study prunes here; else empty."""
     masked: bool
     """Whether it only masks weights: its network keeps its shape."""
     dense: str
@@ -57,6 +59,7 @@ class Trial:
             "schedule": self.schedule,
             "seed": self.seed,
             "target": f"{self.target}:{self.value:.10g}",
+            "layer": self.layer,
         }
 
 
@@ -66,6 +69,8 @@ class Plan:
 
     nodes: dict[str, Node] = field(default_factory=dict)
     trials: list[Trial] = field(default_factory=list)
+    skipped: list[dict[str, Any]] = field(default_factory=list)
+    """Rows of results for what a sensitivity study cannot prune, each with its reason."""
 
     def add(self, parent: str, step: Step, seed: int) -> str:
         """The key of ``step`` after ``parent``; the node is made unless it is there."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from prunetui.config import OneShot, Study
-from prunetui.config.choices import is_masked, schedule_of, target_of, values_of
+from prunetui.config import Method, OneShot, Study
+from prunetui.config.choices import is_masked, schedule_of, values_of
 from prunetui.plan.labels import labels_of
 from prunetui.plan.steps import Latency, Load, Measure, Step, Train
 from prunetui.plan.tree import Plan, Trial, digest
@@ -16,16 +17,26 @@ from prunetui.schedules import rewinding, schedule_name
 
 # Raise it when the engine computes something differently: older cached states are then not found.
 ENGINE_VERSION = 5
-MOST_LABEL = 60
+MOST_LABEL = 80
 """Characters of a label in a trial's id, which is a file name."""
 
 
-def build_plan(study: Study, context: Mapping[str, Any] | None = None, units: Sequence[str] = ()) -> Plan:
+@dataclass(frozen=True)
+class Units:
+    """What can be pruned on its own: the prunable layers, and the groups of coupled layers (named by their first)."""
+
+    layers: Sequence[str]
+    groups: Sequence[tuple[str, ...]]
+    refused: Sequence[str] = ()
+    """Layers whose channels cannot be removed."""
+
+
+def build_plan(study: Study, context: Mapping[str, Any] | None = None, units: Units | None = None) -> Plan:
     """Unroll a study.
 
     ``context`` is what else decides the numbers and only the machine knows (device, arithmetic, the
-    fingerprints of data and checkpoint); without it the tree has the same shape but other keys. ``units`` are the
-    layers and groups that a sensitivity study prunes one at a time, named by the network.
+    fingerprints of data and checkpoint); without it the tree has the same shape but other keys. ``units`` are what
+    a sensitivity study prunes one at a time: only the network can name them.
     """
     plan = Plan()
     labels = labels_of(study)
@@ -42,14 +53,43 @@ def build_plan(study: Study, context: Mapping[str, Any] | None = None, units: Se
         fresh = plan.add(root, Load(), seed)
         trained = _dense(plan, study, fresh, seed)
         for method, label in zip(study.methods, labels, strict=True):
-            for value in values_of(study, method):
-                walk = Walk(plan, study, method, seed, trained)
-                _add_trial(plan, walk, label, value)
+            for only in _only(study, method, units):
+                for value in values_of(study, method):
+                    _add_trial(plan, Walk(plan, study, method, seed, trained, only), label, value)
+            plan.skipped += _skipped(study, method, label, seed, units)
     plan.trials = _controls_first(plan.trials)
     for trial in plan.trials:
         for key, step in measurements(study, trial).values():
             plan.add(key, step, trial.seed)
     return plan
+
+
+def _only(study: Study, method: Method, units: Units | None) -> Sequence[tuple[str, ...]]:
+    """What each trial of a method prunes: everything (an empty tuple), or one unit after the other."""
+    if study.kind == "compare":
+        return [()]
+    if units is None:
+        return []
+    return [(layer,) for layer in units.layers] if is_masked(method) else units.groups
+
+
+def _skipped(study: Study, method: Method, label: str, seed: int, units: Units | None) -> list[dict[str, Any]]:
+    """Rows for layers that a sensitivity study cannot prune: they are not robust, nothing was pruned."""
+    if study.kind == "compare" or units is None or is_masked(method):
+        return []
+    reason = "its channels must stay: a shortcut that pads with zeros, or a rule of the study, holds them"
+    common = {"method": method.name, "schedule": "one-shot", "seed": seed, "target": "channels:0"}
+    return [
+        {
+            "trial": f"{_slug(f'{label} {layer}')}-skipped-s{seed}",
+            "label": f"{label} {layer}",
+            "layer": layer,
+            **common,
+            "status": "skipped",
+            "error": reason,
+        }
+        for layer in units.refused
+    ]
 
 
 def _dense(plan: Plan, study: Study, fresh: str, seed: int) -> dict[int, str]:
@@ -84,10 +124,12 @@ def measurements(study: Study, trial: Trial) -> dict[str, tuple[str, Step]]:
 
 
 def _add_trial(plan: Plan, walk: Walk, label: str, value: float) -> None:
-    study, method = walk.study, walk.method
+    method = walk.method
     states = walk.to(value)
     control_before = states.pop("control_before")
     name = schedule_name(walk.schedule)
+    unit = walk.only[0] if walk.only else ""
+    label = f"{label} {unit}" if unit else label
     extra = "" if isinstance(walk.schedule, OneShot) or name in label else f"-{name}"
     trial = Trial(
         id=f"{_slug(label)}{extra}-{value:.10g}-s{walk.seed}",
@@ -95,8 +137,9 @@ def _add_trial(plan: Plan, walk: Walk, label: str, value: float) -> None:
         label=label,
         schedule=name,
         seed=walk.seed,
-        target=target_of(study, method),
+        target=walk.target,
         value=value,
+        layer="+".join(walk.only),
         masked=is_masked(method),
         dense=walk.dense,
         **states,
@@ -120,6 +163,7 @@ def _add_control(plan: Plan, trial: Trial, before: str) -> None:
             seed=trial.seed,
             target="sparsity",
             value=0.0,
+            layer="",
             masked=False,
             dense=trial.dense,
             start=trial.dense,

@@ -9,6 +9,7 @@ from prunetui.config import Method, Recipe, Study
 from prunetui.config.choices import (
     applied,
     info_of,
+    is_masked,
     recovery_epochs,
     schedule_of,
     shaping_epochs,
@@ -33,7 +34,8 @@ class Walk:
     method: Method
     seed: int
     trained: dict[int, str]
-    only: str | None = None
+    only: tuple[str, ...] = ()
+    """The coupled layers that are pruned alone; the first names them."""
 
     @property
     def dense(self) -> str:
@@ -181,19 +183,20 @@ class Walk:
                 method=part.name,
                 options=part.options,
                 digest=catalogue().methods[part.name].digest,
-                target="channels" if self.only and info_of(self.method).edit == "channels" else self._target,
+                target=self.target,
                 value=round(level * part.until, 10),
                 progress=progress,
                 images=self.study.measure.calibrate,
                 rules=self.study.layers.model_dump(),
-                only=self.only,
+                only=self.only[0] if self.only else None,
             )
             key = self._add(key, step)
         return key
 
     @property
-    def _target(self) -> str:
-        return target_of(self.study, self.method)
+    def target(self) -> str:
+        """What the values are fractions of; of one group of channels, always its channels."""
+        return "channels" if self.only and not is_masked(self.method) else target_of(self.study, self.method)
 
     def _add(self, key: str, step: Train | Prune | Rewind | Calibrate) -> str:
         return self.plan.add(key, step, self.seed)

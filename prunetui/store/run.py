@@ -27,7 +27,7 @@ LOCK_PATIENCE = 0.5
 COLUMNS = (
     "trial", "method", "label", "schedule", "seed", "target", "sparsity", "params", "params_nonzero", "macs",
     "top1_before", "top1_before_raw", "top1", "val_top1", "top1_dense", "top1_control", "top5", "loss", "bytes",
-    "latency_ms", "seconds", "status", "error",
+    "latency_ms", "seconds", "status", "error", "layer",
 )  # fmt: skip
 
 

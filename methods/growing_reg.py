@@ -1,0 +1,44 @@
+import torch
+
+from prunetui.api import Channels, Net, Scope, Training, dataclass, keep_channels, per_channel, register
+
+
+@register("growing-reg", source="Wang et al. 2021, Neural Pruning via Growing Regularization, arXiv:2012.09243")
+@dataclass(frozen=True)
+class GrowingRegularization:
+    """Choose channels by L1 norm, press them to zero with a weight decay that grows, then remove them.
+
+    GReg-1 of the paper. The decay rises evenly from 0 to `limit` over the training before the edit (the paper: in
+    steps of 1e-4 every few batches, up to 1), so that what the channels did moves to the others while they fade.
+    """
+
+    scope: Scope = "local"
+    """Rank across the whole net (relative to each layer's mean), or thin every layer by the same ratio."""
+
+    round_to: int = 0
+    """Widths become multiples of this; 0 is 8 where the narrowest layer has 64 channels, else 1."""
+
+    epochs: int = 3
+    """Epochs of training under the growing decay."""
+
+    limit: float = 1.0
+    """Weight decay of the chosen channels at the end."""
+
+    def during_training(self, training: Training, sparsity: float) -> None:
+        weights = training.parameters()
+        if not training.memory:
+            norms = per_channel(training, {name: w.detach().float().abs() for name, w in weights.items()})
+            training.memory.update(keep_channels(training, norms, sparsity, self.scope, self.round_to))
+        for group in training.groups():
+            decay = self.limit * training.progress * (~training.memory[group.name]).float()
+            for name in group.producers:
+                weight = weights[name]
+                if weight.grad is not None:
+                    weight.grad += decay.view(-1, *[1] * (weight.dim() - 1)) * weight
+
+    def prune(self, net: Net, sparsity: float) -> Channels:
+        norms = per_channel(net, {name: w.abs().float() for name, w in net.weights().items()})
+        for name, norm in norms.items():
+            chosen = net.memory.get(name, torch.ones(len(norm), dtype=torch.bool)).to(norm.device)
+            norms[name] = norm + norm.max() * chosen  # what was pressed goes first, also where it has not faded
+        return Channels(keep_channels(net, norms, sparsity, self.scope, self.round_to))

@@ -1,0 +1,40 @@
+import math
+
+import torch
+
+from prunetui.api import Masks, Net, Training, by_budget, dataclass, erk_budgets, exchanged, keep_top, register
+
+
+@register("rigl", source="Evci et al. 2020, Rigging the Lottery, arXiv:1911.11134", schedules=("dynamic",))
+@dataclass(frozen=True)
+class RigL:
+    """Train sparsely from the start; now and then the smallest weights make room where the gradient is largest.
+
+    Starts from random masks with Erdos-Renyi-kernel layer densities. The share that is exchanged falls along a cosine
+    from `fraction` to 0 at `until`; weights that grow start at zero.
+    """
+
+    fraction: float = 0.3
+    """Share of a layer's weights that is exchanged at first."""
+
+    every: int = 100
+    """Batches between two exchanges; at least one an epoch."""
+
+    until: float = 0.75
+    """Part of the training after which masks stay."""
+
+    def prune(self, net: Net, sparsity: float) -> Masks:
+        weights = net.weights()
+        budgets = erk_budgets({name: tuple(w.shape) for name, w in weights.items()}, sparsity)
+        chance = {name: torch.rand(w.shape, generator=net.generator).to(w.device) for name, w in weights.items()}
+        scores = by_budget(chance, budgets, net.masks)
+        return Masks(keep_top(scores, sparsity, "global", within=net.masks, floor=net.floor))
+
+    def during_training(self, training: Training) -> None:
+        every = min(self.every, training.batches)
+        if training.batch == 0 or training.batch % every or training.progress >= self.until:
+            return
+        share = self.fraction / 2 * (1 + math.cos(math.pi * training.progress / self.until))
+        for name, weight in training.parameters().items():
+            if name in training.masks and weight.grad is not None:
+                training.masks[name] = exchanged(training.masks[name], weight.abs(), weight.grad.abs(), share)
