@@ -24,7 +24,7 @@ class GroupLasso:
     from 0 for the strongest channel of its group to 1 for the weakest, renewed every epoch.
     """
 
-    scope: Scope = "global"
+    scope: Scope = "local"
     """Rank across the whole net (relative to each layer's mean), or thin every layer by the same ratio."""
 
     round_to: int = 0

@@ -9,7 +9,7 @@ class GroupNorm:
     DepGraph's group importance without its sparse training.
     """
 
-    scope: Scope = "global"
+    scope: Scope = "local"
     """Rank across the whole net (relative to each layer's mean), or thin every layer by the same ratio."""
 
     round_to: int = 0

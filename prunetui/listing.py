@@ -182,7 +182,8 @@ def _print_sensitivities(out: Console, found: list[report.Sensitivity], lines: l
         targets = list(dict.fromkeys(target for one in of for target in one.figures))
         shown = table("layer, or coupled layers", *targets, right=targets)
         for one in of:
-            cells = [one.figures[target].text() if target in one.figures else "-" for target in targets]
+            missing = "not pruned" if one.skipped else "-"
+            cells = [one.figures[target].text() if target in one.figures else missing for target in targets]
             shown.add_row(" + ".join(one.layers), *cells)
         out.print(f"\n{method}: top-1 with only this pruned" + (f" (dense {dense:.2f})" if dense else ""))
         out.print(shown)
