@@ -16,7 +16,7 @@ from typing import Protocol
 from prunetui import events
 from prunetui.errors import EXIT_DONE, EXIT_INTERRUPTED, UsageError
 from prunetui.progress import Tracker
-from prunetui.store import Run, Status, create_run, find_run
+from prunetui.store import Run, find_run
 
 POLL_SECONDS = 0.2
 
@@ -62,20 +62,10 @@ def _check_device(device: str) -> None:
 
 
 def _created(study: str, runs: Path, overrides: Sequence[str]) -> Run:
-    from prunetui.config import load_study, study_toml
-    from prunetui.config.write import rooted
-    from prunetui.plan import build_plan
+    from prunetui.config import load_study
+    from prunetui.submit import submit
 
-    loaded = rooted(load_study(study, overrides))
-    status = Status(
-        state="queued",
-        name=loaded.name,
-        data=loaded.data.name,
-        model=loaded.model.name,
-        methods=tuple(dict.fromkeys(method.label or method.name for method in loaded.methods)),
-        trials=len(build_plan(loaded).trials),
-    )
-    return create_run(runs, study_toml(loaded), status)
+    return submit(load_study(study, overrides), runs)
 
 
 def _resumed(runs: Path, resume: str, study: str | None, overrides: Sequence[str]) -> Run:

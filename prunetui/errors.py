@@ -39,6 +39,10 @@ class TrialError(PrunetuiError):
     """One trial cannot be computed; the others go on."""
 
 
+class Skipped(PrunetuiError):
+    """The user asked to leave a trial out."""
+
+
 class Interrupted(PrunetuiError):
     """The user asked to stop; the run can be resumed."""
 

@@ -31,12 +31,15 @@ from prunetui.errors import (
     Interrupted,
     PrunetuiError,
     RunFailed,
+    Skipped,
     UsageError,
 )
+from prunetui.obey import Obedience
 from prunetui.plan import Trial, build_plan
 from prunetui.stop import Stop
 from prunetui.store import Cache, Run, Status
 from prunetui.store.book import Book
+from prunetui.store.control import Control
 from prunetui.store.partial import PartialFiles
 from prunetui.store.run import Appender
 from prunetui.store.runs import CACHE
@@ -85,6 +88,15 @@ class _Execution:
     emit: Appender
     book: Book
     rows: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        control = Control(self.run)
+        control.clear()
+        self.obey = Obedience(self.stop, control, self._told)
+
+    def _told(self, what: str) -> None:
+        self.book.update(message="paused" if what == "paused" else "")
+        self.emit(events.Log("info", what))
 
     def go(self, resumed: bool) -> int:
         try:
@@ -148,12 +160,13 @@ class _Execution:
             cache,
             partials,
             self.emit,
-            self.stop,
+            self.obey,
+            self.obey.between_steps,
         )
         return engine, device.name
 
     def _check_stop(self) -> None:
-        if self.stop():
+        if self.obey():
             raise Interrupted("stopped before the first step")
 
     def _data_report(self) -> Callable[[str, int, int], None]:
@@ -195,11 +208,14 @@ class _Execution:
 
     def _trial(self, engine: Engine, trial: Trial) -> dict[str, Any]:
         try:
+            self.obey.trial = trial.id
             row = engine.run_trial(trial)
             self._keep_model(engine, trial)
             return row
         except (Interrupted, UsageError):
             raise
+        except Skipped as error:
+            return {**trial.identity(), "status": "skipped", "error": str(error)}
         except Exception as error:
             if isinstance(error, OSError) and error.errno in FATAL_ERRNO:
                 raise
@@ -227,7 +243,7 @@ class _Execution:
         dense = [float(row["top1_dense"]) for row in rows if row.get("top1_dense")]
         best = [float(row["top1"]) for row in rows if row.get("top1") and row["method"] != "dense"]
         self.book.update(
-            trials=len(order) - sum(row["status"] == "skipped" for row in rows),
+            trials=len(order) - sum(bool(row["status"] == "skipped") for row in rows),
             done=sum(row["status"] == "done" for row in rows),
             failed=sum(row["status"] == "failed" for row in rows),
             top1_dense=round(sum(dense) / len(dense), 4) if dense else None,

@@ -99,7 +99,7 @@ def test_a_built_in_file_registers_a_method_that_says_what_it_is(file: Path):
         assert catalogue().methods[info.name] == info
         assert info.summary.endswith(".")
         assert info.source
-        assert set(info.targets) <= {"sparsity", "channels", "params", "macs", "threshold"}
+        assert set(info.targets) <= {"sparsity", "channels", "params", "macs", "threshold", "pattern"}
         assert all(option.help and option.type for option in info.options)
 
 

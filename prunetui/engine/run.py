@@ -29,7 +29,7 @@ from prunetui.engine.partial import partial_bytes, read_partial
 from prunetui.engine.row import trial_row
 from prunetui.engine.state import State, capture, extra_bytes, from_files, instantiate, model_bytes
 from prunetui.engine.train import Baggage, Course, Hooks, Report, train
-from prunetui.errors import Interrupted, TrialError
+from prunetui.errors import Interrupted, Skipped, TrialError
 from prunetui.plan import (
     Calibrate,
     Latency,
@@ -68,6 +68,8 @@ class Engine:
     partials: Partials
     emit: Callable[[events.Event], None]
     should_stop: Callable[[], bool]
+    rest_between_steps: Callable[[], bool]
+    """Whether to stop where no step is half done."""
     _memory: OrderedDict[str, State] = field(default_factory=OrderedDict)
     _failed: dict[str, str] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
@@ -177,7 +179,7 @@ class Engine:
         started = time.monotonic()
         try:
             state = self._apply(node, parent)
-        except Interrupted:
+        except (Interrupted, Skipped):
             raise
         except Exception as error:
             self._failed[node.key] = str(error) or type(error).__name__
@@ -298,7 +300,7 @@ class Engine:
 
     def _guard(self, node: Node) -> None:
         """Refuse what an earlier trial has found to fail, and stop when asked to."""
-        if self.should_stop():
+        if self.rest_between_steps():
             raise Interrupted("stopped between two steps")
         for earlier in self.plan.path(node.key):
             if earlier.key in self._failed:

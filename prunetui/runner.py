@@ -1,0 +1,116 @@
+"""The background thread of the application: starts queued runs one after another, each in a process of its own.
+
+A run's process has its own session, so that it outlives the application, the terminal and the SSH line. Of several
+applications on one folder, one at a time serves the queue: the one that holds its lock.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import IO
+
+from prunetui.store import Run
+from prunetui.store.control import Control
+from prunetui.store.queue import Queue
+
+POLL_SECONDS = 0.3
+
+
+class Runner:
+    """Serves the queue of a folder until it is closed; runs that it started go on."""
+
+    def __init__(self, root: Path, device: str = "auto") -> None:
+        self.queue = Queue(root)
+        self._root = root
+        self._device = device
+        self._over = threading.Event()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._thread = threading.Thread(target=self._serve, name="runner", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """Start no more runs; what runs goes on."""
+        self._over.set()
+        self._thread.join(timeout=2)
+
+    def _serve(self) -> None:
+        lock: IO[bytes] | None = None
+        try:
+            while not self._over.wait(POLL_SECONDS):
+                lock = lock or self._turn()
+                if lock and not self._busy():
+                    self._next()
+        finally:
+            if lock:
+                lock.close()
+
+    def _turn(self) -> IO[bytes] | None:
+        """The lock of who serves the queue, or None while another application does."""
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+            file = (self._root / ".runner.lock").open("wb")
+        except OSError:  # a folder that is not there yet, or that may not be written
+            return None
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            return None
+        return file
+
+    def _busy(self) -> bool:
+        """Whether the run that was started last still runs; whoever started it."""
+        if self._child is not None and self._child.poll() is None:
+            return True
+        self._child = None
+        started = self.queue.read()[1]
+        status = Run(self._root / started).status() if started else None
+        return status is not None and status.state == "running"
+
+    def _next(self) -> None:
+        run = self.queue.take() if self.queue.waiting else None
+        if run and (self._root / run / "study.toml").is_file():
+            self._child = launch(Run(self._root / run), self._device)
+
+
+def launch(run: Run, device: str) -> subprocess.Popen[bytes]:
+    """Execute a run in a process of its own session; its errors go to the run's log."""
+    with (run.folder / "worker.log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "prunetui.worker", str(run.folder), device],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def stop(run: Run) -> None:
+    """Ask a run to end after its current batch, wherever its process is."""
+    Control(run).ask(stop=True, pause=False)
+
+
+def kill(run: Run) -> bool:
+    """End a run's process and its children at once; False if it is not on this machine. The run can be resumed."""
+    status = run.status()
+    if status is None or status.state != "running" or status.host != socket.gethostname() or status.pid <= 1:
+        return False
+    try:
+        # A worker leads its own group; a `--batch` shares the group of somebody's shell, which must live.
+        leads = os.getpgid(status.pid) == status.pid and os.getsid(status.pid) == status.pid
+        if leads:
+            os.killpg(status.pid, signal.SIGKILL)
+        else:
+            os.kill(status.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
