@@ -1,8 +1,11 @@
-"""Accuracy against sparsity as text, drawn by plotext."""
+"""Charts as text, drawn by plotext: accuracy against sparsity, and any other two columns of results."""
 
 from __future__ import annotations
 
+import math
+import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from prunetui.report import Series
 
@@ -19,8 +22,51 @@ COLORS = (
 MARKERS = "ox+*#@%&svdabcefghijklmnpqrtuwyz"
 DENSE = "dense"
 DENSE_MARKER, DENSE_COLOR = "-", (150, 150, 150)
+LINE, ASCII_LINE = "braille", "."
+ASCII_FRAME = str.maketrans("┌┐└┘─│┤├┬┴┼", "++++-|+++++")
+POINTS_PER_CELL = 2
+"""What can be told apart in a column of cells: more points only cost time (10,000 take plotext 176 ms)."""
 
 Color = tuple[int, int, int]
+_plotext = threading.Lock()
+"""plotext has one figure for the whole process."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What a chart shows. Series keep their look by place, hidden or not."""
+
+    series: tuple[Series, ...]
+    level: float | None = None
+    """A horizontal line: the dense network."""
+    title: str = ""
+    x_label: str = ""
+    log_x: bool = False
+    hidden: frozenset[str] = frozenset()
+    """Labels of series that are not drawn."""
+    window: tuple[float, float, float, float] | None = None
+    """Lowest and highest x, lowest and highest y; None shows all."""
+    cursor: tuple[float, float] | None = None
+    """A point that is pointed at."""
+    points: bool = True
+    """Whether single points are marked."""
+
+    @property
+    def shown(self) -> list[tuple[int, Series]]:
+        """The series that are drawn, with their places."""
+        return [(i, curve) for i, curve in enumerate(self.series) if curve.label not in self.hidden]
+
+    def bounds(self) -> tuple[float, float, float, float] | None:
+        """The window, or what holds everything that is shown; None when there is nothing."""
+        if self.window:
+            return self.window
+        xs = [x for _, curve in self.shown for x in curve.x]
+        ys = [y for _, curve in self.shown for y in curve.y] + ([self.level] if self.level is not None else [])
+        if not xs:
+            return None
+        left, right, low, high = min(xs), max(xs), min(ys), max(ys)
+        wide, tall = (right - left or abs(left) or 1) * 0.03, (high - low or abs(high) or 1) * 0.05
+        return left - wide, right + wide, low - tall, high + tall
 
 
 def look(index: int) -> tuple[str, Color]:
@@ -35,28 +81,75 @@ def legend(series: Sequence[Series], dense: float | None) -> list[tuple[str, Col
 
 
 def accuracy_chart(series: Sequence[Series], dense: float | None, width: int, height: int, color: bool = True) -> str:
-    """The chart as lines of text, ``width`` cells by ``height``; without escape codes unless ``color``."""
-    import plotext
+    """Accuracy against sparsity as lines of text, ``width`` cells by ``height``; no escape codes unless ``color``."""
+    title, label = "top-1 % on the test split against sparsity", "fraction of prunable weights removed"
+    return draw(Picture(tuple(series), dense, title, label), width, height, color)
 
-    plotext.clear_figure()
-    plotext.limit_size(False, False)  # not to what plotext believes the terminal to be
-    plotext.theme("clear")
-    plotext.plotsize(width, height)
-    xs = [x for curve in series for x in curve.x]
-    if dense is not None and xs:
-        left, right = min(xs), max(xs)
-        if left == right:
-            left, right = left - 0.05, right + 0.05
-        dashes = [left + (right - left) * i / 40 for i in range(41)]
-        plotext.scatter(dashes, [dense] * len(dashes), marker=DENSE_MARKER, color=DENSE_COLOR)
-    for i, curve in enumerate(series):
-        if len(curve.x) > 1:
-            plotext.plot(curve.x, curve.y, marker="braille", color=look(i)[1])
-    for i, curve in enumerate(series):  # points last: no line may hide one
-        marker, shade = look(i)
-        plotext.scatter(curve.x, curve.y, marker=marker, color=shade)
-    plotext.title("top-1 % on the test split against sparsity")
-    plotext.xlabel("fraction of prunable weights removed")
-    text: str = plotext.build()
-    plotext.clear_figure()
-    return text if color else plotext.uncolorize(text)
+
+def draw(picture: Picture, width: int, height: int, color: bool = True, ascii_only: bool = False) -> str:
+    """A picture as lines of text; empty when there is nothing to show or no room."""
+    bounds = picture.bounds()
+    if bounds is None or width < 20 or height < 6:
+        return ""
+    with _plotext:
+        text = _drawn(picture, bounds, width, height, ascii_only)
+    if not color:
+        import plotext
+
+        text = plotext.uncolorize(text)
+    return text.translate(ASCII_FRAME) if ascii_only else text
+
+
+def _drawn(
+    picture: Picture, bounds: tuple[float, float, float, float], width: int, height: int, ascii_only: bool
+) -> str:
+    import plotext as plot
+
+    plot.clear_figure()
+    plot.limit_size(False, False)  # not to what plotext believes the terminal to be
+    plot.theme("clear")
+    plot.plotsize(width, height)
+    left, right, low, high = bounds
+    plot.xlim(_at(left, picture), _at(right, picture))
+    plot.ylim(low, high)
+    line = ASCII_LINE if ascii_only else LINE
+    if picture.level is not None:
+        dashes = [_at(left, picture) + (_at(right, picture) - _at(left, picture)) * i / 40 for i in range(41)]
+        plot.scatter(dashes, [picture.level] * len(dashes), marker=DENSE_MARKER, color=DENSE_COLOR)
+    for i, curve in picture.shown:
+        xs, ys = thinned(curve.x, curve.y, POINTS_PER_CELL * width)
+        if len(xs) > 1:
+            plot.plot([_at(x, picture) for x in xs], ys, marker=line, color=look(i)[1])
+        for x, y, spread in zip(curve.x, curve.y, curve.spread, strict=False):
+            if spread:
+                plot.plot([_at(x, picture)] * 2, [y - spread, y + spread], marker=line, color=look(i)[1])
+    if picture.points:
+        for i, curve in picture.shown:  # points last: no line may hide one
+            marker, shade = look(i)
+            plot.scatter([_at(x, picture) for x in curve.x], curve.y, marker=marker, color=shade)
+    if picture.cursor:
+        plot.scatter([_at(picture.cursor[0], picture)], [picture.cursor[1]], marker="O", color=(255, 255, 255))
+    if picture.log_x:
+        ticks = [left * (right / left) ** (i / 4) if left > 0 else left + (right - left) * i / 4 for i in range(5)]
+        plot.xticks([_at(tick, picture) for tick in ticks], [f"{tick:.3g}" for tick in ticks])
+    plot.title(picture.title)
+    plot.xlabel(picture.x_label)
+    text: str = plot.build()
+    plot.clear_figure()
+    return text
+
+
+def _at(x: float, picture: Picture) -> float:
+    return math.log10(x) if picture.log_x and x > 0 else x
+
+
+def thinned(xs: Sequence[float], ys: Sequence[float], most: int) -> tuple[list[float], list[float]]:
+    """At most about ``most`` points with the same shape: lowest and highest of each of ``most / 2`` stretches."""
+    if len(xs) <= most:
+        return list(xs), list(ys)
+    stretches = max(1, most // 2)
+    kept: list[int] = []
+    for i in range(stretches):
+        part = range(i * len(xs) // stretches, (i + 1) * len(xs) // stretches)
+        kept += sorted({min(part, key=ys.__getitem__), max(part, key=ys.__getitem__)})
+    return [xs[i] for i in kept], [ys[i] for i in kept]

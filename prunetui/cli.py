@@ -58,6 +58,9 @@ Overrides = Annotated[
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 
 
+Ascii = Annotated[bool, typer.Option("--ascii", help="Draw with ASCII characters only.")]
+
+
 def _root(ctx: typer.Context, runs: Path | None) -> Path:
     """``--runs`` of the command, else the one before it, else ./runs."""
     parent = ctx.parent.params.get("runs") if ctx.parent else None
@@ -81,15 +84,21 @@ def main(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
+    device: Device = "auto",
+    ascii_only: Ascii = False,
 ) -> None:
     """A pruning laboratory for neural networks in your terminal."""
     if ctx.invoked_subcommand is None:
-        print(
-            "prunetui: the interactive application is not part of this version yet; "
-            "run a study with `prunetui --batch`, or see `prunetui --help`",
-            file=sys.stderr,
-        )
-        raise typer.Exit(2)
+        raise typer.Exit(_application(_root(ctx, runs), device, ascii_only))
+
+
+def _application(root: Path, device: str, ascii_only: bool, watch: str = "") -> int:
+    """Open the terminal application; Textual draws on stderr, so both ends must be a terminal."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError("the application needs a terminal; without one run a study with `prunetui --batch`")
+    from prunetui.tui.app import run_app
+
+    return run_app(root, device, watch, ascii_only)
 
 
 @app.command("batch", hidden=True)
@@ -174,6 +183,22 @@ def show(
     from prunetui.listing import print_run
 
     print_run(_root(ctx, runs), run, json)
+
+
+@app.command()
+def watch(
+    ctx: typer.Context,
+    run: Annotated[str, typer.Argument(help="Id, part of it, path, or last.", autocompletion=_complete_runs)] = "last",
+    runs: Runs = None,
+    device: Device = "auto",
+    ascii_only: Ascii = False,
+) -> None:
+    """Open the application on a run, live wherever it was started."""
+    from prunetui.store import find_run
+
+    root = _root(ctx, runs)
+    found = find_run(root, run)
+    raise typer.Exit(_application(found.folder.parent, device, ascii_only, found.id))
 
 
 @app.command()

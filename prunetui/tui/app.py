@@ -1,0 +1,205 @@
+"""The application: themes, settings, the queue's thread, and the way between screens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.screen import Screen
+
+from prunetui.runner import Runner
+from prunetui.store import Run
+from prunetui.store.queue import Queue
+from prunetui.tui.feed import RUNS_SECONDS, Feed, RunsLook
+from prunetui.tui.settings import Settings, load_settings, save_settings, settings_path
+from prunetui.tui.themes import NAMES, THEMES
+from prunetui.tui.views import Entry
+
+
+class RunsChanged(Message):
+    """The list of runs is another."""
+
+    def __init__(self, entries: tuple[Entry, ...]) -> None:
+        self.entries = entries
+        super().__init__()
+
+
+class PrunetuiApp(App[int]):
+    """Opens on the runs of a folder; everything else is a screen on top."""
+
+    TITLE = "prunetui"
+    CSS_PATH = "app.tcss"
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("q", "leave", "Quit"),
+        Binding("ctrl+q,ctrl+c", "leave", "Quit", show=False, priority=True),
+        Binding("question_mark,f1", "help", "Help", key_display="?"),
+        Binding("ctrl+t", "next_theme", "Theme", show=False),
+    ]
+
+    def __init__(
+        self,
+        root: Path,
+        device: str = "auto",
+        watch: str = "",
+        ascii_only: bool = False,
+        settings: Path | None = None,
+        now: Callable[[], float] = time.time,
+        serve: bool = True,
+    ) -> None:
+        super().__init__()
+        self.root, self.device, self.now = root, device, now
+        self.queue = Queue(root)
+        self._watch = watch
+        self._settings_path = settings or settings_path()
+        self.settings: Settings = load_settings(self._settings_path)
+        if ascii_only:
+            self.settings = replace(self.settings, ascii=True)
+        self._ascii_asked = ascii_only
+        self.entries: tuple[Entry, ...] | None = None
+        """The runs as last seen; None before the first look."""
+        self.runner = Runner(root, device)
+        self._serve = serve
+        self._feed = Feed(RunsLook(root), self._tell_runs, RUNS_SECONDS)
+
+    def on_mount(self) -> None:
+        from prunetui.tui.screens.runs import RunsScreen
+
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = self.settings.theme if self.settings.theme in NAMES else NAMES[0]
+        self.push_screen(RunsScreen())
+        self._feed.start()
+        if self._serve:
+            self.runner.start()
+        if self._watch:
+            self.open_run(self._watch)
+
+    def _tell_runs(self, entries: tuple[Entry, ...]) -> None:
+        if self.is_running:
+            self.post_message(RunsChanged(entries))
+
+    def on_runs_changed(self, message: RunsChanged) -> None:
+        self.entries = message.entries
+        for screen in self.screen_stack:
+            show = getattr(screen, "show_runs", None)
+            if show is not None:
+                show(message.entries)
+
+    def look_again(self) -> None:
+        """Something was done to the store: look now, not at the next turn."""
+        self._feed.nudge()
+
+    def remember(self, **changes: Any) -> None:
+        """Change settings that outlive the session."""
+        self.settings = replace(self.settings, **changes)
+        kept = replace(self.settings, ascii=False) if self._ascii_asked else self.settings
+        save_settings(self._settings_path, kept)
+
+    # Where to go ----------------------------------------------------------------------------------
+
+    def open_run(self, run: str) -> None:
+        """Show a run: live while it runs or waits, its results afterwards."""
+        from prunetui.tui.screens.live import LiveScreen
+        from prunetui.tui.screens.results import ResultsScreen
+
+        status = Run(self.root / run).status()
+        live = status is not None and status.state in ("running", "queued")
+        self.push_screen(LiveScreen(run) if live or status is None else ResultsScreen(run))
+
+    def open_live(self, run: str) -> None:
+        """Watch a run."""
+        from prunetui.tui.screens.live import LiveScreen
+
+        self.push_screen(LiveScreen(run))
+
+    def open_results(self, run: str) -> None:
+        """Show the results of a run, whatever its state."""
+        from prunetui.tui.screens.results import ResultsScreen
+
+        self.push_screen(ResultsScreen(run))
+
+    def open_compare(self, runs: list[str]) -> None:
+        """Show several runs together."""
+        from prunetui.tui.screens.compare import CompareScreen
+
+        self.push_screen(CompareScreen(runs))
+
+    def open_configure(self, start: str = "") -> None:
+        """Make a study; ``start`` is a run to begin from."""
+        from prunetui.tui.screens.configure import ConfigureScreen
+
+        self.push_screen(ConfigureScreen(start))
+
+    # Actions --------------------------------------------------------------------------------------
+
+    def action_help(self) -> None:
+        """The keys of this place."""
+        from prunetui.tui.screens.help import HelpScreen
+
+        if not isinstance(self.screen, HelpScreen):
+            self.push_screen(HelpScreen(self.screen))
+
+    def action_next_theme(self) -> None:
+        """The next of the themes."""
+        place = NAMES.index(self.theme) if self.theme in NAMES else -1
+        self.theme = NAMES[(place + 1) % len(NAMES)]
+        self.remember(theme=self.theme)
+
+    def action_leave(self) -> None:
+        """Quit; asks what becomes of a run that was started here."""
+        from prunetui.tui.screens.leave import LeaveScreen, carry_out
+
+        running = [e for e in self.entries or () if e.status and e.status.state == "running"]
+        if not running:
+            self.exit(0)
+        elif not isinstance(self.screen, LeaveScreen):
+
+            def left(answer: str | None) -> None:
+                if carry_out(answer, running):
+                    self.exit(0)
+
+            self.push_screen(LeaveScreen(running, len(self.queue.waiting)), left)
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """Everything that has a key here, and the themes, in the command palette."""
+        yield SystemCommand("Quit", "Leave prunetui; what runs may go on", self.action_leave)
+        yield SystemCommand("Help", "The keys of this place", self.action_help)
+        yield SystemCommand("New study", "Configure and start a study", self.open_configure)
+        for theme in NAMES:
+            yield SystemCommand(f"Theme {theme}", "Change colours", lambda name=theme: self._use_theme(name))
+        for active in screen.active_bindings.values():
+            binding = active.binding
+            if binding.description and active.enabled and binding.action not in ("leave", "help", "command_palette"):
+                shown = binding.key_display or binding.key
+                yield SystemCommand(
+                    binding.description,
+                    f"{binding.tooltip or binding.description} ({shown})",
+                    lambda node=active.node, action=binding.action: self.run_later(action, node),
+                )
+
+    def run_later(self, action: str, node: Any) -> None:
+        """Do what a key does, once the palette is gone."""
+        self.call_later(self.run_action, action, node)
+
+    def _use_theme(self, name: str) -> None:
+        self.theme = name
+        self.remember(theme=name)
+
+    def on_unmount(self) -> None:
+        self._feed.close()
+        if self._serve:
+            self.runner.close()
+
+
+def run_app(root: Path, device: str, watch: str, ascii_only: bool) -> int:
+    """Run the application; returns the exit code."""
+    app = PrunetuiApp(root, device, watch, ascii_only)
+    code = app.run()
+    return code if isinstance(code, int) else app.return_code or 0

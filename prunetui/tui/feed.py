@@ -1,0 +1,159 @@
+"""Threads that watch the store and tell the application what changed, a few times a second at most."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from prunetui import events
+from prunetui.progress import Tracker
+from prunetui.store import Run, Status
+from prunetui.store.control import Control
+from prunetui.store.queue import Queue
+from prunetui.tui.narrate import told
+from prunetui.tui.views import Curve, Entry, LogLine, RunView
+
+V = TypeVar("V")
+RUNS_SECONDS = 1.0
+RUN_SECONDS = 0.4
+CHUNK = 400
+"""Events read at a time: between two chunks the screen gets its turn."""
+
+
+class Feed(threading.Thread, Generic[V]):
+    """Looks every so often and tells what it sees, if that is something else than before."""
+
+    def __init__(self, look: Callable[[], V], tell: Callable[[V], None], every: float) -> None:
+        super().__init__(name="feed", daemon=True)
+        self._look, self._tell, self._every = look, tell, every
+        self._over = threading.Event()
+        self._nudge = threading.Event()
+
+    def run(self) -> None:
+        last: V | None = None
+        while not self._over.is_set():
+            self._nudge.clear()
+            seen = self._look()
+            if seen != last and not self._over.is_set():
+                last = seen
+                self._tell(seen)
+            self._nudge.wait(self._every)
+
+    def nudge(self) -> None:
+        """Look now: something was just done."""
+        self._nudge.set()
+
+    def close(self) -> None:
+        self._over.set()
+        self._nudge.set()
+
+
+class RunsLook:
+    """All runs of a folder. A status file is replaced by renaming, which its folder's time tells."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._queue = Queue(root)
+        self._known: dict[str, tuple[int, Status | None]] = {}
+
+    def __call__(self) -> tuple[Entry, ...]:
+        waiting = {run: i for i, run in enumerate(self._queue.waiting, 1)}
+        entries = []
+        try:
+            with os.scandir(self._root) as folders:
+                names = {f.name: f.stat().st_mtime_ns for f in folders if f.is_dir() and not f.name.startswith(".")}
+        except OSError:
+            return ()
+        for name in sorted(names, reverse=True):
+            seen, status = self._known.get(name, (0, None))
+            if seen != names[name] or (status and status.state == "running"):
+                status = Run(self._root / name).status()
+                self._known[name] = (names[name], status)
+            entries.append(Entry(name, self._root / name, status, waiting.get(name, 0)))
+        return tuple(entries)
+
+
+class RunLook:
+    """One run: its events are read once, from where they were left."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._tail = run.tail()
+        self._control = Control(run)
+        self._tracker = Tracker()
+        self._log: list[LogLine] = []
+        self._curves: dict[str, Curve] = {}
+        self._trials: dict[str, str] = {}
+        self._labels: dict[str, str] = {}
+        self._current = ""
+        self._rows_time = 0
+        self._rows: tuple[dict[str, str], ...] = ()
+        self._view: RunView | None = None
+
+    def __call__(self) -> RunView:
+        lines = self._tail.lines()
+        for i in range(0, len(lines), CHUNK):
+            for event in filter(None, map(events.from_json, lines[i : i + CHUNK])):
+                self._take(event)
+        status, wishes = self._run.status(), self._control.read()
+        rows = self._results()
+        before = self._view
+        if before and not lines and (status, wishes, rows) == (before.status, before.wishes, before.rows):
+            return before
+        t = self._tracker
+        self._view = RunView(
+            id=self._run.id,
+            folder=self._run.folder,
+            status=status,
+            rows=rows,
+            log=tuple(self._log),
+            curves=dict(self._curves),
+            current=self._current,
+            wishes=wishes,
+            device=t.device,
+            step=t.step,
+            trial=t.trial,
+            trials=t.trials,
+            trials_done=t.trials_done,
+            done=t.done,
+            total=t.total,
+            epoch=t.epoch,
+            epochs=t.epochs,
+            images_per_second=t.images_per_second,
+            loss=t.loss,
+            fraction=t.fraction,
+            seconds_left=t.seconds_left,
+        )
+        return self._view
+
+    def _take(self, event: events.Event) -> None:
+        self._tracker.feed(event)
+        line = told(event, self._tracker)
+        if line is not None:
+            self._log.append(line)
+        if isinstance(event, events.StepStarted) and event.step == "Train":
+            self._curves[event.key] = Curve(event.trial, event.label)
+            self._current = event.key
+        elif isinstance(event, events.EpochFinished) and event.key in self._curves:
+            curve = self._curves[event.key]
+            if curve.epochs and curve.epochs[-1] >= event.epoch:  # it went on after an interruption
+                curve = Curve(curve.trial, curve.label)
+            self._curves[event.key] = replace(
+                curve,
+                epochs=(*curve.epochs, event.epoch),
+                loss=(*curve.loss, event.loss),
+                accuracy=(*curve.accuracy, event.accuracy),
+            )
+
+    def _results(self) -> tuple[dict[str, str], ...]:
+        try:
+            changed = (self._run.folder / "results.csv").stat().st_mtime_ns
+            if changed != self._rows_time:
+                self._rows, self._rows_time = tuple(self._run.rows()), changed
+        except (OSError, UnicodeDecodeError):
+            return self._rows
+        return self._rows

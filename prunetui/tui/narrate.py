@@ -1,0 +1,42 @@
+"""Events in words, for the log of a run."""
+
+from __future__ import annotations
+
+from prunetui import events
+from prunetui.progress import Tracker
+from prunetui.tui.views import LogLine
+
+
+def told(event: events.Event, tracker: Tracker) -> LogLine | None:
+    """The line an event is worth; None for what is only progress."""
+    level, text = _words(event, tracker)
+    return LogLine(event.time, level, text) if text else None
+
+
+def _words(event: events.Event, tracker: Tracker) -> tuple[str, str]:
+    if isinstance(event, events.RunStarted):
+        return "info", f"{'goes on' if event.resumed else 'starts'} on {event.device}"
+    if isinstance(event, events.Planned):
+        return "info", f"{event.trials} trials, {event.done} already done, {event.steps} steps to compute"
+    if isinstance(event, events.StepStarted):
+        return "debug", f"{event.trial}: {event.label}"
+    if isinstance(event, events.EpochFinished):
+        return "debug", f"epoch {event.epoch}/{event.epochs}: loss {event.loss:.4f}, {event.accuracy:.2f} %"
+    if isinstance(event, events.StepFinished) and event.cached:
+        return "debug", f"{event.step.lower()} found in the cache"
+    if isinstance(event, events.TrialFinished):
+        return _trial(event)
+    if isinstance(event, events.Log):
+        return event.level, event.message
+    if isinstance(event, events.RunFinished):
+        level = {"failed": "error", "interrupted": "warning"}.get(event.state, "info")
+        return level, f"{event.state}{': ' + event.message if event.message else ''}"
+    return "", ""
+
+
+def _trial(event: events.TrialFinished) -> tuple[str, str]:
+    if event.status != "done":
+        return ("error" if event.status == "failed" else "warning"), f"{event.trial}: {event.status}"
+    top1, before = event.row.get("top1"), event.row.get("top1_before")
+    shown = f"{top1:.2f} % (before recovery {before:.2f})" if top1 is not None and before is not None else "done"
+    return "info", f"{event.trial}: {shown}"

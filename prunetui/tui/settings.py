@@ -1,0 +1,50 @@
+"""What the application remembers between sessions, in the XDG configuration directory."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from prunetui.atomic import write_atomic
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything has a default; a file of another version is read as far as it is known."""
+
+    theme: str = "prunetui-dark"
+    ascii: bool = False
+    sort: str = "age"
+    descending: bool = False
+    chart_y: str = "top1"
+    chart_x: str = "sparsity"
+
+
+def settings_path() -> Path:
+    """``$XDG_CONFIG_HOME/prunetui/settings.json``."""
+    base = os.environ.get("XDG_CONFIG_HOME") or Path("~/.config").expanduser()
+    return Path(base) / "prunetui" / "settings.json"
+
+
+def load_settings(path: Path) -> Settings:
+    """The remembered settings; defaults for what is missing or of the wrong kind."""
+    try:
+        plain = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return Settings()
+    known: dict[str, Any] = asdict(Settings())
+    fits = isinstance(plain, dict)
+    given = {k: plain[k] for k, default in known.items() if fits and type(plain.get(k)) is type(default)}
+    return replace(Settings(), **given)
+
+
+def save_settings(path: Path, settings: Settings) -> None:
+    """Write them; a read-only home is no reason to fail."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, json.dumps(asdict(settings), indent=1) + "\n")
+    except OSError:
+        return

@@ -1,0 +1,137 @@
+"""Frozen pictures of the store: all that screens know. Made by threads, never changed afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from prunetui.store import Status
+from prunetui.store.control import Wishes
+
+LIVE = ("running", "queued")
+ORDER = {"running": 0, "queued": 1, "interrupted": 2, "failed": 3, "done": 4}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A run in the list."""
+
+    id: str
+    folder: Path
+    status: Status | None
+    """None for a folder that cannot be read as a run."""
+    place: int = 0
+    """Place in the queue from 1; 0 when it does not wait."""
+
+    @property
+    def state(self) -> str:
+        """running, queued, interrupted, failed, done; or unreadable."""
+        if self.status is None:
+            return "unreadable"
+        if self.status.state == "queued" and not self.place:
+            return "waiting"
+        return "paused" if self.status.state == "running" and self.status.message == "paused" else self.status.state
+
+    @property
+    def name(self) -> str:
+        return self.status.name if self.status and self.status.name else self.id
+
+    @property
+    def fraction(self) -> float:
+        """Trials that are over, as a fraction of all."""
+        status = self.status
+        return (status.done + status.failed) / status.trials if status and status.trials else 0.0
+
+    def seconds_left(self, now: float) -> float | None:
+        """Estimated from the trials that are over; None unless it runs and one is over."""
+        status, done = self.status, self.fraction
+        if status is None or status.state != "running" or not done:
+            return None
+        return max(0.0, (now - status.started) * (1 - done) / done)
+
+    def age(self, now: float) -> float:
+        """Seconds since it was made."""
+        return max(0.0, now - self.status.created) if self.status else 0.0
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """A line of a run's story; ``level`` is debug, info, warning or error."""
+
+    time: float
+    level: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A training: mean loss and accuracy (percent) of each finished epoch."""
+
+    trial: str
+    label: str
+    epochs: tuple[int, ...] = ()
+    loss: tuple[float, ...] = ()
+    accuracy: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A run as its events, status and results tell it."""
+
+    id: str
+    folder: Path
+    status: Status | None
+    rows: tuple[Mapping[str, Any], ...] = ()
+    log: tuple[LogLine, ...] = ()
+    curves: Mapping[str, Curve] = field(default_factory=dict)
+    current: str = ""
+    """Key of the training that runs, or ran last."""
+    wishes: Wishes = field(default_factory=Wishes)
+    device: str = ""
+    step: str = ""
+    trial: str = ""
+    trials: int = 0
+    trials_done: int = 0
+    done: int = 0
+    total: int = 0
+    epoch: int = 0
+    epochs: int = 0
+    images_per_second: float = 0.0
+    loss: float | None = None
+    fraction: float = 0.0
+    seconds_left: float | None = None
+
+    @property
+    def state(self) -> str:
+        """As in the list of runs."""
+        if self.status is None:
+            return "unreadable"
+        return "paused" if self.is_running and self.status.message == "paused" else self.status.state
+
+    @property
+    def is_running(self) -> bool:
+        return self.status is not None and self.status.state == "running"
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """One graphics processor; percent, bytes, degrees Celsius, watts."""
+
+    name: str
+    busy: float
+    used: int
+    memory: int
+    temperature: float
+    power: float
+
+
+@dataclass(frozen=True)
+class Gauges:
+    """The machine: processors and memory in percent, and its graphics processors."""
+
+    cpu: float
+    memory: float
+    used: int
+    gpus: tuple[Gauge, ...] = ()

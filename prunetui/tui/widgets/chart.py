@@ -1,0 +1,82 @@
+"""A chart that is drawn by a thread, on new data or a new size only, twice a second at most."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from rich.text import Text
+from textual import events, work
+from textual.widget import Widget
+
+from prunetui.chart import DENSE_COLOR, DENSE_MARKER, Picture, draw, look
+
+LEAST_SECONDS = 0.5
+
+
+class Chart(Widget, can_focus=True):
+    """Shows a ``Picture``; what it says when there is nothing to draw is ``nothing``."""
+
+    def __init__(self, nothing: str = "Nothing to draw yet.", **more: Any) -> None:
+        super().__init__(**more)
+        self.nothing = nothing
+        self.picture = Picture(())
+        self._text = Text(nothing)
+        self._asked: tuple[Picture, int, int] | None = None
+        self._drawn_at = 0.0
+        self._waiting = False
+
+    def show(self, picture: Picture) -> None:
+        """Draw another picture, if it is another."""
+        if picture != self.picture:
+            self.picture = picture
+            self._ask()
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._ask(at_once=True)
+
+    def _ask(self, at_once: bool = False) -> None:
+        wait = LEAST_SECONDS - (time.monotonic() - self._drawn_at)
+        if wait <= 0 or at_once:
+            self._draw_now()
+        elif not self._waiting:
+            self._waiting = True
+            self.set_timer(wait, self._draw_now)
+
+    def _draw_now(self) -> None:
+        self._waiting = False
+        asked = (self.picture, self.content_size.width, self.content_size.height)
+        if asked != self._asked and asked[1] > 0:
+            self._asked = asked
+            self._drawn_at = time.monotonic()
+            self._draw(*asked)
+
+    @work(thread=True, exclusive=True)
+    def _draw(self, picture: Picture, width: int, height: int) -> None:
+        ascii_only = bool(getattr(self.app, "settings", None) and self.app.settings.ascii)  # type: ignore[attr-defined]
+        text = Text.from_ansi(draw(picture, width, height, ascii_only=ascii_only)) if picture.series else Text()
+        self.app.call_from_thread(self._show_text, text if len(text) else Text(self.nothing, "dim"))
+
+    def _show_text(self, text: Text) -> None:
+        text.no_wrap = True
+        self._text = text
+        self.refresh()
+
+    def render(self) -> Text:
+        return self._text
+
+
+def legend_text(picture: Picture, focus: int | None = None) -> Text:
+    """Marker and name of every series; hidden ones are struck out, the one in ``focus`` is turned over."""
+    text = Text()
+    for i, curve in enumerate(picture.series):
+        marker, (r, g, b) = look(i)
+        hidden = curve.label in picture.hidden
+        style = "strike dim" if hidden else ""
+        text.append(marker + " ", f"rgb({r},{g},{b})")
+        text.append(curve.label, f"{style} reverse" if i == focus else style)
+        text.append("   ")
+    if picture.level is not None:
+        r, g, b = DENSE_COLOR
+        text.append(f"{DENSE_MARKER} dense {picture.level:.2f} %", f"rgb({r},{g},{b})")
+    return text

@@ -1,0 +1,87 @@
+"""The rows of results as a table: what a trial asked for and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from rich.text import Text
+
+from prunetui.tui.widgets.table import Column, Table
+from prunetui.tui.words import percent, size
+
+Row = Mapping[str, Any]
+STATUS_STYLES = {"failed": "bold #ff6b5e", "skipped": "#8a93a0"}
+
+
+def number(row: Row, name: str) -> float:
+    """A cell as a number; what is missing comes first."""
+    value = row.get(name)
+    try:
+        return float(value) if value not in (None, "") else float("-inf")
+    except (TypeError, ValueError):
+        return float("-inf")
+
+
+def _accuracy(name: str) -> Callable[[Row], str]:
+    return lambda row: percent(row.get(name))
+
+
+def _label(row: Row) -> Text:
+    status = str(row.get("status", ""))
+    words = str(row.get("label") or row.get("method") or row.get("trial"))
+    return Text(words if status == "done" else f"{words} ({status})", STATUS_STYLES.get(status, ""))
+
+
+def trial_columns() -> list[Column[Row]]:
+    """Columns from the most telling to the least; all can be sorted by."""
+
+    def by(name: str) -> Callable[[Row], Any]:
+        return lambda row: number(row, name)
+
+    def text(name: str) -> Callable[[Row], Any]:
+        return lambda row: str(row.get(name, ""))
+
+    def sparsity(row: Row) -> str:
+        return f"{float(row['sparsity']):.3f}" if row.get("sparsity") not in (None, "") else "-"
+
+    return [
+        Column("label", "method", _label, text("label"), least=12, most=40),
+        Column("target", "target", text("target"), lambda row: (text("target")(row), number(row, "sparsity")), least=8),
+        Column("seed", "seed", text("seed"), by("seed"), True),
+        Column("sparsity", "sparsity", sparsity, by("sparsity"), True, 5),
+        Column("params", "params", lambda row: size(row.get("params")), by("params"), True, 5),
+        Column("macs", "MACs", lambda row: size(row.get("macs")), by("macs"), True, 5),
+        Column("top1_before", "before", _accuracy("top1_before"), by("top1_before"), True, 5),
+        Column("top1", "top-1", _accuracy("top1"), by("top1"), True, 5),
+        Column("top1_control", "control", _accuracy("top1_control"), by("top1_control"), True, 5),
+        Column("latency_ms", "ms", lambda row: percent(row.get("latency_ms")), by("latency_ms"), True, 4),
+        Column("seconds", "took", lambda row: percent(row.get("seconds"), 1), by("seconds"), True, 4),
+    ]
+
+
+class Trials(Table[Row]):
+    """Trials in the order of the study, or sorted by a column."""
+
+    def __init__(self, columns: Sequence[str] = (), **more: Any) -> None:
+        chosen = [column for column in trial_columns() if not columns or column.key in columns]
+        super().__init__(chosen, key=lambda row: str(row.get("trial")), **more)
+        self._all: tuple[Row, ...] = ()
+
+    def fill(self, rows: Sequence[Row]) -> None:
+        """Other rows, in the chosen order."""
+        self._all = tuple(rows)
+        by, down = self.sorted_by
+        column = next((c for c in self.columns if c.key == by), None)
+        ordered = sorted(self._all, key=column.order, reverse=down) if column else list(self._all)
+        self.show(ordered)
+
+    def on_table_sort_asked(self, event: Table.SortAsked) -> None:
+        event.stop()
+        self.sort_by(event.column)
+
+    def sort_by(self, key: str) -> None:
+        """Sort by a column; again: the other way round."""
+        by, down = self.sorted_by
+        self.sorted_by = (key, not down if by == key else False)
+        self.fill(self._all)
