@@ -106,7 +106,7 @@ class RunsScreen(Screen[None]):
             Column("name", "name", lambda e: e.name, lambda e: e.name.lower(), least=10, most=34),
             Column("progress", "trials", progress, lambda e: e.fraction, least=5),
             Column("model", "model", word("model"), word("model"), least=5),
-            Column("data", "data", word("data"), word("data"), least=5),
+            Column("data", "data", word("data"), word("data"), least=5, drop=1),
             Column("methods", "methods", methods, methods, least=4, most=40),
             Column("dense", "dense", lambda e: percent(status("top1_dense")(e)), number("top1_dense"), True, 5),
             Column("best", "best", lambda e: percent(status("top1_best")(e)), number("top1_best"), True, 5),

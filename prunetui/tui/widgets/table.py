@@ -37,6 +37,8 @@ class Column(Generic[R]):
     least: int = 0
     """Cells it keeps when the table is too wide; others are cut first."""
     most: int = 60
+    drop: int = 0
+    """Columns with the highest number go first where there is no room; those with 0 are only cut."""
 
 
 class Table(ScrollView, Generic[R], can_focus=True):
@@ -77,6 +79,7 @@ class Table(ScrollView, Generic[R], can_focus=True):
         self.marked: frozenset[str] = frozenset()
         self.sorted_by: tuple[str, bool] = ("", False)
         """Column, and whether it descends; only shown, the giver of rows sorts them."""
+        self._shown: list[Column[R]] = []
         self._widths: list[int] = []
 
     # Rows -----------------------------------------------------------------------------------------
@@ -119,17 +122,21 @@ class Table(ScrollView, Generic[R], can_focus=True):
     def _measure(self) -> None:
         """Widths from the titles and a sample of cells; the widest flexible columns give way first."""
         sample = self.rows[:SAMPLE]
-        widths = []
+        natural: dict[str, int] = {}
         for column in self.columns:
             cells = (_length(column.cell(row)) for row in sample)
-            widths.append(min(column.most, max([len(column.title) + 1, *cells])))
+            natural[column.key] = min(column.most, max([len(column.title) + 1, *cells]))
         room = max(10, self.size.width) - 1
+        shown = list(self.columns)
+        while sum(natural[c.key] + GAP for c in shown) > room and any(c.drop for c in shown):
+            shown.remove(max(shown, key=lambda c: c.drop))
+        widths = [natural[c.key] for c in shown]
         while sum(widths) + GAP * len(widths) > room:
-            flexible = [i for i, c in enumerate(self.columns) if widths[i] > max(c.least, 4)]
+            flexible = [i for i, c in enumerate(shown) if widths[i] > max(c.least, 4)]
             if not flexible:
                 break
-            widths[max(flexible, key=lambda i: widths[i] - self.columns[i].least)] -= 1
-        self._widths = widths
+            widths[max(flexible, key=lambda i: widths[i] - shown[i].least)] -= 1
+        self._shown, self._widths = shown, widths
         self.virtual_size = Size(room, len(self.rows) + 1)
 
     def on_resize(self, event: events.Resize) -> None:
@@ -148,7 +155,7 @@ class Table(ScrollView, Generic[R], can_focus=True):
     def _header(self, width: int) -> Strip:
         style = self.get_component_rich_style("table--header")
         cells = []
-        for column, room in zip(self.columns, self._widths, strict=False):
+        for column, room in zip(self._shown, self._widths, strict=True):
             by, down = self.sorted_by
             title = column.title + (("v" if down else "^") if column.key == by else "")
             cells.append(_fitted(title, room, column.right))
@@ -164,7 +171,7 @@ class Table(ScrollView, Generic[R], can_focus=True):
         if index == self.cursor and (self.has_focus or not marked):
             base += self.get_component_rich_style("table--cursor", partial=True)
         segments = [Segment("*" if marked else " ", base)]
-        for column, room in zip(self.columns, self._widths, strict=False):
+        for column, room in zip(self._shown, self._widths, strict=True):
             segments += _segments(column.cell(row), room, column.right, base)
             segments.append(Segment(" " * GAP, base))
         return Strip(segments).adjust_cell_length(width, base).crop(0, width)
@@ -210,7 +217,7 @@ class Table(ScrollView, Generic[R], can_focus=True):
     def on_click(self, event: events.Click) -> None:
         if event.y == 0:
             x = event.x - 1
-            for column, room in zip(self.columns, self._widths, strict=False):
+            for column, room in zip(self._shown, self._widths, strict=True):
                 if x < room + GAP:
                     self.post_message(self.SortAsked(self, column.key))
                     return

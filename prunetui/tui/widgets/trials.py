@@ -48,15 +48,15 @@ def trial_columns() -> list[Column[Row]]:
     return [
         Column("label", "method", _label, text("label"), least=12, most=40),
         Column("target", "target", text("target"), lambda row: (text("target")(row), number(row, "sparsity")), least=8),
-        Column("seed", "seed", text("seed"), by("seed"), True),
-        Column("sparsity", "sparsity", sparsity, by("sparsity"), True, 5),
+        Column("seed", "seed", text("seed"), by("seed"), True, drop=3),
+        Column("sparsity", "sparsity", sparsity, by("sparsity"), True, 5, drop=1),
         Column("params", "params", lambda row: size(row.get("params")), by("params"), True, 5),
-        Column("macs", "MACs", lambda row: size(row.get("macs")), by("macs"), True, 5),
+        Column("macs", "MACs", lambda row: size(row.get("macs")), by("macs"), True, 5, drop=4),
         Column("top1_before", "before", _accuracy("top1_before"), by("top1_before"), True, 5),
         Column("top1", "top-1", _accuracy("top1"), by("top1"), True, 5),
-        Column("top1_control", "control", _accuracy("top1_control"), by("top1_control"), True, 5),
-        Column("latency_ms", "ms", lambda row: percent(row.get("latency_ms")), by("latency_ms"), True, 4),
-        Column("seconds", "took", lambda row: percent(row.get("seconds"), 1), by("seconds"), True, 4),
+        Column("top1_control", "control", _accuracy("top1_control"), by("top1_control"), True, 5, drop=2),
+        Column("latency_ms", "ms", lambda row: percent(row.get("latency_ms")), by("latency_ms"), True, 4, drop=5),
+        Column("seconds", "took", lambda row: percent(row.get("seconds"), 1), by("seconds"), True, 4, drop=6),
     ]
 
 
