@@ -156,7 +156,7 @@ class PrunetuiApp(App[int]):
         """Quit; asks what becomes of a run that was started here."""
         from prunetui.tui.screens.leave import LeaveScreen, carry_out
 
-        running = [e for e in self.entries or () if e.status and e.status.state == "running"]
+        running = [entry for entry in self.entries or () if self._still_runs(entry)]
         if not running:
             self.exit(0)
         elif not isinstance(self.screen, LeaveScreen):
@@ -166,6 +166,11 @@ class PrunetuiApp(App[int]):
                     self.exit(0)
 
             self.push_screen(LeaveScreen(running, len(self.queue.waiting)), left)
+
+    def _still_runs(self, entry: Entry) -> bool:
+        """Whether a run of the list runs now: the list may be a moment old."""
+        status = Run(entry.folder).status() if entry.status and entry.status.state == "running" else None
+        return status is not None and status.state == "running"
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Everything that has a key here, and the themes, in the command palette."""

@@ -288,7 +288,10 @@ class LiveScreen(Screen[None]):
 
     def action_resume(self) -> None:
         """Queue the run again."""
-        if self.view is not None and not self.view.is_running and self.view.state != "done":
+        status = Run(self.app.root / self.run_id).status()  # the view may be a moment old
+        if status is None or status.state in ("running", "done"):
+            self.notify("Only what is not running and not done can be resumed.", severity="warning")
+        else:
             self.app.queue.add(self.run_id)
             self.notify("in the queue")
 

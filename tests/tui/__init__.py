@@ -1,0 +1,1 @@
+"""The terminal application, driven by its keys."""
