@@ -23,7 +23,7 @@ OBS = '''\
 from prunetui.api import Literal, Masks, Net, dataclass, keep_top, register
 
 
-@register("obs", source="Hassibi 1992", family="hessian")
+@register("lab-obs", source="Hassibi 1992", family="hessian")
 @dataclass(frozen=True)
 class Obs:
     """Remove what costs least
@@ -130,7 +130,7 @@ def test_an_unknown_method_is_told_with_all_there_are():
 
 def test_an_entry_point_announces_a_method(announce: Announce):
     file = announce(OBS)
-    info = method_info("obs")
+    info = method_info("lab-obs")
     assert (info.module, info.file) == ("lab_method", file)
     assert (info.family, info.edit, info.targets) == ("hessian", "masks", ("sparsity",))
     assert info.summary == "Remove what costs least to second order."
@@ -144,7 +144,7 @@ def test_an_entry_point_announces_a_method(announce: Announce):
 
 def test_a_study_may_use_an_announced_method_and_its_options(announce: Announce):
     announce(OBS)
-    study = parse_study("[[methods]]\nname = 'obs'\ndamping = 0.5\nblock = 'row'\n")
+    study = parse_study("[[methods]]\nname = 'lab-obs'\ndamping = 0.5\nblock = 'row'\n")
     assert study.methods[0].options == {"damping": 0.5, "block": "row"}
 
 
@@ -152,14 +152,14 @@ def test_a_study_may_use_an_announced_method_and_its_options(announce: Announce)
 def test_an_option_that_is_no_number_is_refused_at_its_line(announce: Announce, value: str):
     announce(OBS)
     with pytest.raises(ConfigError) as caught:
-        parse_study(f"[[methods]]\nname = 'obs'\ndamping = {value}\n")
+        parse_study(f"[[methods]]\nname = 'lab-obs'\ndamping = {value}\n")
     assert [(m.path, m.line) for m in caught.value.mistakes] == [("methods[0].damping", 3)]
 
 
 def test_an_announced_method_is_loaded_by_its_name(announce: Announce):
     file = announce(OBS)
     code = (
-        "from prunetui.plugins import load; m = load('obs'); print(m.__name__, m().damping, load('threshold').__name__)"
+        "from prunetui.plugins import load; m = load('lab-obs'); print(m.__name__, m().damping, load('threshold').__name__)"
     )
     assert python(code, file.parent).split() == ["Obs", "0.001", "Threshold"]
 
@@ -177,7 +177,7 @@ def test_a_changed_source_file_changes_the_digest(tmp_path: Path):
 
 def test_a_name_that_is_taken_is_a_problem_and_the_first_keeps_it(announce: Announce):
     first = method_info("threshold").file
-    file = announce(OBS.replace('"obs"', '"threshold"'))
+    file = announce(OBS.replace('"lab-obs"', '"threshold"'))
     assert method_info("threshold").file == first
     assert catalogue().problems == (f"{file}: the name 'threshold' is taken by {first}",)
 
@@ -185,12 +185,12 @@ def test_a_name_that_is_taken_is_a_problem_and_the_first_keeps_it(announce: Anno
 def test_two_methods_of_others_with_one_name_are_a_problem(announce: Announce):
     announce(OBS, "lab_a")
     announce(OBS, "lab_b")
-    assert "obs" in catalogue().methods
+    assert "lab-obs" in catalogue().methods
     assert len(catalogue().problems) == 1
-    assert "the name 'obs' is taken" in catalogue().problems[0]
+    assert "the name 'lab-obs' is taken" in catalogue().problems[0]
 
 
-REGISTER = '@register("obs", source="Hassibi 1992", family="hessian")'
+REGISTER = '@register("lab-obs", source="Hassibi 1992", family="hessian")'
 DAMPING = "damping: float = 1e-3"
 
 
@@ -208,9 +208,9 @@ DAMPING = "damping: float = 1e-3"
         pytest.param(DAMPING, "target: str = 'x'", id="option called like a key of every method"),
         pytest.param("Hassibi 1992", "\x00", id="zero byte"),
         pytest.param(REGISTER, '@register(source="Hassibi 1992")', id="no name"),
-        pytest.param(REGISTER, '@register("obs", source=PAPER)', id="source is no literal"),
+        pytest.param(REGISTER, '@register("lab-obs", source=PAPER)', id="source is no literal"),
         pytest.param(REGISTER, '@register(3, source="Hassibi 1992")', id="name is no text"),
-        pytest.param(REGISTER, '@register("obs", source="Hassibi 1992", targets=3)', id="targets are no list"),
+        pytest.param(REGISTER, '@register("lab-obs", source="Hassibi 1992", targets=3)', id="targets are no list"),
     ],
 )
 def test_a_broken_plugin_file_is_a_problem_and_all_others_are_listed(announce: Announce, good: str, broken: str):
@@ -244,4 +244,4 @@ def test_a_package_that_cannot_be_imported_is_a_problem(announce: Announce, sour
 def test_a_file_that_registers_nothing_adds_nothing(announce: Announce):
     announce("x = 1\n")
     assert catalogue().problems == ()
-    assert "obs" not in catalogue().methods
+    assert "lab-obs" not in catalogue().methods
