@@ -20,6 +20,7 @@ from prunetui.budget import Costs, solve_widths
 from prunetui.errors import PrunetuiError, TrialError
 from prunetui.layer_budgets import by_budget, erk_budgets, exchanged
 from prunetui.net import Group, Keep, Net
+from prunetui.quadratic import compensated, removal_costs
 from prunetui.training import Training
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Training",
     "TrialError",
     "by_budget",
+    "compensated",
     "dataclass",
     "erk_budgets",
     "exchanged",
@@ -47,6 +49,7 @@ __all__ = [
     "per_channel",
     "register",
     "registered",
+    "removal_costs",
     "zero_scores",
 ]
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -82,6 +83,13 @@ class Net:
     def parameters(self) -> dict[str, Tensor]:
         """The weights as the model holds them, to differentiate with respect to; ``weights()`` are detached."""
         return {name: layer.weight for name, layer in self.layers().items()}  # type: ignore[misc]
+
+    def with_weights(self, weights: Mapping[str, Tensor], masks: Keep | None = None) -> Net:
+        """Another net with these weights, by layer name, to look ahead with; this one stays as it is."""
+        model = copy.deepcopy(self.model)
+        for name, weight in weights.items():
+            model.get_submodule(name).weight.data.copy_(weight)  # type: ignore[operator]
+        return replace(self, model=model, masks=self.masks if masks is None else masks)
 
     def norms(self) -> dict[str, str]:
         """The batch norm that reads each layer's output, for layers that one reads directly."""
