@@ -158,7 +158,10 @@ def test_an_option_that_is_no_number_is_refused_at_its_line(announce: Announce, 
 
 def test_an_announced_method_is_loaded_by_its_name(announce: Announce):
     file = announce(OBS)
-    code = "from prunetui.plugins import load; m = load('lab-obs'); print(m.__name__, m().damping, load('threshold').__name__)"
+    code = (
+        "from prunetui.plugins import load; m = load('lab-obs'); "
+        "print(m.__name__, m().damping, load('threshold').__name__)"
+    )
     assert python(code, file.parent).split() == ["Obs", "0.001", "Threshold"]
 
 
