@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from prunetui.config.choices import option_of, pattern_of, target_of, values_of
+from prunetui.config.choices import option_of, pattern_of, shaping_epochs, target_of, values_of
 from prunetui.config.part_checks import part_mistakes
 from prunetui.config.schedule_checks import schedule_mistake
 from prunetui.config.schema import Method, Study
@@ -45,9 +45,15 @@ def _taken(method: Method, methods: Sequence[Method]) -> bool:
 def _method(study: Study, method: Method, info: MethodInfo, i: int) -> list[Located]:
     target = target_of(study, method)
     path, where = ("methods", i), f"methods[{i}]"
+    if study.kind == "sensitivity" and info.edit == "sequence":
+        reason = "a sensitivity study prunes one layer by one method, a hybrid is several; list its parts as methods"
+        return [((*path, "name"), Mistake(f"{where}.name", reason, f'"{method.name}"'))]
     wrong = part_mistakes(method, where)
     if wrong:
         return [((*path, "parts"), mistake) for mistake in wrong]
+    if shaping_epochs(method) < 0:
+        got = str(shaping_epochs(method))
+        return [((*path, "epochs"), Mistake(f"{where}.epochs", "a number of epochs is 0 or more", got))]
     reason = schedule_mistake(study, method)
     if reason:
         key = (*path, "schedule") if method.schedule else ("schedule",)

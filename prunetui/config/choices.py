@@ -85,7 +85,7 @@ def applied(method: Method) -> tuple[Applied, ...]:
     found, until = [], 0.0
     for part in method.parts:
         until += part.share if part.share is not None else (1 - given) / silent
-        found.append(Applied(part.name, part.options, min(1.0, round(until, 9))))
+        found.append(Applied(part.name, part.options, min(1.0, round(until, 12))))
     return tuple(found)
 
 

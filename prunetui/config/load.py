@@ -157,7 +157,7 @@ def _validate(raw: dict[str, Any]) -> tuple[Study | None, list[Located]]:
 
 
 def _without(raw: dict[str, Any], paths: Sequence[tuple[str | int, ...]]) -> tuple[dict[str, Any], list[int]]:
-    """The study without its malformed keys and unknown methods, and the place each remaining method had."""
+    """The study without its malformed keys, unknown methods and parts, and the place each remaining method had."""
     bad = {path[:2] if isinstance(raw.get(str(path[0])), dict) else path[:1] for path in paths if path}
     rest = {key: value for key, value in raw.items() if (key,) not in bad and key != "methods"}
     for table, content in rest.items():
@@ -166,7 +166,7 @@ def _without(raw: dict[str, Any], paths: Sequence[tuple[str | int, ...]]) -> tup
     methods: dict[int, dict[str, Any]] = {}
     for i, given in enumerate(raw["methods"] if isinstance(raw.get("methods"), list) else []):
         wrong = {path[2] if len(path) > 2 else "name" for path in paths if path[:2] == ("methods", i)}
-        if isinstance(given, dict) and "name" not in wrong:
+        if isinstance(given, dict) and not wrong & {"name", "parts"}:  # a hybrid is nothing without its parts
             methods[i] = {key: value for key, value in given.items() if key not in wrong}
     return ({**rest, "methods": list(methods.values())} if methods else rest), list(methods)
 

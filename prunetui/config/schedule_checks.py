@@ -74,11 +74,9 @@ def _of_target(target: str, schedule: AnySchedule) -> str:
 
 
 def _of_study(study: Study, schedule: AnySchedule) -> str:
-    return "a sensitivity study prunes one layer once: its schedule is one-shot" if _several(study, schedule) else ""
-
-
-def _several(study: Study, schedule: AnySchedule) -> bool:
-    return study.kind == "sensitivity" and not isinstance(schedule, OneShot)
+    if study.kind != "sensitivity" or isinstance(schedule, OneShot):
+        return ""
+    return "a sensitivity study prunes one layer once: its schedule is one-shot"
 
 
 ALL = ("one-shot", "iterative", "gradual", "lottery-ticket", "lr-rewinding", "at-init", "dynamic")

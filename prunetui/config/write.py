@@ -11,7 +11,7 @@ import tomli_w
 from pydantic import BaseModel
 
 from prunetui.config.choices import schedule_of, target_of, values_of
-from prunetui.config.schema import Study
+from prunetui.config.schema import Method, Study
 
 TABLES = ("data", "model", "train", "finetune", "layers", "measure")
 UNSET_EXAMPLES = {"limit": 10000, "size": 32, "width": 16, "checkpoint": "resnet20.pt"}
@@ -42,7 +42,7 @@ def resolved(study: Study) -> dict[str, Any]:
                 "label": method.label,
                 "target": target_of(study, method),
                 "schedule": schedule_of(study, method).model_dump(),
-                "parts": [{**part.model_dump(exclude={"options"}), **part.options} for part in method.parts] or None,
+                "parts": _parts(method),
                 "sparsities": values_of(study, method),
                 **method.options,
             }
@@ -50,6 +50,11 @@ def resolved(study: Study) -> dict[str, Any]:
         for method in study.methods
     ]
     return plain
+
+
+def _parts(method: Method) -> list[dict[str, Any]] | None:
+    """The parts of a hybrid as their tables; None for other methods."""
+    return [{**part.model_dump(exclude={"options"}), **part.options} for part in method.parts] or None
 
 
 def commented_study(study: Study) -> str:
@@ -68,7 +73,9 @@ def commented_study(study: Study) -> str:
             lines += _entry(type(value), key, _plain(value.model_dump()).get(key))
     lines += ["", "# One table a method (`prunetui methods` lists them); their own options go into it."]
     for method in study.methods:
-        common = {key: value for key, value in method.model_dump(exclude={"options"}).items() if value != ()}
+        common = method.model_dump(exclude={"options"}) | {"parts": _parts(method)}
+        if schedule_of(study, method) != study.schedule:  # which now stands in the file, so nothing else is implied
+            common["schedule"] = schedule_of(study, method).model_dump()
         lines += [
             "[[methods]]",
             *(f"{k} = {_toml(v)}" for k, v in _plain(common | method.options).items()),

@@ -16,7 +16,7 @@ from prunetui.plan.walk import Walk
 from prunetui.schedules import rewinding, schedule_name
 
 # Raise it when the engine computes something differently: older cached states are then not found.
-ENGINE_VERSION = 5
+ENGINE_VERSION = 6
 MOST_LABEL = 80
 """Characters of a label in a trial's id, which is a file name."""
 

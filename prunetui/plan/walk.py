@@ -146,9 +146,9 @@ class Walk:
     def _shaped(self, value: float) -> dict[str, Any] | None:
         """Who shapes a training; the value is told, and part of the step's key, only if it is asked for."""
         info = info_of(self.method)
-        if not info.trains or (info.schedules != ("dynamic",) and not shaping_epochs(self.method)):
+        if not info.trains or not (isinstance(self.schedule, Dynamic) or shaping_epochs(self.method)):
             return None
-        told = {"target": target_of(self.study, self.method), "value": value} if info.trains == "by value" else {}
+        told = {"target": self.target, "value": value} if info.trains == "by value" else {}
         rules = self.study.layers.model_dump()
         return {"method": info.name, "options": self.method.options, "digest": info.digest, "rules": rules, **told}
 
