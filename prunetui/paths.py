@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+"""Endings of the files that count as images in a folder of them."""
+
 
 def user_path(text: str | Path) -> Path:
     """The path with ``~`` expanded; one whose user is unknown stays as it is."""

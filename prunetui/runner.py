@@ -79,7 +79,12 @@ class Runner:
     def _next(self) -> None:
         run = self.queue.take() if self.queue.waiting else None
         if run and (self._root / run / "study.toml").is_file():
-            self._child = launch(Run(self._root / run), self._device)
+            self._child = launch(Run(self._root / run), self._device_of(Run(self._root / run)))
+
+    def _device_of(self, run: Run) -> str:
+        """What was asked for when the run was made, else what the application was started with."""
+        status = run.status()
+        return status.device if status is not None and status.state == "queued" and status.device else self._device
 
 
 def launch(run: Run, device: str) -> subprocess.Popen[bytes]:

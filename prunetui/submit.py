@@ -10,8 +10,8 @@ from prunetui.plan import build_plan
 from prunetui.store import Run, Status, create_run
 
 
-def submit(study: Study, root: Path) -> Run:
-    """The new run of a study, not yet executed.
+def submit(study: Study, root: Path, device: str = "") -> Run:
+    """The new run of a study, not yet executed; ``device`` is where it is to run, if that was said.
 
     Raises:
         RunFailed: its folder cannot be written.
@@ -22,6 +22,7 @@ def submit(study: Study, root: Path) -> Run:
         name=study.name,
         data=study.data.name,
         model=study.model.name,
+        device=device,
         methods=tuple(dict.fromkeys(method.label or method.name for method in study.methods)),
         trials=len(build_plan(study).trials),
     )

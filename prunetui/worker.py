@@ -145,8 +145,9 @@ class _Execution:
         if graph.refused:
             names = ", ".join(graph.refused)
             self.emit(events.Log("info", f"channels that must stay (zero-padded shortcuts): {names}"))
-        self.run.write_environment(environment(device.name))
-        plan = build_plan(self.study, context_of(self.study, data.fingerprint, device), graph.units())
+        context = context_of(self.study, data.fingerprint, device)
+        self.run.write_environment({**environment(device.name), "context": context})
+        plan = build_plan(self.study, context, graph.units())
         cache = Cache(self.run.folder.parent / CACHE)
         partials = PartialFiles(self.run.partial)
         self._check_stop()

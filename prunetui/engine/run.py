@@ -32,6 +32,7 @@ from prunetui.engine.train import Baggage, Course, Hooks, Report, train
 from prunetui.errors import Interrupted, Skipped, TrialError
 from prunetui.plan import (
     Calibrate,
+    Images,
     Latency,
     Load,
     Measure,
@@ -44,14 +45,13 @@ from prunetui.plan import (
     Trial,
     label,
     measurements,
-    needs,
+    missing,
     step_key,
+    work,
 )
 
 MODEL, EXTRA = "model.safetensors", "extra.safetensors"
 IN_MEMORY = 4
-TRAINING_WORK = 3
-"""A training image costs about three forward passes."""
 
 
 @dataclass
@@ -115,33 +115,13 @@ class Engine:
 
     def work_left(self, trials: list[Trial]) -> tuple[int, int]:
         """Number and size of the steps that ``trials`` still need."""
-        missing: dict[str, Node] = {}
-        for trial in trials:
-            self._add_missing(trial.after, missing)
-            for key, step in measurements(self.study, trial).values():
-                node = self.plan.nodes[step_key(key, step)]
-                if self.kept.meta(node.key) is None:
-                    missing[node.key] = node
-                    self._add_missing(key, missing)
-        return len(missing), sum(self.work(node.step) for node in missing.values())
-
-    def _add_missing(self, key: str | None, missing: dict[str, Node]) -> None:
-        """The steps from the last state that is there to the one with this key."""
-        while key and key not in missing and not self._is_there(self.plan.nodes[key]):
-            missing[key] = self.plan.nodes[key]
-            for needed in needs(self.plan.nodes[key].step):
-                self._add_missing(needed, missing)
-            key = self.plan.nodes[key].parent
+        left = missing(self.plan, self.study, trials, self._is_there)
+        return len(left), sum(self.work(node.step) for node in left.values())
 
     def work(self, step: Step) -> int:
         """The size of a step in images passed forward."""
-        if isinstance(step, Train):
-            return TRAINING_WORK * step.epochs * len(self.data.train)
-        if isinstance(step, Measure):
-            return len(self.data.test if step.split == "test" else self.data.validation)
-        if isinstance(step, Calibrate):
-            return min(step.images, len(self.data.train))
-        return min(step.images, len(self.data.train)) if isinstance(step, Prune) else 0
+        data = self.data
+        return work(step, Images(len(data.train), len(data.validation), len(data.test)))
 
     # States ---------------------------------------------------------------------------------------
 

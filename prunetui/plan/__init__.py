@@ -5,12 +5,14 @@ step before it. Equal keys are equal work, so trials share what they have in com
 resuming is walking the tree again.
 """
 
+from prunetui.plan.left import Images, missing, work
 from prunetui.plan.steps import Calibrate, Latency, Load, Measure, Prune, Rewind, Step, Train, label, needs
 from prunetui.plan.tree import Node, Plan, Trial, digest, step_key
 from prunetui.plan.unroll import Units, build_plan, measurements
 
 __all__ = [
     "Calibrate",
+    "Images",
     "Latency",
     "Load",
     "Measure",
@@ -26,6 +28,8 @@ __all__ = [
     "digest",
     "label",
     "measurements",
+    "missing",
     "needs",
     "step_key",
+    "work",
 ]

@@ -22,8 +22,8 @@ from platformdirs import user_cache_path
 from prunetui.atomic import write_atomic
 from prunetui.engine.data.decode import decode, ignore_interrupts, side_of
 from prunetui.errors import DataError
+from prunetui.paths import IMAGE_SUFFIXES as SUFFIXES
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 CHUNK = 512
 SMALL_SET = 4
 """Chunks that are decoded faster here than it takes to start processes."""

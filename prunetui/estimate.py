@@ -1,0 +1,282 @@
+"""What a study will take, before it runs: from its plan, the cache beside the runs, and earlier runs like it.
+
+Nothing is guessed: what no earlier run tells is None.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tomli
+
+from prunetui import events
+from prunetui.config import Data, Study
+from prunetui.config.write import resolved, rooted
+from prunetui.paths import IMAGE_SUFFIXES, user_path
+from prunetui.plan import Images, Latency, Measure, Node, Plan, Trial, build_plan, missing, work
+from prunetui.store import Cache, Run, list_runs
+from prunetui.store.runs import CACHE
+
+SIZES = {
+    "digits": (1437, 360),
+    "cifar10": (50_000, 10_000),
+    "cifar100": (50_000, 10_000),
+    "svhn": (73_257, 26_032),
+    "fashion-mnist": (60_000, 10_000),
+}
+"""Training and test images of the public data sets."""
+NEWEST = 3
+"""Runs whose steps tell how long steps take."""
+LOOK_AT = 60
+"""Runs of the same model and data that are looked at; older ones are not."""
+
+
+@dataclass(frozen=True)
+class Rate:
+    """What steps of one kind took together."""
+
+    work: int = 0
+    seconds: float = 0.0
+    count: int = 0
+
+    def plus(self, work: int, seconds: float) -> Rate:
+        return Rate(self.work + work, self.seconds + seconds, self.count + 1)
+
+
+@dataclass(frozen=True)
+class History:
+    """What earlier runs of the same model and data tell."""
+
+    context: Mapping[str, Any] | None = None
+    """What else decides the keys of steps on this machine; None when no run of the same data tells."""
+    rates: Mapping[str, Rate] = field(default_factory=dict)
+    model_bytes: int | None = None
+    runs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TrialPlan:
+    """A trial before it runs."""
+
+    trial: Trial
+    steps: int
+    left: int | None
+    """Steps that nobody has computed yet; None when that is unknown."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A study before it runs; None is unknown."""
+
+    trials: tuple[TrialPlan, ...]
+    steps: int
+    shared: int
+    """Steps that more than one trial needs."""
+    left: int | None
+    """Steps to compute; the others are found in the cache."""
+    images: Images | None
+    seconds: float | None
+    bytes: int | None
+    history: History
+
+    @property
+    def found(self) -> int | None:
+        """Steps that need not be computed."""
+        return None if self.left is None else self.steps - self.left
+
+
+def images_of(data: Data) -> Images | None:
+    """How many images each split of the data has; None for a folder that is not there."""
+    if data.name == "folder":
+        root = user_path(data.root)
+        train = _count(root / "train")
+        test = _count(root / "test") if (root / "test").is_dir() else _count(root / "val")
+    else:
+        train, test = SIZES[data.name]
+    if not train or not test:
+        return None
+    limit = data.limit or max(train, test)
+    train, test = min(train, limit), min(test, limit)
+    held = round(data.validation * train)
+    return Images(train - held, held, test)
+
+
+def _count(folder: Path) -> int:
+    try:
+        classes = [entry.path for entry in os.scandir(folder) if entry.is_dir()]
+        return sum(entry.name.lower().endswith(IMAGE_SUFFIXES) for path in classes for entry in os.scandir(path))
+    except OSError:
+        return 0
+
+
+def estimate(study: Study, root: Path, past: History) -> Estimate:
+    """What a study in the folder of runs ``root`` takes, as far as ``past`` tells."""
+    context = _with_checkpoint(past.context, study)
+    plan = build_plan(study, context)
+    needed = [missing(plan, study, [trial], _nothing).keys() for trial in plan.trials]
+    counts = Counter(key for keys in needed for key in keys)
+    there = _in_cache(plan, Cache(root / CACHE)) if context is not None else _nothing
+    todo = missing(plan, study, plan.trials, there)
+    images = images_of(study.data)
+    rows = (
+        TrialPlan(trial, len(keys), None if context is None else len(keys & todo.keys()))
+        for trial, keys in zip(plan.trials, needed, strict=True)
+    )
+    return Estimate(
+        trials=tuple(rows),
+        steps=len(counts),
+        shared=sum(count > 1 for count in counts.values()),
+        left=None if context is None else len(todo),
+        images=images,
+        seconds=_seconds(todo, images, past.rates) if images and plan.trials else None,
+        bytes=_bytes(plan, todo, past.model_bytes) if plan.trials else None,
+        history=past,
+    )
+
+
+def _nothing(node: Node) -> bool:
+    return False
+
+
+def _in_cache(plan: Plan, cache: Cache) -> Callable[[Node], bool]:
+    """Whether a step's result is kept, with the momentum that this plan needs of it."""
+    carrying = plan.carrying()
+
+    def there(node: Node) -> bool:
+        meta = cache.meta(node.key)
+        return meta is not None and (meta.get("momentum", False) or node.key not in carrying)
+
+    return there
+
+
+def _with_checkpoint(context: Mapping[str, Any] | None, study: Study) -> Mapping[str, Any] | None:
+    """The context with the hash of the checkpoint as it is now."""
+    if context is None or not study.model.checkpoint:
+        return context
+    try:
+        data = user_path(study.model.checkpoint).read_bytes()
+    except OSError:
+        return None
+    return {**context, "checkpoint": hashlib.sha256(data).hexdigest()}
+
+
+def _seconds(todo: Mapping[str, Node], images: Images, rates: Mapping[str, Rate]) -> float | None:
+    """By the rate of each kind of step; a kind that was never seen by the rate of all."""
+    sized = [rate for rate in rates.values() if rate.work]
+    if not sized:
+        return None
+    overall = sum(rate.seconds for rate in sized) / sum(rate.work for rate in sized)
+    total = 0.0
+    for node in todo.values():
+        size = work(node.step, images)
+        rate = rates.get(type(node.step).__name__)
+        if rate is None:
+            total += size * overall
+        else:
+            total += size * rate.seconds / rate.work if rate.work and size else rate.seconds / rate.count
+    return total
+
+
+def _bytes(plan: Plan, todo: Mapping[str, Node], each: int | None) -> int | None:
+    """The states that stay when the run is over: shared ones, dense ones and the last of every trial."""
+    if each is None:
+        return None
+    users = plan.users()
+    ends = {key for trial in plan.trials for key in (trial.after, trial.dense, trial.control)}
+    states = [key for key, node in todo.items() if not isinstance(node.step, Measure | Latency)]
+    return each * sum(key in ends or users[key] > 1 for key in states)
+
+
+# What earlier runs tell ---------------------------------------------------------------------------
+
+
+class Historian:
+    """Looks earlier runs up, and remembers the last answer: typing a name asks nothing new."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._asked = ""
+        self._answer = History()
+
+    def __call__(self, study: Study, device: str) -> History:
+        wanted = resolved(rooted(study))
+        asked = json.dumps([wanted["data"], wanted["model"], _precisions(wanted), device], sort_keys=True)
+        if asked != self._asked:
+            self._answer, self._asked = self._look(wanted, device), asked
+        return self._answer
+
+    def _look(self, wanted: Mapping[str, Any], device: str) -> History:
+        context = model_bytes = None
+        rates: dict[str, Rate] = {}
+        runs: list[str] = []
+        for run, past, environment in self._alike(wanted, device):
+            if context is None and _same_keys(wanted, past):
+                context = environment.get("context")
+            if len(runs) < NEWEST and _add_rates(run, rates):
+                runs.append(run.id)
+                model_bytes = model_bytes or _model_bytes(run)
+            if context is not None and len(runs) == NEWEST:
+                break
+        return History(context, rates, model_bytes, tuple(runs))
+
+    def _alike(
+        self, wanted: Mapping[str, Any], device: str
+    ) -> Iterator[tuple[Run, Mapping[str, Any], Mapping[str, Any]]]:
+        """Runs of the same model and data on the same kind of device, newest first, with study and environment."""
+        names = (wanted["model"]["name"], wanted["data"]["name"])
+        listed = [run for run, s in list_runs(self._root) if s and (s.model, s.data) == names and s.started]
+        for run in listed[:LOOK_AT]:
+            try:
+                past = tomli.loads(run.study_text())
+                environment = json.loads((run.folder / "environment.json").read_bytes())
+                fits = _without(past["model"], "checkpoint") == _without(wanted["model"], "checkpoint")
+                kind = str(environment["device"]).partition(":")[0]
+            except (OSError, ValueError, KeyError, TypeError, AttributeError):
+                continue  # a run that cannot be read tells nothing
+            if fits and device.partition(":")[0] in ("auto", kind):
+                yield run, past, environment
+
+
+def _precisions(study: Mapping[str, Any]) -> list[Any]:
+    return [study[table]["precision"] for table in ("train", "finetune")]
+
+
+def _same_keys(wanted: Mapping[str, Any], past: Mapping[str, Any]) -> bool:
+    """Whether equal steps of two studies have equal keys: the same images and the same arithmetic."""
+    ignored = ("corrupt",) if wanted["data"]["name"] == "folder" else ("corrupt", "root")
+    try:
+        return _without(wanted["data"], *ignored) == _without(past["data"], *ignored) and _precisions(
+            wanted
+        ) == _precisions(past)
+    except (KeyError, TypeError):
+        return False
+
+
+def _without(table: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in table.items() if key not in keys}
+
+
+def _add_rates(run: Run, rates: dict[str, Rate]) -> bool:
+    """Add what the computed steps of a run took; False when none was."""
+    found = False
+    for line in run.tail().lines():
+        event = events.from_json(line) if b'"step_finished"' in line else None
+        if isinstance(event, events.StepFinished) and not event.cached:
+            rates[event.step] = rates.get(event.step, Rate()).plus(event.work, event.seconds)
+            found = True
+    return found
+
+
+def _model_bytes(run: Run) -> int | None:
+    """The size of a saved network: the dense one's, which is the largest."""
+    try:
+        return max((int(row["bytes"]) for row in run.rows() if row.get("bytes")), default=None)
+    except (OSError, ValueError):
+        return None
