@@ -17,10 +17,12 @@ FAMILIES = {
 ABOUT = {
     "weights": "Masks: weights become zero and stay so. The net keeps its shape, its size on disk and its speed.",
     "kernels": "Masks of whole k x k kernels.",
-    "channels": "Channels are physically removed from every layer that is coupled to them: the net is smaller and faster.",
+    "channels": "Channels are physically removed from every layer coupled to them: smaller and faster.",
     "sharing": "Filters that do nearly the same are computed once.",
     "sequence": "Several methods, one after the other.",
 }
+BAR = "&#124;"
+"""What a bar is called inside a table."""
 HEAD = """# Methods
 
 Written by `python -m benchmarks.methods_page` from the methods' own docstrings; `prunetui methods NAME` prints one in
@@ -38,15 +40,15 @@ TAIL = """
 | schedule | what happens |
 | --- | --- |
 | `one-shot` | prune once, then recover by [finetune] |
-| `iterative` | level by level with recovery after each: `steps` (linear, geometric), explicit `levels`, or the study's own sparsities as one path |
+| `iterative` | level by level with recovery after each: `steps`, explicit `levels`, or the study's sparsities |
 | `gradual` | prune within one recovery training along the cubic of Zhu & Gupta 2017: as many epochs as one-shot |
 | `lottery-ticket` | after every level the weights of epoch k come back and are trained again (Frankle et al. 2020) |
 | `lr-rewinding` | after every level the end of [train] is repeated, learning rates included (Renda et al. 2020) |
 | `at-init` | prune the untrained net, then train it |
 | `dynamic` | train sparsely from the start; the mask moves (`rigl`, `set`) |
 
-Recovery is fine-tuning, with `finetune.distill` and `finetune.temperature` also distillation from the dense net; one recipe
-for all methods and for the dense control. A combination that makes no sense is refused with its reason.
+Recovery is fine-tuning, with `finetune.distill` and `finetune.temperature` also distillation from the dense net: one
+recipe for all methods and for the dense control. A combination that makes no sense is refused with its reason.
 """
 
 
@@ -55,18 +57,16 @@ def page() -> str:
     parts = [HEAD]
     methods = catalogue().methods.values()
     for family, title in FAMILIES.items():
-        chosen = [info for info in methods if info.family == family]
-        parts.append(
-            f"\n## {title}\n\n{ABOUT[family]}\n\n| method | what goes | options | source |\n| --- | --- | --- | --- |"
-        )
-        parts += [_row(info) for info in chosen]
+        parts.append(f"\n## {title}\n\n{ABOUT[family]}\n")
+        parts.append("| method | what goes | options | source |\n| --- | --- | --- | --- |")
+        parts += [_row(info) for info in methods if info.family == family]
     return "\n".join(parts) + "\n" + TAIL
 
 
 def _row(info: MethodInfo) -> str:
     options = ", ".join(f"`{option.name}`" for option in info.options)
-    cells = (f"`{info.name}`", info.summary, options, info.source)
-    return f"| {' | '.join(cell.replace('|', '\\|') for cell in cells)} |"
+    cells = [cell.replace("|", BAR) for cell in (f"`{info.name}`", info.summary, options, info.source)]
+    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":
