@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from prunetui.report import Line
 from prunetui.store import Status
 from prunetui.store.control import Wishes
 
@@ -25,7 +27,7 @@ class Entry:
     place: int = 0
     """Place in the queue from 1; 0 when it does not wait."""
 
-    @property
+    @cached_property
     def state(self) -> str:
         """running, queued, interrupted, failed, done; or unreadable."""
         if self.status is None:
@@ -37,6 +39,17 @@ class Entry:
     @property
     def name(self) -> str:
         return self.status.name if self.status and self.status.name else self.id
+
+    @cached_property
+    def fields(self) -> dict[str, str]:
+        """What can be searched for, in lower case; under the empty key all of it."""
+        found = {"id": self.id, "state": self.state, "name": self.name}
+        if self.status:
+            s = self.status
+            found |= {"model": s.model, "data": s.data, "method": " ".join(s.methods)}
+            found |= {"device": s.device, "host": s.host}
+        found = {key: value.lower() for key, value in found.items()}
+        return {**found, "": " ".join(found.values())}
 
     @property
     def fraction(self) -> float:
@@ -84,6 +97,8 @@ class RunView:
     folder: Path
     status: Status | None
     rows: tuple[Mapping[str, Any], ...] = ()
+    lines: tuple[Line, ...] = ()
+    """The rows as means over seeds, without those of single layers."""
     log: tuple[LogLine, ...] = ()
     curves: Mapping[str, Curve] = field(default_factory=dict)
     current: str = ""

@@ -167,7 +167,7 @@ class LiveScreen(Screen[None]):
         )
 
     def _show_results(self, view: RunView) -> None:
-        lines = report.lines([row for row in view.rows if not row.get("layer")])
+        lines = view.lines
         picture = Picture(
             tuple(report.series(lines)), report.dense_accuracy(lines), "top-1 % on the test split", "sparsity"
         )

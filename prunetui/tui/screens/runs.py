@@ -15,7 +15,7 @@ from textual.widgets import Footer, Input, Static
 
 from prunetui import runner
 from prunetui.store import Run
-from prunetui.tui.filters import fields_of, fits
+from prunetui.tui.filters import fits
 from prunetui.tui.screens.dialogs import Choice, Line
 from prunetui.tui.views import LIVE, ORDER, Entry
 from prunetui.tui.widgets.table import Column, Table
@@ -118,7 +118,7 @@ class RunsScreen(Screen[None]):
     def show_runs(self, entries: tuple[Entry, ...]) -> None:
         """The runs that fit the filter, live ones first, in the chosen order."""
         typed = self.query_one("#filter", Input).value
-        chosen = [entry for entry in entries if not typed or fits(typed, fields_of(entry))]
+        chosen = [entry for entry in entries if not typed or fits(typed, entry.fields)]
         by, down = self._table.sorted_by
         column = next((c for c in self._table.columns if c.key == by), self._table.columns[-1])
         chosen.sort(key=column.order, reverse=down)

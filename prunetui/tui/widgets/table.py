@@ -21,7 +21,7 @@ from prunetui.tui.keys import MOVES
 
 R = TypeVar("R")
 GAP = 2
-SAMPLE = 300
+SAMPLE = 80
 """Rows whose cells decide how wide a column is."""
 
 
