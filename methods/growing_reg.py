@@ -2,6 +2,9 @@ import torch
 
 from prunetui.api import Channels, Net, Scope, Training, dataclass, keep_channels, per_channel, register
 
+PRESSED = 1e-6
+"""Factor on the norms of what was pressed: below all others, in their own order, also in other layers."""
+
 
 @register("growing-reg", source="Wang et al. 2021, Neural Pruning via Growing Regularization, arXiv:2012.09243")
 @dataclass(frozen=True)
@@ -39,6 +42,6 @@ class GrowingRegularization:
     def prune(self, net: Net, sparsity: float) -> Channels:
         norms = per_channel(net, {name: w.abs().float() for name, w in net.weights().items()})
         for name, norm in norms.items():
-            chosen = net.memory.get(name, torch.ones(len(norm), dtype=torch.bool)).to(norm.device)
-            norms[name] = norm + norm.max() * chosen  # what was pressed goes first, also where it has not faded
+            stays = net.memory.get(name, torch.ones(len(norm), dtype=torch.bool)).to(norm.device)
+            norms[name] = torch.where(stays, norm, PRESSED * norm)  # goes first, also where it has not faded
         return Channels(keep_channels(net, norms, sparsity, self.scope, self.round_to))

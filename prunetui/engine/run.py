@@ -196,9 +196,13 @@ class Engine:
 
         A training that begins in the middle of a recipe sees the images it would have seen from the start.
         """
-        kind = type(node.step)
+        step, kind = node.step, type(node.step)
         alike = [earlier.step for earlier in self.plan.path(node.key) if isinstance(earlier.step, kind)]
-        place = sum(not (isinstance(step, Train) and step.first) for step in alike)
+        whole = [earlier for earlier in alike if not (isinstance(earlier, Train) and earlier.first)]
+        place = len(whole)
+        if isinstance(step, Train) and step.first:
+            begun = [i for i, one in enumerate(whole, 1) if isinstance(one, Train) and one.recipe == step.recipe]
+            place = begun[-1]
         return f"{kind.__name__}:{node.seed}:{place}"
 
     def _header(self) -> dict[str, Any]:
@@ -231,7 +235,7 @@ class Engine:
         state = capture(model, start, after.momentum if self._is_carried(node) else None)
         if not step.shaped:
             return state
-        check_shaped(step, start, after.masks)
+        check_shaped(step, parent, after.masks)  # not ``start``, which an interrupted training may have changed
         cpu = {name: tensor.cpu() for name, tensor in after.memory.items()}
         return replace(state, masks={name: mask.cpu() for name, mask in after.masks.items()}, memory=cpu)
 

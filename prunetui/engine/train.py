@@ -173,8 +173,9 @@ class _Loop:
             costs=course.shape.costs if course.shape else NO_COSTS,
             floor=course.shape.floor if course.shape else 0.0,
             target=course.shape.target if course.shape else "sparsity",
-            masks={name: mask.to(device.torch) for name, mask in start.masks.items()},
-            memory={name: tensor.to(device.torch) for name, tensor in start.memory.items()},
+            # Copies: a method that writes into them must not reach the state that the training began with.
+            masks={name: mask.to(device.torch, copy=True) for name, mask in start.masks.items()},
+            memory={name: tensor.to(device.torch, copy=True) for name, tensor in start.memory.items()},
             generator=torch.Generator(),
             batches=self.batches,
         )
@@ -238,11 +239,12 @@ class _Loop:
             return torch.stack([loss.detach() * len(labels), (logits.argmax(1) == labels).sum()])
 
     def _shape(self, hook: Callable[[Training], None]) -> None:
-        before = dict(self.training.masks)
+        before = {name: (mask, mask._version) for name, mask in self.training.masks.items()}
         with torch.no_grad():
             hook(self.training)
         after = self.training.masks
-        if any(after[name] is not before.get(name) for name in after):
+        same = [name for name, (mask, seen) in before.items() if after.get(name) is mask and mask._version == seen]
+        if same != list(after):  # some were replaced or written into
             self.hold = Hold(self.model, self.optimizer, after)
             self.hold.apply()  # weights and momentum that are dropped do not move in this step either
 
