@@ -73,6 +73,9 @@ def solve_widths(
     if not groups:
         raise TrialError("this net has no channels that can be removed")
     if target == "channels":
+        if floor > 1 - sparsity + 1e-9:
+            most = f"the floor of every layer leaves {1 - floor:.2%}"
+            raise TrialError(f"cannot remove {sparsity:.2%} of the channels: {most}")
         least = _least(costs, groups, unit, floor)
         widths = {g: max(rounded_down(costs.dense[g], sparsity, unit), least[g]) for g in groups}
         grown = [g for g in groups if widths[g] > costs.current[g]]

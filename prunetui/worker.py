@@ -203,7 +203,7 @@ class _Execution:
             if row["status"] == "done":
                 engine.forget(trial)
         failed = sum(row["status"] == "failed" for row in self.rows.values())
-        if failed == len(trials):
+        if failed and failed == len(trials):
             return EXIT_FAILED
         return EXIT_SOME_FAILED if failed else EXIT_DONE
 

@@ -455,7 +455,7 @@ def test_what_growing_regularization_pressed_is_removed_even_if_it_did_not_fade(
 def test_what_was_pressed_goes_first_where_layers_lose_unequal_shares(
     lively: Lively, graph_of: GraphOf, net_of: Callable[..., Net]
 ) -> None:
-    """One layer keeps a single channel, the others all but one: ranked across the net, none may stand in for another."""
+    """One layer keeps a single channel, the others all but one, and none stands in for another layer's."""
     graph = graph_of(SMALL)
     net = net_of(lively(SMALL), graph)
     notes = {group.name: torch.arange(group.width) > 0 for group in graph.groups}

@@ -28,8 +28,9 @@ def check_achieved(step: Prune, edit: Masks | Channels | Modules, after: State, 
     """Assert that an edit removed what was asked for.
 
     Raises:
-        TrialError: it did not.
+        TrialError: it did not, or it went below the study's floor.
     """
+    _check_floor(step, edit, after)
     if step.target == "threshold":
         if step.value > 0 and achieved("sparsity", after, graph) == 0:
             raise TrialError(f"no weight lies at or below {step.value:g}: nothing was pruned")
@@ -40,7 +41,7 @@ def check_achieved(step: Prune, edit: Masks | Channels | Modules, after: State, 
     if step.target == "channels":
         fine = _widths_fit(step, edit, after, graph)
     elif step.target == "pattern":
-        fine = bool(masks) and all(_share(mask) == step.value for mask in masks)
+        fine = bool(masks) and all(abs(_share(mask) - step.value) < 1e-9 for mask in masks)
     elif step.only and isinstance(edit, Masks):
         mask = edit.keep[step.only]
         fine = abs(_share(mask) - step.value) <= _grain(edit) / mask.numel()
@@ -51,6 +52,17 @@ def check_achieved(step: Prune, edit: Masks | Channels | Modules, after: State, 
         fine = abs(reached - step.value) <= slack + 1e-9
     if not fine:
         raise TrialError(f"{step.method} was asked for {step.target}:{step.value:g} and removed {reached:.4%} of it")
+
+
+def _check_floor(step: Prune, edit: Masks | Channels | Modules, after: State) -> None:
+    """Every layer keeps the fraction of its weights that the study's floor says; widths are the solver's."""
+    for name, mask in edit.keep.items() if isinstance(edit, Masks) else ():
+        kept = int(mask.sum())
+        if kept < int(step.rules["floor"] * mask.numel()):  # a method may round either way
+            raise TrialError(
+                f"{step.method} keeps {kept} of {mask.numel()} weights of {name}, less than the floor of "
+                f"{step.rules['floor']:g} of every layer"
+            )
 
 
 def _widths_fit(step: Prune, edit: Masks | Channels | Modules, after: State, graph: Graph) -> bool:

@@ -45,7 +45,7 @@ class Graph:
         Channels go with their group, so those of the first layer may go unless it is excluded by name.
 
         Raises:
-            UsageError: a pattern fits no layer.
+            UsageError: a pattern fits no layer, or nothing is left to prune.
         """
         weighted = [name for name, layer in self.layers.items() if layer.kernel]
         for pattern in rules.exclude:
@@ -54,6 +54,8 @@ class Graph:
         excluded = {name for name in weighted if any(fnmatchcase(name, pattern) for pattern in rules.exclude)}
         ends = {weighted[0]} if rules.first == "keep" else set()
         ends |= {weighted[-1]} if rules.last == "keep" else set()
+        if excluded | ends == set(weighted):
+            raise UsageError("the rules of [layers] keep every layer: nothing is left to prune")
         groups = tuple(group for group in self.groups if not excluded & set(group.producers))
         return replace(self, groups=groups, exempt=frozenset(excluded | ends))
 
