@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from prunetui.report import Series
+from prunetui.report import Series, human
 
 # Okabe & Ito's palette, distinguishable with every common colour blindness; markers tell series apart without it.
 COLORS = (
@@ -24,6 +26,10 @@ DENSE = "dense"
 DENSE_MARKER, DENSE_COLOR = "-", (150, 150, 150)
 LINE, ASCII_LINE = "braille", "."
 ASCII_FRAME = str.maketrans("┌┐└┘─│┤├┬┴┼", "++++-|+++++")
+PLAIN = "default"
+"""The colour of text, which is seen on light and dark alike."""
+HUMAN = 10_000
+"""From here on ticks are written as 10k."""
 POINTS_PER_CELL = 2
 """What can be told apart in a column of cells: more points only cost time (10,000 take plotext 176 ms)."""
 
@@ -50,6 +56,8 @@ class Picture:
     """A point that is pointed at."""
     points: bool = True
     """Whether single points are marked."""
+    front: tuple[tuple[float, float], ...] = ()
+    """Points that are joined by a line of their own: those that no other beats."""
 
     @property
     def shown(self) -> list[tuple[int, Series]]:
@@ -60,13 +68,24 @@ class Picture:
         """The window, or what holds everything that is shown; None when there is nothing."""
         if self.window:
             return self.window
-        xs = [x for _, curve in self.shown for x in curve.x]
-        ys = [y for _, curve in self.shown for y in curve.y] + ([self.level] if self.level is not None else [])
-        if not xs:
+        marks = [mark for _, curve in self.shown for mark in _marks(curve) if mark[0] > 0 or not self.log_x]
+        if not marks:
             return None
-        left, right, low, high = min(xs), max(xs), min(ys), max(ys)
-        wide, tall = (right - left or abs(left) or 1) * 0.03, (high - low or abs(high) or 1) * 0.05
-        return left - wide, right + wide, low - tall, high + tall
+        xs = [math.log10(x) if self.log_x else x for x, _, _ in marks]
+        ys = [y for _, *ends in marks for y in ends] + ([self.level] if self.level is not None else [])
+        left, right = _widened(min(xs), max(xs), 0.03)
+        return (*((10**left, 10**right) if self.log_x else (left, right)), *_widened(min(ys), max(ys), 0.05))
+
+
+def _widened(low: float, high: float, share: float) -> tuple[float, float]:
+    """A range with some room at both ends; one of no extent gets the size of its value."""
+    room = share * (high - low or abs(high) or 1)
+    return low - room, high + room
+
+
+def _marks(curve: Series) -> list[tuple[float, float, float]]:
+    """x, and the lowest and highest y of each point with its error bar."""
+    return [(x, y - s, y + s) for x, y, s in zip(curve.x, curve.y, curve.spread, strict=True)]
 
 
 def look(index: int) -> tuple[str, Color]:
@@ -117,21 +136,19 @@ def _drawn(
         dashes = [_at(left, picture) + (_at(right, picture) - _at(left, picture)) * i / 40 for i in range(41)]
         plot.scatter(dashes, [picture.level] * len(dashes), marker=DENSE_MARKER, color=DENSE_COLOR)
     for i, curve in picture.shown:
-        xs, ys = thinned(curve.x, curve.y, POINTS_PER_CELL * width)
-        if len(xs) > 1:
-            plot.plot([_at(x, picture) for x in xs], ys, marker=line, color=look(i)[1])
-        for x, y, spread in zip(curve.x, curve.y, curve.spread, strict=False):
-            if spread:
-                plot.plot([_at(x, picture)] * 2, [y - spread, y + spread], marker=line, color=look(i)[1])
+        _draw_lines(plot, picture, curve, line, look(i)[1], POINTS_PER_CELL * width)
+    if len(picture.front) > 1:
+        plot.plot([_at(x, picture) for x, _ in picture.front], [y for _, y in picture.front], marker=line, color=PLAIN)
     if picture.points:
         for i, curve in picture.shown:  # points last: no line may hide one
             marker, shade = look(i)
-            plot.scatter([_at(x, picture) for x in curve.x], curve.y, marker=marker, color=shade)
+            seen = [(x, y) for x, y in zip(curve.x, curve.y, strict=True) if x > 0 or not picture.log_x]
+            plot.scatter([_at(x, picture) for x, _ in seen], [y for _, y in seen], marker=marker, color=shade)
     if picture.cursor:
-        plot.scatter([_at(picture.cursor[0], picture)], [picture.cursor[1]], marker="O", color=(255, 255, 255))
-    if picture.log_x:
-        ticks = [left * (right / left) ** (i / 4) if left > 0 else left + (right - left) * i / 4 for i in range(5)]
-        plot.xticks([_at(tick, picture) for tick in ticks], [f"{tick:.3g}" for tick in ticks])
+        plot.scatter([_at(picture.cursor[0], picture)], [picture.cursor[1]], marker="O", color=PLAIN)
+    across, up = ticks(left, right, picture.log_x), ticks(low, high, about=max(3, height // 3))
+    plot.xticks([_at(tick, picture) for tick in across], [short(tick) for tick in across])
+    plot.yticks(up, [short(tick) for tick in up])
     plot.title(picture.title)
     plot.xlabel(picture.x_label)
     text: str = plot.build()
@@ -139,8 +156,38 @@ def _drawn(
     return text
 
 
+def _draw_lines(plot: Any, picture: Picture, curve: Series, line: str, shade: Color, most: int) -> None:
+    """The line through the points of a series, and its error bars."""
+    seen = [(x, y, s) for x, y, s in zip(curve.x, curve.y, curve.spread, strict=True) if x > 0 or not picture.log_x]
+    xs, ys = thinned([x for x, _, _ in seen], [y for _, y, _ in seen], most)
+    if len(xs) > 1:
+        plot.plot([_at(x, picture) for x in xs], ys, marker=line, color=shade)
+    for x, y, spread in seen:
+        if spread:
+            plot.plot([_at(x, picture)] * 2, [y - spread, y + spread], marker=line, color=shade)
+
+
 def _at(x: float, picture: Picture) -> float:
     return math.log10(x) if picture.log_x and x > 0 else x
+
+
+def ticks(low: float, high: float, log: bool = False, about: int = 6) -> list[float]:
+    """Round numbers in a range, some ``about`` of them; on a logarithmic axis 1, 2 and 5 times powers of ten."""
+    if log and low > 0:
+        powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        found = [times * 10.0**power for power in powers for times in (1, 2, 5) if low <= times * 10.0**power <= high]
+        if len(found) >= 2:
+            return found[:: 1 + len(found) // (2 * about)]
+        return [low * (high / low) ** (i / 4) for i in range(5)]
+    rough = (high - low) / about or 1.0
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = min((power * times for times in (1, 2, 5, 10)), key=lambda size: abs(math.log(size / rough)))
+    return [round(i * step, 12) for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
+
+
+def short(number: float) -> str:
+    """A tick of an axis: 11200000 -> ``11.2M``, 0.12345 -> ``0.123``."""
+    return re.sub(r"\.?0+(?=[kMG]$)", "", human(number)) if abs(number) >= HUMAN else f"{number:.3g}"
 
 
 def thinned(xs: Sequence[float], ys: Sequence[float], most: int) -> tuple[list[float], list[float]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import fmean, stdev
 from typing import Any
 
@@ -46,12 +47,23 @@ class Series:
     x: tuple[float, ...]
     y: tuple[float, ...]
     spread: tuple[float, ...]
+    of: tuple[Line, ...] = field(default=(), compare=False)
+    """The line of the table behind each point."""
 
 
 FIGURES = (
     "sparsity", "params", "params_nonzero", "macs", "top1_before", "top1_before_raw", "top1", "val_top1", "top1_dense",
-    "top1_control", "loss", "bytes", "latency_ms", "seconds",
+    "top1_control", "loss", "bytes", "latency_ms", "seconds", "drop",
 )  # fmt: skip
+
+
+def with_drop(rows: Iterable[Row]) -> list[Row]:
+    """The rows with a further figure ``drop``: points of accuracy lost against the dense network of the same seed."""
+    found = []
+    for row in rows:
+        given = row.get("top1") not in (None, "") and row.get("top1_dense") not in (None, "")
+        found.append({**row, "drop": float(row["top1_dense"]) - float(row["top1"])} if given else row)
+    return found
 
 
 def lines(rows: Iterable[Row]) -> list[Line]:
@@ -103,16 +115,37 @@ def sensitivities(rows: Iterable[Row], figure: str = "top1") -> list[Sensitivity
 
 def series(table: Iterable[Line], x: str = "sparsity", y: str = "top1") -> list[Series]:
     """One curve a method; the dense controls are not among them."""
-    points: dict[str, list[tuple[float, float, float]]] = {}
+    points: dict[str, list[tuple[float, float, float, int]]] = {}
     labels = list(table)
-    schedules = {(line.label, line.schedule) for line in labels}
-    for line in labels:
+    schedules = Counter(label for label, _ in {(line.label, line.schedule) for line in labels})
+    for i, line in enumerate(labels):
         if line.method == "dense" or x not in line.figures or y not in line.figures:
             continue
-        twice = sum(label == line.label for label, _ in schedules) > 1
-        name = f"{line.label} {line.schedule}" if twice else line.label
-        points.setdefault(name, []).append((line.figures[x].mean, line.figures[y].mean, line.figures[y].spread or 0.0))
-    return [Series(name, *map(tuple, zip(*sorted(values), strict=True))) for name, values in points.items()]
+        name = f"{line.label} {line.schedule}" if schedules[line.label] > 1 else line.label
+        figure = line.figures[y]
+        points.setdefault(name, []).append((line.figures[x].mean, figure.mean, figure.spread or 0.0, i))
+    return [_series(name, sorted(values), labels) for name, values in points.items()]
+
+
+def _series(name: str, values: list[tuple[float, float, float, int]], table: list[Line]) -> Series:
+    xs, ys, spreads, places = zip(*values, strict=True)
+    return Series(name, xs, ys, spreads, tuple(table[i] for i in places))
+
+
+def front(points: Sequence[tuple[float, float]], more_x: bool, more_y: bool) -> list[int]:
+    """Places of the points that no other beats in one figure without being worse in the other; ascending in x.
+
+    ``more_x`` and ``more_y`` say whether more is better; of equal points the first stands for all.
+    """
+
+    def cost(i: int) -> tuple[float, float]:
+        return (-points[i][0] if more_x else points[i][0], -points[i][1] if more_y else points[i][1])
+
+    kept: list[int] = []
+    for i in sorted(range(len(points)), key=cost):
+        if not kept or cost(i)[1] < cost(kept[-1])[1]:
+            kept.append(i)
+    return kept[::-1] if more_x else kept
 
 
 def dense_accuracy(table: Iterable[Line]) -> float | None:

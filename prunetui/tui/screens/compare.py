@@ -1,12 +1,228 @@
-"""Several runs together."""
+"""Several runs on one chart and in one table, under the settings in which they differ."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rich.text import Text
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.message import Message
 from textual.screen import Screen
+from textual.widgets import Footer, Static
+
+from prunetui.report import Line
+from prunetui.tui.feed import Feed
+from prunetui.tui.filters import fits
+from prunetui.tui.looks import CompareLook, Comparison, RunLine, joined
+from prunetui.tui.saving import copy_text, keep, markdown, table_csv
+from prunetui.tui.screens.dialogs import Choice
+from prunetui.tui.widgets.chart import Chart
+from prunetui.tui.widgets.filtered import Filtered
+from prunetui.tui.widgets.legend import Legend
+from prunetui.tui.widgets.panes import Panes
+from prunetui.tui.widgets.plot import KEYS, Plot
+from prunetui.tui.widgets.results import Lines, Settings
+from prunetui.tui.widgets.table import Table
+
+if TYPE_CHECKING:
+    from prunetui.tui.app import PrunetuiApp
+
+SECONDS = 1.0
+TITLE = "2 results, mean ± deviation over seeds"
+PLACEHOLDER = "filter: words, or run:first method:taylor target:0.9"
+
+
+class ComparisonChanged(Message):
+    """The runs are further."""
+
+    def __init__(self, comparison: Comparison) -> None:
+        self.comparison = comparison
+        super().__init__()
 
 
 class CompareScreen(Screen[None]):
-    """Several runs together."""
+    """Runs side by side; above, only what differs. Filter with / by words or run: method: target: schedule: ."""
 
-    def __init__(self, runs: list[str]) -> None:
+    app: PrunetuiApp
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "back", "Back"),
+        *KEYS,
+        Binding("m,3", "methods", "Methods"),
+        Binding("d", "settings", "Differences", show=False),
+        Binding("slash", "filter", "Filter", key_display="/"),
+        Binding("s", "sort", "Sort", show=False),
+        Binding("w", "save", "Save"),
+        Binding("c", "copy", "Copy"),
+    ]
+
+    def __init__(self, runs: Sequence[str]) -> None:
         super().__init__()
+        self.run_ids = list(runs)
+        self.comparison: Comparison | None = None
+        self._feed: Feed[Comparison] | None = None
+        self._behind: dict[int, RunLine] = {}
+
+    def compose(self) -> ComposeResult:
+        yield Static(Text(f"{len(self.run_ids)} runs  reading"), id="title")
+        yield Static("", id="trouble")
+        yield Settings(id="settings")
+        settings = self.app.settings
+        plot = Plot(settings.chart_x, settings.chart_y, id="plot", classes="panel")
+        yield Panes(plot, Filtered(Lines(), TITLE, PLACEHOLDER, id="results"), id="panes")
+        yield Footer(show_command_palette=False, compact=True)
+
+    def on_mount(self) -> None:
+        for name in ("#trouble", "#settings"):
+            self.query_one(name).display = False
+        self._feed = Feed(CompareLook(self.app.root, self.run_ids), self._tell, SECONDS)
+        self._feed.start()
+
+    def on_unmount(self) -> None:
+        if self._feed:
+            self._feed.close()
+
+    def _tell(self, comparison: Comparison) -> None:
+        if self.is_attached:
+            self.post_message(ComparisonChanged(comparison))
+
+    # Showing --------------------------------------------------------------------------------------
+
+    def on_comparison_changed(self, message: ComparisonChanged) -> None:
+        self.show_comparison(message.comparison)
+
+    def show_comparison(self, comparison: Comparison) -> None:
+        """Everything there is to see of the runs."""
+        self.comparison = comparison
+        same = "" if comparison.settings or len(comparison.names) < 2 else "   their settings are the same"
+        self.query_one("#title", Static).update(Text("  |  ".join(comparison.names) + same))
+        self.query_one("#trouble").display = bool(comparison.troubles)
+        self.query_one("#trouble", Static).update(Text("\n".join(comparison.troubles), "#ff6b5e"))
+        settings = self.query_one(Settings)
+        settings.display = bool(comparison.settings)
+        settings.fill(comparison.names, comparison.settings)
+        settings.styles.height = 1 + min(len(comparison.settings), max(2, self.app.size.height // 8))
+        lines = joined(comparison.lines)
+        self._behind = {id(line): one for line, one in zip(lines, comparison.lines, strict=True)}
+        self.query_one(Plot).show_lines(lines, self._why(comparison))
+        self._show_lines()
+
+    def _why(self, comparison: Comparison) -> str:
+        if not comparison.names:
+            return "None of these runs can be read."
+        return "No trial is finished yet in any of them."
+
+    def _show_lines(self) -> None:
+        if self.comparison is None:
+            return
+        pane = self.query_one(Filtered)
+        lines = [one for one in self.comparison.lines if not pane.typed or fits(pane.typed, _fields(one))]
+        self.query_one(Lines).fill(lines)
+        pane.count(len(lines), len(self.comparison.lines))
+
+    # Chart --------------------------------------------------------------------------------------------
+
+    def action_methods(self) -> None:
+        """To the list of methods."""
+        self.query_one(Panes).bring(0)
+        self.query_one(Legend).focus()
+
+    def action_settings(self) -> None:
+        """To the settings that differ."""
+        self.query_one(Settings).focus()
+
+    def action_plot(self, name: str, *arguments: Any) -> None:
+        """What a key means for the chart, wherever the focus is."""
+        getattr(self.query_one(Plot), f"action_{name}")(*arguments)
+        self.query_one(Panes).uncover()
+
+    def on_plot_axes_changed(self, event: Plot.AxesChanged) -> None:
+        self.app.remember(chart_x=event.x, chart_y=event.y)
+
+    # Table ----------------------------------------------------------------------------------------
+
+    def action_filter(self) -> None:
+        """Type a filter."""
+        self.query_one(Panes).bring(1)
+        self.query_one(Filtered).open()
+
+    def on_filtered_changed(self) -> None:
+        self._show_lines()
+
+    def action_back(self) -> None:
+        """Back to what was before: from the legend, from a filter, from the screen."""
+        if self.query_one(Legend).has_focus or self.query_one(Settings).has_focus:
+            self.query_one(Chart).focus()
+        elif not self.query_one(Filtered).close():
+            self.dismiss()
+
+    @work
+    async def action_sort(self) -> None:
+        """Choose what to sort by."""
+        answers = [(column.key, column.title) for column in self.query_one(Lines).columns]
+        chosen = await self.app.push_screen_wait(Choice("Sort", "by (again: the other way round)", answers))
+        if chosen:
+            self.query_one(Lines).sort_by(chosen)
+
+    def on_table_opened(self, event: Table.Opened) -> None:
+        one = event.table.current
+        if isinstance(one, RunLine):
+            self.app.open_results(one.run)
+
+    def on_plot_opened(self, event: Plot.Opened) -> None:
+        self.app.open_results(self._behind[id(event.line)].run)
+
+    # Files and copies -----------------------------------------------------------------------------
+
+    @work
+    async def action_save(self) -> None:
+        """Save the chart, the table or the differences into the folder where prunetui was started."""
+        answers = [
+            ("svg", "Chart as SVG"),
+            ("csv", "Results as CSV"),
+            ("md", "Results as Markdown"),
+            ("settings", "Differences as Markdown"),
+        ]
+        chosen = await self.app.push_screen_wait(Choice("Save", "into the folder prunetui was started in", answers))
+        if not chosen:
+            return
+        title = " and ".join(self.comparison.names) if self.comparison else ""
+        files: dict[str, tuple[str, Callable[[], str]]] = {
+            "svg": (".svg", lambda: self.query_one(Plot).svg(title)),
+            "csv": (".csv", lambda: table_csv(_plain(one) for one in self.query_one(Lines).rows)),
+            "md": (".md", lambda: markdown(self.query_one(Lines))),
+            "settings": (".md", lambda: markdown(self.query_one(Settings))),
+        }
+        suffix, text = files[chosen]
+        keep(self, f"compare-{chosen if chosen == 'settings' else 'results'}", suffix, text())
+
+    def action_copy(self) -> None:
+        """Copy what has the focus: the point under the cursor, the results, the differences."""
+        settings = self.query_one(Settings)
+        if settings.has_focus:
+            copy_text(self, markdown(settings), "the differences as Markdown")
+        elif self.query_one(Panes).front == 0:
+            copy_text(self, self.query_one(Plot).told_point(), "the point")
+        else:
+            table = self.query_one(Lines)
+            copy_text(self, markdown(table), f"{len(table.rows)} rows as Markdown")
+
+
+def _fields(one: RunLine) -> dict[str, str]:
+    line: Line = one.line
+    found = {"run": f"{one.name} {one.run}", "method": line.method, "label": line.label, "target": line.target}
+    return {name: value.lower() for name, value in {**found, "schedule": line.schedule}.items()}
+
+
+def _plain(one: RunLine) -> dict[str, Any]:
+    """A line as a row: the mean of each figure, and its deviation where there are several seeds."""
+    plain = asdict(one.line)
+    figures: dict[str, Any] = plain.pop("figures")
+    row = {"run": one.run, "name": one.name, **plain}
+    for name, figure in figures.items():
+        row[name] = figure["mean"]
+        row[f"{name}_spread"] = figure["spread"]
+    return row

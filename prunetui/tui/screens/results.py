@@ -1,12 +1,251 @@
-"""The results of a run."""
+"""The results of a run: a chart to work with, the table of its trials, and files and copies of both."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rich.text import Text
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.message import Message
 from textual.screen import Screen
+from textual.widgets import Footer, Static
+
+from prunetui.report import dense_accuracy
+from prunetui.store import Run
+from prunetui.tui.feed import RUN_SECONDS, Feed
+from prunetui.tui.filters import fits
+from prunetui.tui.looks import Results, ResultsLook, Row, failures
+from prunetui.tui.saving import copy_text, csv_text, keep, markdown
+from prunetui.tui.screens.dialogs import Choice
+from prunetui.tui.widgets.chart import Chart
+from prunetui.tui.widgets.filtered import Filtered
+from prunetui.tui.widgets.legend import Legend
+from prunetui.tui.widgets.panes import Panes
+from prunetui.tui.widgets.plot import KEYS, Plot
+from prunetui.tui.widgets.results import Layers
+from prunetui.tui.widgets.table import Table
+from prunetui.tui.widgets.trials import Trials
+from prunetui.tui.words import state_text
+
+if TYPE_CHECKING:
+    from prunetui.tui.app import PrunetuiApp
+
+SEARCHED = ("trial", "method", "label", "schedule", "target", "seed", "status", "layer", "error")
+"""Columns that the filter looks into, as words or as ``column:value``."""
+
+PLACEHOLDER = "filter: words, or status:failed method:taylor target:0.9"
+
+
+class ResultsChanged(Message):
+    """There are other results."""
+
+    def __init__(self, results: Results) -> None:
+        self.results = results
+        super().__init__()
 
 
 class ResultsScreen(Screen[None]):
-    """The results of a run."""
+    """Results of a run. Filter trials with / by words or status: method: target: seed: layer: ; m chooses methods."""
+
+    app: PrunetuiApp
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "back", "Back"),
+        *KEYS,
+        Binding("m,3", "methods", "Methods"),
+        Binding("slash", "filter", "Filter", key_display="/"),
+        Binding("s", "sort", "Sort", show=False),
+        Binding("w", "save", "Save"),
+        Binding("c", "copy", "Copy"),
+    ]
 
     def __init__(self, run: str) -> None:
         super().__init__()
+        self.run_id = run
+        self.results: Results | None = None
+        self._feed: Feed[Results] | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Static(Text(f"{self.run_id}  reading"), id="title")
+        yield Static("", id="trouble")
+        settings = self.app.settings
+        plot = Plot(settings.chart_x, settings.chart_y, id="plot", classes="panel")
+        trials = Filtered(Trials(id="trial-table"), "2 trials", PLACEHOLDER, id="trials")
+        yield Panes(plot, trials, instead=Vertical(Layers(), id="layers", classes="panel"), id="panes")
+        yield Footer(show_command_palette=False, compact=True)
+
+    def on_mount(self) -> None:
+        self.query_one("#trouble").display = False
+        self._feed = Feed(ResultsLook(Run(self.app.root / self.run_id)), self._tell, RUN_SECONDS)
+        self._feed.start()
+
+    def on_unmount(self) -> None:
+        if self._feed:
+            self._feed.close()
+
+    def _tell(self, results: Results) -> None:
+        if self.is_attached:
+            self.post_message(ResultsChanged(results))
+
+    # Showing --------------------------------------------------------------------------------------
+
+    def on_results_changed(self, message: ResultsChanged) -> None:
+        self.show_results(message.results)
+
+    def show_results(self, results: Results) -> None:
+        """Everything there is to see of the results."""
+        before, self.results = self.results, results
+        self._show_title(results)
+        if before and results.view.rows is before.view.rows and results.view.state == before.view.state:
+            return
+        trouble = results.trouble or failures(results.view.rows)
+        self.query_one("#trouble").display = bool(trouble)
+        self.query_one("#trouble", Static).update(Text(trouble, "#ff6b5e"))
+        self.query_one(Plot).show_lines(results.lines, results.trouble or results.why_empty())
+        self._show_layers()
+        self._show_trials()
+        self.query_one(Panes).exchange(results.is_sensitivity)
+
+    def _show_title(self, results: Results) -> None:
+        view, status = results.view, results.view.status
+        words = [view.id]
+        if status:
+            over = status.done + status.failed
+            words = [status.name, f"{status.model} on {status.data}", status.device, f"{over}/{status.trials} trials"]
+        title = Text.assemble(state_text(view.state), "  ", "  ".join(word for word in words if word))
+        self.query_one("#title", Static).update(title)
+
+    def _show_layers(self) -> None:
+        if self.results is None or not self.results.is_sensitivity:
+            return
+        y = self.query_one(Plot).y_axis
+        dense = dense_accuracy(self.results.lines)
+        self.query_one(Layers).fill(self.results.layers[y.key], y, dense)
+        pane = self.query_one("#layers")
+        pane.border_title = f"1 {y.words} with only this layer pruned"
+        pane.border_subtitle = f"dense {dense:.2f}" if dense is not None else ""
+
+    def _show_trials(self) -> None:
+        if self.results is None:
+            return
+        pane = self.query_one(Filtered)
+        rows = [row for row in self.results.view.rows if not pane.typed or fits(pane.typed, _fields(row))]
+        self.query_one(Trials).fill(rows)
+        pane.count(len(rows), len(self.results.view.rows))
+
+    @property
+    def _is_sensitivity(self) -> bool:
+        return self.results is not None and self.results.is_sensitivity
+
+    # Chart --------------------------------------------------------------------------------------------
+
+    def action_methods(self) -> None:
+        """To the list of methods."""
+        if not self._is_sensitivity:
+            self.query_one(Panes).bring(0)
+            self.query_one(Legend).focus()
+
+    def action_plot(self, name: str, *arguments: Any) -> None:
+        """What a key means for the chart, wherever the focus is."""
+        plot = self.query_one(Plot)
+        getattr(plot, f"action_{name}")(*arguments)
+        self._show_layers()
+        self.query_one(Panes).uncover()
+
+    def on_plot_axes_changed(self, event: Plot.AxesChanged) -> None:
+        self.app.remember(chart_x=event.x, chart_y=event.y)
+
+    # Table ----------------------------------------------------------------------------------------
+
+    def action_filter(self) -> None:
+        """Type a filter."""
+        self.query_one(Panes).bring(1)
+        self.query_one(Filtered).open()
+
+    def on_filtered_changed(self) -> None:
+        self._show_trials()
+
+    def action_back(self) -> None:
+        """Back to what was before: from the legend, from a filter, from the screen."""
+        if self.query_one(Legend).has_focus:
+            self.query_one(Chart).focus()
+        elif not self.query_one(Filtered).close():
+            self.dismiss()
+
+    @work
+    async def action_sort(self) -> None:
+        """Choose what to sort by."""
+        layers = self.query_one(Layers)
+        table: Table[Any] = layers if layers.has_focus else self.query_one(Trials)
+        answers = [(column.key, column.title) for column in table.columns]
+        chosen = await self.app.push_screen_wait(Choice("Sort", "by (again: the other way round)", answers))
+        if chosen:
+            table.post_message(Table.SortAsked(table, chosen))
+
+    def on_table_sort_asked(self, event: Table.SortAsked) -> None:
+        by, down = event.table.sorted_by
+        event.table.sorted_by = (event.column, not down if by == event.column else False)
+        self._show_layers()
+
+    def on_table_opened(self, event: Table.Opened) -> None:
+        if isinstance(event.table, Layers):
+            layers = event.table.current
+            if layers is not None:
+                self.query_one(Panes).bring(1)
+                self.query_one(Filtered).open(f"layer:{'+'.join(layers.layers)}")
+        elif event.table.current is not None:
+            self._open(event.table.rows, event.table.cursor)
+
+    def on_plot_opened(self, event: Plot.Opened) -> None:
+        rows = self.results.view.rows if self.results else ()
+        line = event.line
+        name = (line.label, line.schedule, line.target)
+        of = [row for row in rows if (row["label"] or row["method"], row["schedule"], row["target"]) == name]
+        if of:
+            self._open(of, 0)
+
+    def _open(self, rows: Any, place: int) -> None:
+        from prunetui.tui.screens.trial import TrialScreen
+
+        if self.results:
+            self.app.push_screen(TrialScreen(self.results.view, rows, place))
+
+    # Files and copies -----------------------------------------------------------------------------
+
+    @work
+    async def action_save(self) -> None:
+        """Save the chart or the table into the folder where prunetui was started."""
+        answers = [("csv", "Trials as CSV"), ("md", "Trials as Markdown")]
+        first = ("svg", "Chart as SVG") if not self._is_sensitivity else ("layers", "Layers as Markdown")
+        chosen = await self.app.push_screen_wait(Choice("Save", f"into {Path.cwd()}", [first, *answers]))
+        if chosen:
+            self._save(chosen)
+
+    def _save(self, what: str) -> None:
+        plot, trials = self.query_one(Plot), self.query_one(Trials)
+        name = self.results.view.status.name if self.results and self.results.view.status else self.run_id
+        file: dict[str, tuple[str, str, Callable[[], str]]] = {
+            "svg": (f"{plot.y_axis.key}-{plot.x_axis.key}", ".svg", lambda: plot.svg(name)),
+            "csv": ("trials", ".csv", lambda: csv_text(trials.rows)),
+            "md": ("trials", ".md", lambda: markdown(trials)),
+            "layers": ("layers", ".md", lambda: markdown(self.query_one(Layers))),
+        }
+        stem, suffix, text = file[what]
+        keep(self, f"{self.run_id}-{stem}", suffix, text())
+
+    def action_copy(self) -> None:
+        """Copy the table, or the point under the cursor, to the clipboard of this terminal (OSC 52)."""
+        plot = self.query_one(Plot)
+        if self.query_one(Panes).front == 0 and not self._is_sensitivity:
+            copy_text(self, plot.told_point(), "the point")
+        else:
+            table: Table[Any] = self.query_one(Trials if self.query_one(Panes).front else Layers)
+            copy_text(self, markdown(table), f"{len(table.rows)} rows as Markdown")
+
+
+def _fields(row: Row) -> dict[str, str]:
+    return {name: str(row.get(name) or "").lower() for name in SEARCHED}

@@ -12,6 +12,11 @@ from textual.widget import Widget
 from prunetui.chart import DENSE_COLOR, DENSE_MARKER, Picture, draw, look
 
 LEAST_SECONDS = 0.5
+SOON_SECONDS = 0.06
+"""Between drawings that answer a key."""
+
+Asked = tuple[Picture, str, int, int]
+"""What is to be drawn, what is said if that is nothing, and the cells there are for it."""
 
 
 class Chart(Widget, can_focus=True):
@@ -22,22 +27,22 @@ class Chart(Widget, can_focus=True):
         self.nothing = nothing
         self.picture = Picture(())
         self._text = Text(nothing)
-        self._asked: tuple[Picture, int, int] | None = None
+        self._asked: Asked | None = None
         self._drawn_at = 0.0
         self._waiting = False
 
-    def show(self, picture: Picture) -> None:
-        """Draw another picture, if it is another."""
-        if picture != self.picture:
-            self.picture = picture
-            self._ask()
+    def show(self, picture: Picture, nothing: str = "", soon: bool = False) -> None:
+        """Draw another picture, if it is another; ``soon`` when somebody has pressed a key and waits for it."""
+        if picture != self.picture or (nothing and nothing != self.nothing):
+            self.picture, self.nothing = picture, nothing or self.nothing
+            self._ask(SOON_SECONDS if soon else LEAST_SECONDS)
 
     def on_resize(self, event: events.Resize) -> None:
-        self._ask(at_once=True)
+        self._ask(0.0)
 
-    def _ask(self, at_once: bool = False) -> None:
-        wait = LEAST_SECONDS - (time.monotonic() - self._drawn_at)
-        if wait <= 0 or at_once:
+    def _ask(self, least: float) -> None:
+        wait = least - (time.monotonic() - self._drawn_at)
+        if wait <= 0:
             self._draw_now()
         elif not self._waiting:
             self._waiting = True
@@ -45,22 +50,24 @@ class Chart(Widget, can_focus=True):
 
     def _draw_now(self) -> None:
         self._waiting = False
-        asked = (self.picture, self.content_size.width, self.content_size.height)
-        if asked != self._asked and asked[1] > 0:
+        asked = (self.picture, self.nothing, self.content_size.width, self.content_size.height)
+        if asked != self._asked and asked[2] > 0:
             self._asked = asked
             self._drawn_at = time.monotonic()
-            self._draw(*asked)
+            self._draw(asked)
 
     @work(thread=True, exclusive=True)
-    def _draw(self, picture: Picture, width: int, height: int) -> None:
+    def _draw(self, asked: Asked) -> None:
+        picture, nothing, width, height = asked
         ascii_only = bool(getattr(self.app, "settings", None) and self.app.settings.ascii)  # type: ignore[attr-defined]
         text = Text.from_ansi(draw(picture, width, height, ascii_only=ascii_only)) if picture.series else Text()
-        self.app.call_from_thread(self._show_text, text if len(text) else Text(self.nothing, "dim"))
-
-    def _show_text(self, text: Text) -> None:
         text.no_wrap = True
-        self._text = text
-        self.refresh()
+        self.app.call_from_thread(self._show_text, asked, text if len(text) else Text(nothing, "dim"))
+
+    def _show_text(self, asked: Asked, text: Text) -> None:
+        if asked == self._asked:  # an older thread may come last
+            self._text = text
+            self.refresh()
 
     def render(self) -> Text:
         return self._text

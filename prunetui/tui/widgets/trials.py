@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.text import Text
+from textual import events
 
 from prunetui.tui.widgets.table import Column, Table
 from prunetui.tui.words import percent, size
@@ -30,6 +31,8 @@ def _accuracy(name: str) -> Callable[[Row], str]:
 def _label(row: Row) -> Text:
     status = str(row.get("status", ""))
     words = str(row.get("label") or row.get("method") or row.get("trial"))
+    if row.get("method") == "dense":  # controls differ by how long they were trained, which their trial's name tells
+        words = str(row.get("trial") or words).replace(f"-s{row.get('seed')}", "")
     return Text(words if status == "done" else f"{words} ({status})", STATUS_STYLES.get(status, ""))
 
 
@@ -60,6 +63,11 @@ def trial_columns() -> list[Column[Row]]:
     ]
 
 
+SPACIOUS = ("macs", "top1_control", "latency_ms", "seconds")
+"""Columns that are left out where there is little room."""
+NARROW = 96
+
+
 class Trials(Table[Row]):
     """Trials in the order of the study, or sorted by a column."""
 
@@ -67,6 +75,11 @@ class Trials(Table[Row]):
         chosen = [column for column in trial_columns() if not columns or column.key in columns]
         super().__init__(chosen, key=lambda row: str(row.get("trial")), **more)
         self._all: tuple[Row, ...] = ()
+        self._every = list(self.columns)
+
+    def on_resize(self, event: events.Resize) -> None:
+        narrow = event.size.width < NARROW
+        self.columns = [column for column in self._every if not narrow or column.key not in SPACIOUS]
 
     def fill(self, rows: Sequence[Row]) -> None:
         """Other rows, in the chosen order."""

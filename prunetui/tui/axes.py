@@ -1,0 +1,108 @@
+"""What can stand on the axes of a chart of results, and how a point of it is told in words. No widgets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from prunetui.report import Figure, Line, Series, front, human, series
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A figure of a line of results."""
+
+    key: str
+    words: str
+    more: bool
+    """Whether more of it is better."""
+    unit: str = ""
+    level: str = ""
+    """The figure of the dense network that is drawn as a level, where there is one."""
+
+    def text(self, figure: Figure | None) -> str:
+        """A figure as it is told."""
+        if figure is None:
+            return f"no {self.words}"
+        if self.key in ("params", "macs", "bytes"):
+            return f"{human(figure.mean)} {self.words}"
+        digits = {"loss": 4, "sparsity": 4}.get(self.key, 2)
+        return f"{self.words} {figure.text(digits)}{self.unit}"
+
+
+Y_AXES = (
+    Axis("top1", "top-1", True, " %", "top1_dense"),
+    Axis("top1_before", "top-1 before recovery", True, " %", "top1_dense"),
+    Axis("drop", "points lost", False, "", "drop"),
+    Axis("val_top1", "validation top-1", True, " %"),
+    Axis("loss", "loss", False),
+)
+X_AXES = (
+    Axis("sparsity", "sparsity", True),
+    Axis("params", "parameters", False),
+    Axis("macs", "MACs", False),
+    Axis("bytes", "bytes", False),
+    Axis("latency_ms", "latency", False, " ms"),
+)
+Point = tuple[int, int]
+"""Place of a series, and of a point in it."""
+
+
+def axis(axes: Sequence[Axis], key: str) -> Axis:
+    """The axis of a figure; the first for one that is not known."""
+    return next((one for one in axes if one.key == key), axes[0])
+
+
+def after(axes: Sequence[Axis], current: Axis, by: int) -> Axis:
+    """The next axis, or the one before."""
+    return axes[(axes.index(current) + by) % len(axes)]
+
+
+def curves(lines: Sequence[Line], x: Axis, y: Axis) -> tuple[Series, ...]:
+    """One series a method; a method without these figures has an empty one, so that all keep their looks."""
+    found = {curve.label: curve for curve in series(lines, x.key, y.key)}
+    names = dict.fromkeys(curve.label for curve in series(lines, "sparsity", "sparsity"))
+    return tuple(found.get(name, Series(name, (), (), ())) for name in names | dict.fromkeys(found))
+
+
+def level(lines: Sequence[Line], y: Axis) -> float | None:
+    """Where the dense network lies; None when dense networks differ or this is not measured of them."""
+    if y.key == "drop":
+        return 0.0
+    found = [line.figures[y.level].mean for line in lines if y.level in line.figures]
+    return found[0] if found and max(found) - min(found) < 0.005 else None
+
+
+def best(shown: Sequence[Series], x: Axis, y: Axis) -> tuple[tuple[float, float], ...]:
+    """The points that no other beats."""
+    points = [point for curve in shown for point in zip(curve.x, curve.y, strict=True)]
+    return tuple(points[i] for i in front(points, x.more, y.more))
+
+
+def told(line: Line, x: Axis, y: Axis, is_best: bool = False) -> str:
+    """A point in words: what it is, and all that was measured of it."""
+    figures = line.figures
+    first = [line.label, line.schedule if line.schedule != "one-shot" else "", line.target]
+    shown = [y.text(figures.get(y.key))]
+    shown += [Y_AXES[0].text(figures.get("top1"))] if y.key != "top1" else []
+    shown += ["on the front"] if is_best else []
+    shown += [one.text(figures[one.key]) for one in (x, *X_AXES) if one.key in figures]
+    seeds = f"{line.seeds} seed{'s' if line.seeds != 1 else ''}"
+    shown += [seeds + (f", {line.failed} failed" if line.failed else "")]
+    return f"{' '.join(word for word in first if word)}: {', '.join(dict.fromkeys(shown))}"
+
+
+def nearest(shown: Sequence[tuple[int, Series]], point: Point | None, aside: int, across: int) -> Point | None:
+    """The point that lies ``aside`` places further in its series, or ``across`` series further at the nearest x."""
+    full = [(i, curve) for i, curve in shown if curve.x]
+    if not full:
+        return None
+    place = next((n for n, (i, _) in enumerate(full) if point and i == point[0]), None)
+    if point is None or place is None:
+        return full[0][0], 0
+    curve = full[place][1]
+    at = min(point[1], len(curve.x) - 1)
+    if aside:
+        return full[place][0], max(0, min(len(curve.x) - 1, at + aside))
+    other, target = full[(place + across) % len(full)]
+    return other, min(range(len(target.x)), key=lambda i: abs(target.x[i] - curve.x[at]))

@@ -1,0 +1,65 @@
+"""All that a row of results says of its trial, in words and units."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from prunetui.report import human
+
+Row = Mapping[str, Any]
+
+
+def numbers(row: Row, dense: Row) -> list[tuple[str, str]]:
+    """(what, value) of everything that is known; ``dense`` is the row that sizes are compared with."""
+    found = [
+        ("status", str(row.get("status", ""))),
+        ("error", str(row.get("error") or "")),
+        ("method", str(row.get("label") or row.get("method") or "")),
+        ("schedule", str(row.get("schedule") or "")),
+        ("layer", str(row.get("layer") or "")),
+        ("target", str(row.get("target") or "")),
+        ("seed", str(row.get("seed", ""))),
+        ("sparsity", _plain(row, "sparsity", 4)),
+        ("parameters", _size(row, dense, "params")),
+        ("not zero", _size(row, dense, "params_nonzero")),
+        ("MACs", _size(row, dense, "macs")),
+        ("bytes", _size(row, dense, "bytes")),
+        ("latency", _plain(row, "latency_ms", 3, " ms")),
+        ("dense top-1", _plain(row, "top1_dense", 2, " %")),
+        ("after the edit", _plain(row, "top1_before_raw", 2, " %")),
+        ("batch norm re-estimated", _plain(row, "top1_before", 2, " %")),
+        ("after recovery", _plain(row, "top1", 2, " %")),
+        ("control", _plain(row, "top1_control", 2, " %")),
+        ("points lost", _lost(row)),
+        ("top-5", _plain(row, "top5", 2, " %")),
+        ("validation top-1", _plain(row, "val_top1", 2, " %")),
+        ("loss", _plain(row, "loss", 4)),
+        ("took", _plain(row, "seconds", 1, " s")),
+    ]
+    return [(what, value) for what, value in found if value]
+
+
+def _number(row: Row, name: str) -> float | None:
+    try:
+        return float(row[name])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _plain(row: Row, name: str, digits: int, unit: str = "") -> str:
+    value = _number(row, name)
+    return "" if value is None else f"{value:.{digits}f}{unit}"
+
+
+def _size(row: Row, dense: Row, name: str) -> str:
+    value, full = _number(row, name), _number(dense, name)
+    if value is None:
+        return ""
+    share = f"  {100 * value / full:.1f} % of dense" if full and row is not dense else ""
+    return f"{human(value)}{share}"
+
+
+def _lost(row: Row) -> str:
+    dense, after = _number(row, "top1_dense"), _number(row, "top1")
+    return "" if dense is None or after is None else f"{dense - after:.2f}"

@@ -1,0 +1,79 @@
+"""Tables and charts as files in the folder where prunetui was started; never over a file that is there."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.text import Text
+from textual.screen import Screen
+
+from prunetui.store.run import COLUMNS
+from prunetui.tui.widgets.table import Table
+
+
+def keep(screen: Screen[Any], stem: str, suffix: str, text: str) -> None:
+    """Save a file and tell its name, or why there is none."""
+    try:
+        path = save(Path.cwd(), stem, suffix, text)
+    except OSError as error:
+        screen.notify(f"Nothing was saved: {error.strerror}", severity="error")
+    else:
+        screen.notify(f"saved as {path.name}")
+
+
+def copy_text(screen: Screen[Any], text: str, what: str) -> None:
+    """To the clipboard of the terminal, over SSH too (OSC 52)."""
+    if text:
+        screen.app.copy_to_clipboard(text)
+        screen.notify(f"copied {what}")
+    else:
+        screen.notify("Point at a result with the arrow keys first.", severity="warning")
+
+
+def save(folder: Path, stem: str, suffix: str, text: str) -> Path:
+    """Write a new file; a number is put behind a name that is taken.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    for number in range(1, 10_000):
+        path = folder / (f"{stem}{suffix}" if number == 1 else f"{stem}-{number}{suffix}")
+        try:
+            with path.open("x", encoding="utf-8") as file:
+                file.write(text)
+        except FileExistsError:
+            continue
+        return path
+    raise FileExistsError(17, "too many files of this name", str(folder / stem))
+
+
+def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows of results as results.csv has them, with the columns that only some have at the end."""
+    return table_csv(rows, COLUMNS)
+
+
+def table_csv(rows: Iterable[Mapping[str, Any]], first: Sequence[str] = ()) -> str:
+    """Rows as CSV; ``first`` are columns that there are in any case."""
+    rows = list(rows)
+    names = list(dict.fromkeys([*first, *(name for row in rows for name in row)]))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: "" if value is None else value for name, value in row.items()} for row in rows)
+    return text.getvalue()
+
+
+def markdown(table: Table[Any]) -> str:
+    """What a table shows, all rows of it, as Markdown."""
+    lines = [[column.title for column in table.columns]]
+    lines.append(["---:" if column.right else "---" for column in table.columns])
+    lines += [[_plain(column.cell(row)) for column in table.columns] for row in table.rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _plain(cell: Text | str) -> str:
+    return (cell.plain if isinstance(cell, Text) else cell).replace("|", "\\|")

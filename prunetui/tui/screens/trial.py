@@ -1,0 +1,187 @@
+"""One trial: all its numbers, what is left of each layer, how its weights are spread, how it was trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rich.table import Table as Grid
+from rich.text import Text
+from textual import events, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container, Vertical, VerticalScroll
+from textual.screen import Screen
+from textual.widgets import Footer, Static
+
+from prunetui.chart import Picture
+from prunetui.errors import DataError
+from prunetui.inspect_model import Model, dense_file, model_file, read_model
+from prunetui.report import Series
+from prunetui.tui.numbers import numbers
+from prunetui.tui.saving import copy_text
+from prunetui.tui.views import RunView
+from prunetui.tui.widgets.chart import Chart, legend_text
+from prunetui.tui.widgets.histogram import Bars
+from prunetui.tui.widgets.model import ModelTable
+from prunetui.tui.widgets.table import Table
+
+if TYPE_CHECKING:
+    from prunetui.tui.app import PrunetuiApp
+
+PANES = {"numbers": "#numbers-scroll", "layers": "#model-table", "weights": "#bars", "training": "#curves"}
+TRIALS = Binding.Group("Next/previous trial ", compact=True)
+WIDE, HIGH = 110, 34
+"""Cells from which all four panes are shown at once."""
+
+
+class TrialScreen(Screen[None]):
+    """A trial. Keys 1 to 4 bring a pane to the front; the weights shown are those of the layer under the cursor."""
+
+    app: PrunetuiApp
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss", "Back"),
+        Binding("tab", "next_pane", "Pane"),
+        *(Binding(str(i), f"pane('{name}')", name.title(), show=False) for i, name in enumerate(PANES, 1)),
+        Binding("n,right", "trial(1)", "Next trial", group=TRIALS),
+        Binding("p,left", "trial(-1)", "Trial before", group=TRIALS),
+        Binding("y", "loss", "Accuracy/loss"),
+        Binding("c", "copy", "Copy"),
+    ]
+
+    def __init__(self, view: RunView, rows: Sequence[Mapping[str, Any]], place: int) -> None:
+        super().__init__()
+        self.view, self.rows, self.place = view, rows, place
+        self.model: Model | None = None
+        self._pane = "numbers"
+        self._losses = False
+
+    def compose(self) -> ComposeResult:
+        yield Static("", id="title")
+        with Container(id="panes"):
+            with Vertical(id="numbers", classes="panel") as numbers_pane:
+                numbers_pane.border_title = "1 numbers"
+                with VerticalScroll(id="numbers-scroll"):
+                    yield Static("", id="figures")
+            with Vertical(id="layers", classes="panel") as layers:
+                layers.border_title = "2 layers"
+                yield Static("", id="why")
+                yield ModelTable(self.app.settings.ascii, id="model-table")
+            with Vertical(id="weights", classes="panel") as weights:
+                weights.border_title = "3 weights"
+                yield Bars(id="bars")
+            with Vertical(id="training", classes="panel") as training:
+                training.border_title = "4 training"
+                yield Chart(id="curves")
+                yield Static("", id="legend")
+        yield Footer(show_command_palette=False, compact=True)
+
+    def on_mount(self) -> None:
+        self._front()
+        self._show_trial()
+
+    @property
+    def row(self) -> Mapping[str, Any]:
+        """The trial that is shown."""
+        return self.rows[self.place]
+
+    def _show_trial(self) -> None:
+        row = self.row
+        title = Text.assemble(f"{row.get('trial')}  ", (f"{self.place + 1} of {len(self.rows)}", "dim"))
+        self.query_one("#title", Static).update(title)
+        grid = Grid.grid(padding=(0, 2))
+        dense = next((one for one in self.view.rows if one.get("method") == "dense" and one.get("params")), {})
+        for what, value in numbers(row, dense):
+            grid.add_row(Text(what, "dim"), Text(value, "bold #ff6b5e" if what == "error" else ""))
+        self.query_one("#figures", Static).update(grid)
+        self._show_curves()
+        self._show_model(None, "reading the model")
+        self._read(row)
+
+    # The model ------------------------------------------------------------------------------------
+
+    @work(thread=True, exclusive=True)
+    def _read(self, row: Mapping[str, Any]) -> None:
+        models = self.view.folder / "models"
+        model, why = None, ""
+        try:
+            model = read_model(model_file(models, str(row.get("trial"))), dense_file(models, str(row.get("seed"))))
+        except DataError as error:
+            failed = row.get("status") != "done"
+            why = "The trial has no model: it was not finished." if failed else f"No layers to show: {error}"
+        if self.row is row:
+            self.app.call_from_thread(self._show_model, model, why)
+
+    def _show_model(self, model: Model | None, why: str) -> None:
+        self.model = model
+        self.query_one("#why", Static).update(Text(why, "dim"))
+        self.query_one("#why").display = bool(why)
+        table = self.query_one(ModelTable)
+        table.fill(model)
+        left = f"{model.nonzero:,} of {model.weights:,} weights are not zero" if model else ""
+        self.query_one("#layers").border_subtitle = left
+        self._show_weights()
+
+    def on_table_moved(self, event: Table.Moved) -> None:
+        self._show_weights()
+
+    def _show_weights(self) -> None:
+        pane, layer = self.query_one("#weights"), self.query_one(ModelTable).current
+        histogram = layer.histogram if layer else self.model.histogram if self.model else None
+        pane.border_title = f"3 weights{f' of {layer.name}' if layer else ''}"
+        zeros = layer.weights - layer.nonzero if layer else 0
+        pane.border_subtitle = f"without {zeros:,} zeros" if zeros else ""
+        self.query_one(Bars).show(histogram)
+
+    # Training -------------------------------------------------------------------------------------
+
+    def _show_curves(self) -> None:
+        own = [curve for curve in self.view.curves.values() if curve.trial == self.row.get("trial") and curve.epochs]
+        series = []
+        for number, curve in enumerate(own, 1):
+            values = curve.loss if self._losses else curve.accuracy
+            name = f"{number}. {curve.label}: {values[-1]:.{4 if self._losses else 2}f}"
+            series.append(Series(name, tuple(map(float, curve.epochs)), values, (0.0,) * len(values)))
+        picture = Picture(tuple(series), x_label="epoch", points=all(len(one.x) < 2 for one in series))
+        self.query_one("#training").border_title = f"4 training {'loss' if self._losses else 'accuracy %'}"
+        nothing = "No training was done for this trial alone: it shares its steps with others, or has none."
+        self.query_one(Chart).show(picture, nothing, soon=True)
+        self.query_one("#legend", Static).update(legend_text(picture))
+
+    def action_loss(self) -> None:
+        """Loss instead of accuracy, or back."""
+        self._losses = not self._losses
+        self._show_curves()
+
+    # Keys -----------------------------------------------------------------------------------------
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._front()
+
+    def _front(self) -> None:
+        everything = self.size.width >= WIDE and self.size.height >= HIGH
+        self.query_one("#panes").set_class(everything, "wide")
+        for name in PANES:
+            beside = name == "weights" and self._pane == "layers" and self.size.height >= 20
+            self.query_one(f"#{name}").display = everything or name == self._pane or beside
+        self.query_one(PANES[self._pane]).focus()
+
+    def action_pane(self, name: str) -> None:
+        """Bring a pane to the front."""
+        self._pane = name
+        self._front()
+
+    def action_next_pane(self) -> None:
+        """The next pane."""
+        names = list(PANES)
+        self.action_pane(names[(names.index(self._pane) + 1) % len(names)])
+
+    def action_trial(self, by: int) -> None:
+        """Another trial, in the order of the table."""
+        self.place = (self.place + by) % len(self.rows)
+        self._show_trial()
+
+    def action_copy(self) -> None:
+        """Copy all numbers of the trial."""
+        words = "".join(f"{what}: {value}\n" for what, value in numbers(self.row, {}))
+        copy_text(self, words, "the numbers of the trial")

@@ -1,0 +1,252 @@
+"""Results as a chart to work with: choose axes and methods, zoom, point at a result and be told what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from rich.text import Text
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.message import Message
+from textual.widgets import Static
+
+from prunetui.chart import DENSE_COLOR, DENSE_MARKER, Picture
+from prunetui.report import Line
+from prunetui.svg import picture_svg
+from prunetui.tui import viewport
+from prunetui.tui.axes import X_AXES, Y_AXES, Point, after, axis, best, curves, level, nearest, told
+from prunetui.tui.widgets.chart import Chart
+from prunetui.tui.widgets.legend import Legend
+
+AXES = Binding.Group("Axes ", compact=True)  # a compact footer leaves no room behind a group
+KEYS: list[BindingType] = [
+    Binding("x", "plot('x', 1)", "X axis", group=AXES),
+    Binding("y", "plot('y', 1)", "Y axis", group=AXES),
+    Binding("Y", "plot('y', -1)", "Y axis, backwards", show=False),
+    Binding("X", "plot('x', -1)", "X axis, backwards", show=False),
+    Binding("o,L", "plot('log')", "Log x", show=False),
+    Binding("f", "plot('front')", "Front: what no other result beats", show=False),
+    Binding("a", "plot('all')", "All methods", show=False),
+    Binding("plus,equals_sign", "plot('zoom', 0.8)", "Zoom in", show=False, key_display="+"),
+    Binding("minus", "plot('zoom', 1.25)", "Zoom out", show=False, key_display="-"),
+    Binding("0", "plot('reset')", "Show everything", show=False),
+]
+"""For screens that have a plot: they give ``action_plot`` on to it, whatever has the focus."""
+NARROW = 100
+"""Cells from which the legend stands beside the chart."""
+HINT = "Arrow keys point at results; enter opens the one pointed at."
+
+
+class Plot(Container):
+    """A chart, its legend and a line about the point under the cursor."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("right", "along(1)", "Next point", show=False),
+        Binding("left", "along(-1)", "Point before", show=False),
+        Binding("up,k,left_square_bracket", "across(-1)", "Series before", show=False),
+        Binding("down,j,right_square_bracket", "across(1)", "Next series", show=False),
+        Binding("shift+left,ctrl+left,h", "pan(-0.2, 0)", "Pan left", show=False),
+        Binding("shift+right,ctrl+right,l", "pan(0.2, 0)", "Pan right", show=False),
+        Binding("shift+up,ctrl+up", "pan(0, 0.2)", "Pan up", show=False),
+        Binding("shift+down,ctrl+down", "pan(0, -0.2)", "Pan down", show=False),
+        Binding("enter", "open_point", "Open the point", show=False),
+    ]
+
+    class Opened(Message):
+        """Enter on a point."""
+
+        def __init__(self, line: Line) -> None:
+            self.line = line
+            super().__init__()
+
+    class AxesChanged(Message):
+        """Another figure stands on an axis."""
+
+        def __init__(self, x: str, y: str) -> None:
+            self.x, self.y = x, y
+            super().__init__()
+
+    def __init__(self, x: str = "sparsity", y: str = "top1", **more: Any) -> None:
+        super().__init__(**more)
+        self.x_axis, self.y_axis = axis(X_AXES, x), axis(Y_AXES, y)
+        self.picture = Picture(())
+        self.point: Point | None = None
+        self._lines: Sequence[Line] = ()
+        self._why = ""
+        self._hidden: frozenset[str] = frozenset()
+        self._wanted: viewport.Window | None = None
+        self._logarithmic = False
+        self._front_shown = False
+
+    def compose(self) -> ComposeResult:
+        with Container(classes="plot-body"):
+            yield Chart("Reading the results.")
+            yield Legend()
+        yield Static(Text(HINT, "dim"), classes="point")
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.set_class(event.size.width >= NARROW, "beside")
+
+    # What is shown --------------------------------------------------------------------------------
+
+    def show_lines(self, lines: Sequence[Line], why: str) -> None:
+        """Other results; ``why`` says why there is nothing where there is nothing."""
+        pointed = self.pointed
+        self._lines, self._why = lines, why
+        self._again(pointed, soon=False)
+
+    @property
+    def heading(self) -> str:
+        """What the chart shows."""
+        return f"{self.y_axis.words} against {self.x_axis.words}{' (log)' if self._logarithmic else ''}"
+
+    @property
+    def pointed(self) -> Line | None:
+        """The line of results under the cursor."""
+        if self.point is None:
+            return None
+        return self.picture.series[self.point[0]].of[self.point[1]]
+
+    def told_point(self) -> str:
+        """The point under the cursor in words; empty when there is none."""
+        line = self.pointed
+        at = self.picture.cursor
+        return told(line, self.x_axis, self.y_axis, at in self.picture.front) if line else ""
+
+    def svg(self, title: str) -> str:
+        """The chart as a drawing."""
+        y = f"{self.y_axis.words}{self.y_axis.unit}"
+        return picture_svg(self.picture, f"{title}: {self.heading}", y)
+
+    def _again(self, pointed: Line | None, soon: bool = True) -> None:
+        """Draw what was chosen; the cursor stays at ``pointed`` where that is still shown."""
+        found = curves(self._lines, self.x_axis, self.y_axis)
+        shown = [curve for curve in found if curve.label not in self._hidden]
+        self.point, cursor = None, None
+        for i, curve in enumerate(found):
+            for j, line in enumerate(curve.of):
+                if pointed and curve in shown and (line.label, line.schedule, line.target) == _name(pointed):
+                    self.point, cursor = (i, j), (curve.x[j], curve.y[j])
+        self.picture = Picture(
+            found,
+            level(self._lines, self.y_axis),
+            x_label=self.x_axis.words,
+            log_x=self._logarithmic,
+            hidden=self._hidden,
+            window=self._wanted,
+            cursor=cursor,
+            front=best(shown, self.x_axis, self.y_axis) if self._front_shown else (),
+        )
+        self.query_one(Chart).show(self.picture, self._nothing(), soon)
+        self.query_one(Legend).show(self.picture)
+        self._tell()
+
+    def _nothing(self) -> str:
+        if any(curve.x and curve.label not in self._hidden for curve in self.picture.series):
+            return "There is no room for a chart."
+        if any(curve.x for curve in self.picture.series):
+            return "All methods are hidden; a shows them."
+        if self.picture.series:
+            return f"Nothing has {self.heading} yet; x and y choose other axes."
+        return self._why
+
+    def _tell(self) -> None:
+        words = self.told_point()
+        text = Text(words) if words else Text(HINT if any(curve.x for curve in self.picture.series) else "", "dim")
+        self.query_one(".point", Static).update(text)
+        dense = f"{DENSE_MARKER} dense {self.picture.level:.2f}" if self.picture.level is not None else ""
+        on = ["front: what no other result beats"] if self.picture.front else []
+        zoomed = ["zoomed, 0 shows all"] if self._wanted else []
+        self.border_title = f"1 {self.heading}"
+        r, g, b = DENSE_COLOR
+        self.border_subtitle = f"[rgb({r},{g},{b})]{'  '.join(filter(None, [dense, *on, *zoomed]))}[/]"
+
+    # Axes and methods -----------------------------------------------------------------------------
+
+    def action_x(self, by: int) -> None:
+        """Another figure along the x axis."""
+        self.x_axis = after(X_AXES, self.x_axis, by)
+        self._axes_changed()
+
+    def action_y(self, by: int) -> None:
+        """Another figure along the y axis."""
+        self.y_axis = after(Y_AXES, self.y_axis, by)
+        self._axes_changed()
+
+    def _axes_changed(self) -> None:
+        self._wanted = None
+        self._again(self.pointed)
+        self.post_message(self.AxesChanged(self.x_axis.key, self.y_axis.key))
+
+    def action_log(self) -> None:
+        """Logarithms along x, or not."""
+        self._logarithmic, self._wanted = not self._logarithmic, None
+        self._again(self.pointed)
+
+    def action_front(self) -> None:
+        """Join the results that no other beats in both figures, or not."""
+        self._front_shown = not self._front_shown
+        self._again(self.pointed)
+
+    def action_all(self) -> None:
+        """Show all methods."""
+        self._hidden = frozenset()
+        self._again(self.pointed)
+
+    def on_legend_toggled(self, event: Legend.Toggled) -> None:
+        event.stop()
+        if event.only:
+            self._hidden = frozenset(curve.label for curve in self.picture.series) - {event.label}
+        else:
+            self._hidden ^= {event.label}
+        self._again(self.pointed)
+
+    # Moving ---------------------------------------------------------------------------------------
+
+    def action_zoom(self, factor: float) -> None:
+        """Show less or more, around the cursor if there is one."""
+        bounds = self.picture.bounds()
+        if bounds:
+            self._wanted = viewport.zoomed(bounds, factor, self.picture.cursor, self._logarithmic)
+            self._again(self.pointed)
+
+    def action_pan(self, aside: float, up: float) -> None:
+        """Show what lies beside."""
+        bounds = self.picture.bounds()
+        if bounds:
+            self._wanted = viewport.panned(bounds, aside, up, self._logarithmic)
+            self._again(self.pointed)
+
+    def action_reset(self) -> None:
+        """Show everything."""
+        self._wanted = None
+        self._again(self.pointed)
+
+    def action_along(self, by: int) -> None:
+        """Point at the next result of this method."""
+        self._point_at(nearest(self.picture.shown, self.point, by, 0))
+
+    def action_across(self, by: int) -> None:
+        """Point at a result of another method."""
+        self._point_at(nearest(self.picture.shown, self.point, 0, by))
+
+    def _point_at(self, point: Point | None) -> None:
+        if point is None:
+            return
+        curve = self.picture.series[point[0]]
+        at = curve.x[point[1]], curve.y[point[1]]
+        if self._wanted:
+            self._wanted = viewport.holding(self._wanted, at, self._logarithmic)
+        self._again(curve.of[point[1]])
+
+    def action_open_point(self) -> None:
+        """Open the result under the cursor."""
+        if self.pointed is not None:
+            self.post_message(self.Opened(self.pointed))
+
+
+def _name(line: Line) -> tuple[str, str, str]:
+    return line.label, line.schedule, line.target
