@@ -16,7 +16,7 @@ from textual.screen import Screen
 from prunetui.runner import Runner
 from prunetui.store import Run
 from prunetui.store.queue import Queue
-from prunetui.tui.feed import RUNS_SECONDS, Feed, RunsLook
+from prunetui.tui.feed import RUNS_SECONDS, SETTLE_SECONDS, Feed, RunsLook, settle
 from prunetui.tui.settings import Settings, load_settings, save_settings, settings_path
 from prunetui.tui.themes import NAMES, THEMES
 from prunetui.tui.views import Entry
@@ -76,6 +76,8 @@ class PrunetuiApp(App[int]):
         self.theme = self.settings.theme if self.settings.theme in NAMES else NAMES[0]
         self.push_screen(RunsScreen())
         self._feed.start()
+        settle()
+        self.set_interval(SETTLE_SECONDS, settle)
         if self._serve:
             self.runner.start()
         if self._watch:
