@@ -68,8 +68,8 @@ class Engine:
     partials: Partials
     emit: Callable[[events.Event], None]
     should_stop: Callable[[], bool]
-    rest_between_steps: Callable[[], bool]
-    """Whether to stop where no step is half done."""
+    rest_between_steps: Callable[[], bool] | None = None
+    """Whether to stop where no step is half done; as ``should_stop`` when not given."""
     _memory: OrderedDict[str, State] = field(default_factory=OrderedDict)
     _failed: dict[str, str] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
@@ -284,7 +284,7 @@ class Engine:
 
     def _guard(self, node: Node) -> None:
         """Refuse what an earlier trial has found to fail, and stop when asked to."""
-        if self.rest_between_steps():
+        if (self.rest_between_steps or self.should_stop)():
             raise Interrupted("stopped between two steps")
         for earlier in self.plan.path(node.key):
             if earlier.key in self._failed:

@@ -181,13 +181,16 @@ class PrunetuiApp(App[int]):
         yield SystemCommand("New study", "Configure and start a study", self.open_configure)
         for theme in NAMES:
             yield SystemCommand(f"Theme {theme}", "Change colours", lambda name=theme: self._use_theme(name))
+        told: set[str] = set()
         for active in screen.active_bindings.values():
             binding = active.binding
-            if binding.description and active.enabled and binding.action not in ("leave", "help", "command_palette"):
-                shown = binding.key_display or binding.key
+            own = active.node is screen and binding.description and active.enabled
+            if own and binding.action not in told:
+                told.add(binding.action)
+                doc = getattr(screen, f"action_{binding.action.partition('(')[0]}", None).__doc__ or ""
                 yield SystemCommand(
-                    binding.description,
-                    f"{binding.tooltip or binding.description} ({shown})",
+                    f"{binding.description} ({binding.key_display or binding.key})",
+                    doc,
                     lambda node=active.node, action=binding.action: self.run_later(action, node),
                 )
 

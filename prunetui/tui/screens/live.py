@@ -93,7 +93,7 @@ class LiveScreen(Screen[None]):
                 log.border_title = "4 log"
                 yield Log(id="lines")
         yield Static("", id="gauges")
-        yield Footer()
+        yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
         self.query_one("#title", Static).update(Text(f"{self.run_id}  reading"))
@@ -157,7 +157,7 @@ class LiveScreen(Screen[None]):
             self.query_one("#step", Static).update(Text(words, "dim"))
             return
         share = view.done / view.total if view.total else 0.0
-        rate = f"{view.images_per_second:,.0f} images/s" if view.images_per_second else ""
+        rate = f"{view.images_per_second:,.0f} img/s" if view.images_per_second else ""
         loss = f"loss {view.loss:.3f}" if view.loss is not None else ""
         epoch = f"epoch {view.epoch}/{view.epochs}" if view.epochs else ""
         asked = "stops after this step" if view.wishes.stop_after_step else "stops" if view.wishes.stop else ""

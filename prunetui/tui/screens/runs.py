@@ -58,7 +58,7 @@ class RunsScreen(Screen[None]):
         yield Input(placeholder="filter: words, or key:value as in state:done model:resnet18", id="filter")
         yield Table[Entry](self._columns(), key=lambda entry: entry.id, id="runs")
         yield Static("", id="empty")
-        yield Footer()
+        yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
         self._table.sorted_by = (self.app.settings.sort, self.app.settings.descending)

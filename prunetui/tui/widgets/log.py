@@ -60,7 +60,7 @@ class Log(Table[tuple[int, LogLine]]):
 
     def next_level(self) -> str:
         """Show more, or less."""
-        self.level = LEVELS[(LEVELS.index(self.level) + 1) % len(LEVELS)]
+        self.level = LEVELS[(LEVELS.index(self.level) - 1) % len(LEVELS)]
         lines, self._lines, self._chosen, self._seen = self._lines, (), [], 0
         self.rows = ()
         self.add(lines)
