@@ -17,14 +17,14 @@ class OptimalBrainCompression:
     """Zero the weights whose removal changes what their layer puts out least once its others have moved.
 
     Each output row w of a layer is a problem of its own, (v - w)^T H (v - w) with H = X X^T of what the layer reads:
-    weights go one by one, and rows lose them by their costs. Where we depart: with the scope ``global`` layers too
-    compete, by costs relative to their output's energy w^T H w; the survivors are fitted jointly, one layer after the
-    other, to put out for the pruned net's input X' what the dense layer put out for X; rows longer than ``block`` are
-    treated in parts, which know of each other only in that fit.
+    weights go one by one, and the rows of a layer lose them by their costs. Where we depart: the survivors are fitted
+    jointly, one layer after the other, to put out for the pruned net's input X' what the dense layer put out for X;
+    with the scope ``global`` layers too compete, by costs relative to their output's energy w^T H w; rows longer than
+    ``block`` are treated in parts, which know of each other only in the fit.
     """
 
-    scope: Scope = "global"
-    """Rank across the whole net, by the change relative to each layer's output, or within each layer."""
+    scope: Scope = "local"
+    """Rank within each layer, or across the whole net by the change relative to each layer's output."""
     block: int = 1024
     """Longest row, or part of one, that is treated as one problem."""
     damping: float = 0.01

@@ -266,10 +266,10 @@ def test_obc_of_a_convolution_is_exact() -> None:
 def test_obc_compares_layers_by_what_they_lose_of_their_output() -> None:
     """Uncorrelated inputs: costs are w^2 over the layer's sum of squares, [1, 4, 9] / 14 and [16, 25, 36] / 77."""
     subject = net(Apart(*linear([[1.0, 2.0, 3.0]], [[4.0, 5.0, 6.0]])), [(torch.eye(3), torch.zeros(3))])
-    assert pruned("obc", subject, 2 / 6).keep["first"].tolist() == [[False, True, True]]
-    assert pruned("obc", subject, 2 / 6).keep["second"].tolist() == [[False, True, True]]
-    assert pruned("obc", subject, 3 / 6).keep["first"].tolist() == [[False, False, True]]
-    assert pruned("obc", subject, 4 / 6, scope="local").keep["second"].tolist() == [[False, False, True]]
+    assert pruned("obc", subject, 2 / 6, scope="global").keep["first"].tolist() == [[False, True, True]]
+    assert pruned("obc", subject, 2 / 6, scope="global").keep["second"].tolist() == [[False, True, True]]
+    assert pruned("obc", subject, 3 / 6, scope="global").keep["first"].tolist() == [[False, False, True]]
+    assert pruned("obc", subject, 4 / 6).keep["second"].tolist() == [[False, False, True]]
 
 
 class Apart(nn.Module):
@@ -290,11 +290,11 @@ def test_obc_fits_each_layer_to_what_the_pruned_ones_before_it_hand_on() -> None
     subject = net(model, [(images, torch.zeros(64))])
     error = {}
     for sequential in (True, False):
-        edit = pruned("obc", subject, 0.5, scope="local", damping=SHARP, sequential=sequential)
+        edit = pruned("obc", subject, 0.5, damping=SHARP, sequential=sequential)
         first, second = edit.moved["0.weight"], edit.moved["1.weight"]
         error[sequential] = float((images @ first.T @ second.T - model(images).detach()).square().sum())
     assert error[True] < error[False]
-    second = pruned("obc", subject, 0.5, scope="local", damping=SHARP).moved["1.weight"]
+    second = pruned("obc", subject, 0.5, damping=SHARP).moved["1.weight"]
     assert error[True] == pytest.approx(refitted(images @ first.T, model(images).detach(), second != 0), rel=1e-3)
 
 
