@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import copy
+import importlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +16,7 @@ import torch
 from torch import Tensor
 
 from prunetui import plugins
-from prunetui.api import Channels, Masks, Net, Scope, keep_top, register
+from prunetui.api import Channels, Masks, Net, Scope, Training, keep_top, register
 from prunetui.budget import rounded_down
 from prunetui.engine.achieved import achieved, check_achieved
 from prunetui.engine.edits import apply, check_removal
@@ -19,6 +24,7 @@ from prunetui.engine.graph import Graph
 from prunetui.engine.models import Architecture
 from prunetui.engine.state import State
 from prunetui.errors import TrialError
+from prunetui.listing import print_method, print_methods
 from prunetui.plan import Prune
 
 NETS = {
@@ -56,17 +62,43 @@ class Subject:
 
     @property
     def levels(self) -> tuple[float, ...]:
-        """Rising values to prune to; of the target threshold, those that bite into weights around 0.1."""
+        """Rising values to prune to; of the target threshold, those that bite into weights around 0.1.
+
+        A pattern says itself how much it removes: asked for it again, it removes nothing more.
+        """
+        if self.target == "pattern":
+            return (0.5, 0.5, 0.5)
         return (0.01, 0.05, 0.2) if self.target == "threshold" else (0.3, 0.5, 0.8)
 
     def prune(self, net: Net, value: float) -> Any:
-        cls = Taylor if self.name.endswith("of this test") else plugins.load(self.name)
-        return cls().prune(net, value)
+        if self.name.endswith("of this test"):
+            return Taylor().prune(net, value)
+        method: Any = plugins.load(self.name)()
+        return method.prune(noted(self.name, method, net, value), value)
+
+
+def noted(name: str, method: Any, net: Net, value: float) -> Net:
+    """The net with what the method notes while a copy of it is trained for two batches; others get it as it is."""
+    trains = plugins.method_info(name).trains
+    if not trains:
+        return net
+    training = Training(
+        model=copy.deepcopy(net.model), exempt=net.exempt, coupled=net.groups(), costs=net.costs, floor=net.floor,
+        target=net.target, masks=dict(net.masks), memory=dict(net.memory), generator=torch.Generator(), lr=0.1,
+    )  # fmt: skip
+    for images, labels in (net.batches * 2)[:2]:
+        training.model.zero_grad()
+        torch.nn.functional.cross_entropy(training.model(images).float(), labels).backward()  # type: ignore[no-untyped-call]
+        with torch.no_grad():
+            method.during_training(training, *([value] if trains == "by value" else []))
+        training.batch += 1
+    return replace(net, memory=training.memory)
 
 
 SUBJECTS = [
     Subject(info.name, Masks if info.edit == "masks" else Channels, target)
     for info in plugins.catalogue().methods.values()
+    if info.edit != "sequence"  # a hybrid returns no edit of its own: the plan applies its parts one by one
     for target in info.targets
 ] + [Subject("taylor of this test", Masks, "sparsity")]
 METHODS = list({subject.name: subject for subject in reversed(SUBJECTS)}.values())  # each at its first target
@@ -125,7 +157,11 @@ def test_all_methods_were_found_and_can_be_imported() -> None:
         "random-unstructured", "l1-unstructured", "global-unstructured", "random-structured", "l1-structured",
         "threshold",
     }  # fmt: skip
-    assert all(callable(plugins.load(name).prune) for name in plugins.catalogue().methods)
+    ours = {subject.name for subject in SUBJECTS} & {*plugins.catalogue().methods}
+    assert all(callable(plugins.load(name).prune) for name in ours)
+    assert {name for name, info in plugins.catalogue().methods.items() if info.trains} >= {
+        "movement", "rigl", "set", "group-lasso", "growing-reg", "bn-scale",
+    }  # fmt: skip
 
 
 @every_method
@@ -154,6 +190,11 @@ def test_every_level_is_reached_exactly_and_edits_nest_along_a_schedule(subject:
             assert all(
                 not ((state.tensors[f"{n}.weight"].abs() <= value) & keep).any() for n, keep in edit.keep.items()
             )
+        elif subject.target == "pattern":
+            kept = {name: mask.movedim(1, -1).reshape(-1, 4).sum(1) for name, mask in state.masks.items()}
+            inputs = {n: t.shape[1] for n, t in state.tensors.items() if n.endswith("weight") and t.dim() > 1}
+            assert {f"{name}.weight" for name in kept} == {name for name, width in inputs.items() if width % 4 == 0}
+            assert all((of_four == 2).all() for of_four in kept.values())
         elif subject.edit is Masks:
             assert achieved("sparsity", state, bench.graph) == pytest.approx(value, abs=len(state.masks) / weights)
         elif subject.target == "channels":
@@ -205,7 +246,7 @@ def test_a_net_on_the_gpu_is_pruned_as_on_the_cpu(subject: Subject, bench: Bench
         assert all(torch.equal(edit.keep[name].cpu(), mask) for name, mask in on_cpu.keep.items())
 
 
-@pytest.mark.parametrize("subject", [s for s in SUBJECTS if s.target != "threshold"], ids=str)
+@pytest.mark.parametrize("subject", [s for s in SUBJECTS if s.target not in ("threshold", "pattern")], ids=str)
 def test_less_than_what_is_already_gone_is_refused(subject: Subject, bench: Bench) -> None:
     pruned = bench.applied(subject, subject.prune(bench.net(subject), 0.8), 0.8)
     with pytest.raises(TrialError, match=r"already|cannot remove"):
@@ -254,3 +295,76 @@ def test_gradients_are_those_of_the_mean_loss_over_all_batches(
     weights: list[Tensor] = [net.model.get_submodule(name).weight for name in found]
     for name, expected in zip(found, torch.autograd.grad(loss, weights), strict=True):
         torch.testing.assert_close(found[name], expected, rtol=1e-3, atol=1e-5)
+
+
+# Methods of others ------------------------------------------------------------------------------------
+
+NEIGHBOUR = '''
+"""A method of somebody else, with a hook: weights that batches agree on stay."""
+
+from prunetui.api import Masks, Net, Scope, Training, dataclass, keep_top, register
+
+
+@register("agreement-of-a-neighbour", source="a test")
+@dataclass(frozen=True)
+class Agreement:
+    """Zero the weights whose gradients change their sign between batches.
+
+    More words about it.
+    """
+
+    scope: Scope = "global"
+    """Rank across the whole net, or within each layer."""
+
+    epochs: int = 1
+    """Epochs that are watched."""
+
+    def during_training(self, training: Training) -> None:
+        for name, weight in training.parameters().items():
+            if weight.grad is not None:
+                so_far = training.memory.get(name)
+                training.memory[name] = weight.grad.sign() if so_far is None else so_far + weight.grad.sign()
+
+    def prune(self, net: Net, sparsity: float) -> Masks:
+        scores = {name: net.memory[name].abs() + w.abs().tanh() for name, w in net.weights().items()}
+        return Masks(keep_top(scores, sparsity, self.scope, within=net.masks, floor=net.floor))
+'''
+
+
+@pytest.fixture
+def neighbour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Subject]:
+    """A distribution that announces one module as an entry point, installed for one test."""
+    about = tmp_path / "neighbour-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: neighbour\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[prunetui.methods]\nagreement = neighbour_pruning\n")
+    (tmp_path / "neighbour_pruning.py").write_text(NEIGHBOUR)
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.invalidate_caches()
+    plugins.catalogue.cache_clear()
+    yield Subject("agreement-of-a-neighbour", Masks, "sparsity")
+    plugins.catalogue.cache_clear()
+    sys.modules.pop("neighbour_pruning", None)
+
+
+def test_a_method_of_somebody_else_is_found_and_listed(neighbour: Subject, capsys: pytest.CaptureFixture[str]) -> None:
+    info = plugins.catalogue().methods[neighbour.name]
+    assert plugins.catalogue().problems == ()
+    assert (info.module, info.edit, info.trains) == ("neighbour_pruning", "masks", "alike")
+    assert "neighbour_pruning" not in sys.modules  # listed without being imported
+    print_methods(as_json=True)
+    (listed,) = (one for one in json.loads(capsys.readouterr().out) if one["name"] == neighbour.name)
+    assert listed["summary"] == "Zero the weights whose gradients change their sign between batches."
+    assert [option["name"] for option in listed["options"]] == ["scope", "epochs"]
+    print_method(neighbour.name, as_json=False)
+    assert "epochs = 1" in capsys.readouterr().out
+
+
+def test_a_method_of_somebody_else_passes_what_ours_pass(neighbour: Subject, bench: Bench) -> None:
+    test_the_net_is_left_as_found(neighbour, bench)
+    test_every_level_is_reached_exactly_and_edits_nest_along_a_schedule(neighbour, bench)
+    test_the_same_seed_gives_the_same_edit(neighbour, bench)
+    test_calibration_batches_of_one_image_suffice(neighbour, bench, (1, 1, 1))
+    test_weights_in_bfloat16_are_pruned_to_the_same_level(neighbour, bench)
+    test_less_than_what_is_already_gone_is_refused(neighbour, bench)
+    assert "neighbour_pruning" in sys.modules
