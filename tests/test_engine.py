@@ -303,6 +303,25 @@ def test_channels_and_thresholds_are_targets_of_their_own(tmp_path: Path) -> Non
     assert 0.05 < float(sparse["sparsity"]) < 0.95
 
 
+def test_a_sensitivity_study_prunes_single_layers_and_says_which_it_cannot(tmp_path: Path) -> None:
+    study = 'kind = "sensitivity"\n' + TINY.replace("[0.5, 0.8]", "[0.5]")
+    run = done(tmp_path, study + CHANNELS, "model.shortcut=A", "train.epochs=1", "finetune.epochs=0")
+    rows = by_trial(run)
+    pruned = [row for row in rows.values() if row["status"] == "done" and row["layer"]]
+    assert [row["layer"] for row in pruned] == [f"layer{s}.{b}.conv1" for s in (1, 2, 3) for b in (0, 1, 2)]
+    assert {row["target"] for row in pruned} == {"channels:0.5"}
+    params = [int(row["params"]) for row in pruned]
+    assert params == sorted(params, reverse=True)  # the later a layer, the more goes with half of its channels
+    skipped = [row for row in rows.values() if row["status"] == "skipped"]
+    assert len(skipped) == 1 + 9
+    assert all((row["top1"], "must stay" in row["error"]) == ("", True) for row in skipped)
+    status = run.status()
+    assert status is not None
+    assert (status.trials, status.done, status.failed) == (1 + 9, 1 + 9, 0)
+    assert execute(run, "cpu", never) == 0
+    assert by_trial(run) == rows
+
+
 # What goes wrong --------------------------------------------------------------------------------------
 
 

@@ -19,8 +19,9 @@ from prunetui.events import (
     StepStarted,
     TrialFinished,
 )
+from prunetui.listing import print_results
 from prunetui.progress import Tracker
-from prunetui.report import Figure, Series, dense_accuracy, human, lines, series
+from prunetui.report import Figure, Sensitivity, Series, dense_accuracy, human, lines, sensitivities, series
 
 
 def row(label: str, target: str, seed: int, **cells: Any) -> dict[str, Any]:
@@ -315,3 +316,55 @@ def test_a_resumed_run_is_counted_anew_and_its_old_end_is_forgotten():
     tracker.feed(Planned(4, 2, 5, work=400, time=501.0))
     assert (tracker.state, tracker.message) == ("running", "")
     assert (tracker.trials_done, tracker.work, tracker.fraction, tracker.started) == (2, 400, 0.0, 501.0)
+
+
+# Sensitivity ------------------------------------------------------------------------------------------
+
+
+def only(method: str, layer: str, value: float, seed: int, **cells: Any) -> dict[str, Any]:
+    """A row of a study that prunes one layer at a time."""
+    found = row(f"{method} {layer.partition('+')[0]}", f"channels:{value}", seed, layer=layer, **cells)
+    return {**found, "method": method}
+
+
+SENSITIVE = [
+    control(0, 0, top1=90, top1_dense=90),
+    only("l1", "a+shortcut", 0.5, 0, top1=80, top1_dense=90),
+    only("l1", "a+shortcut", 0.5, 1, top1=82, top1_dense=90),
+    only("l1", "a+shortcut", 0.8, 0, top1=60, top1_dense=90),
+    only("l1", "b", 0.5, 0, top1=88, top1_dense=90),
+    only("l1", "stem", 0, 0, status="skipped", error="its channels must stay"),
+    only("snip", "a", 0.5, 0, top1=85, top1_dense=90),
+]
+
+
+def test_a_sensitivity_study_has_one_line_a_layer_and_one_column_a_target():
+    assert sensitivities(SENSITIVE) == [
+        Sensitivity(
+            "l1", ("a", "shortcut"), {"channels:0.5": Figure(81.0, 2**0.5), "channels:0.8": Figure(60.0, None)}, ""
+        ),
+        Sensitivity("l1", ("b",), {"channels:0.5": Figure(88.0, None)}, ""),
+        Sensitivity("l1", ("stem",), {}, "its channels must stay"),
+        Sensitivity("snip", ("a",), {"channels:0.5": Figure(85.0, None)}, ""),
+    ]
+
+
+def test_a_study_that_prunes_all_layers_together_has_no_table_of_layers():
+    assert sensitivities([control(2, 0, layer=""), row("l1", "sparsity:0.5", 0, layer="", top1=90)]) == []
+
+
+def test_the_table_of_a_sensitivity_study_says_what_was_not_pruned_and_why(capsys: pytest.CaptureFixture[str]):
+    print_results(SENSITIVE)
+    out, err = capsys.readouterr()
+    told = [" ".join(line.split()) for line in out.splitlines() if line.strip()]
+    assert told == [
+        "l1: top-1 with only this pruned (dense 90.00)",
+        "layer, or coupled layers channels:0.5 channels:0.8",
+        "a + shortcut 81.00 ±1.41 60.00",
+        "b 88.00 -",
+        "stem not pruned not pruned",
+        "snip: top-1 with only this pruned (dense 90.00)",
+        "layer, or coupled layers channels:0.5",
+        "a 85.00",
+    ]
+    assert err == "- not pruned: its channels must stay\n"

@@ -174,6 +174,58 @@ def test_ten_kills_change_nothing_either(
     assert_nothing_was_computed_twice(run)
 
 
+SHAPED = (
+    STUDY.partition("[[methods]]")[0].replace('schedule = "iterative"\n', "").replace("[0.5, 0.8]", "[0.6]")
+    + """
+[[methods]]
+name = "rigl"
+every = 3
+[[methods]]
+name = "movement"
+epochs = 6
+schedule = "lottery-ticket"
+[[methods]]
+name = "growing-reg"
+epochs = 6
+schedule = { name = "iterative", steps = 2 }
+"""
+)
+
+
+@pytest.mark.slow
+def test_a_run_whose_trainings_are_shaped_is_killed_in_each_and_ends_with_the_same_results(
+    start: Callable[..., Batch], tmp_path: Path
+) -> None:
+    """Masks that have moved and what a method noted survive as weights and momentum do."""
+    undisturbed = tmp_path / "undisturbed"
+    for folder in (undisturbed, tmp_path):
+        folder.mkdir(exist_ok=True)
+        (folder / "study.toml").write_text(SHAPED)
+    code, out, err = Batch(undisturbed, "study.toml", "--quiet").end()
+    assert code == 0, err
+
+    batch = start("study.toml")
+    landed = 0
+    for method in ("rigl", "movement", "growing-reg"):
+        batch.until(lambda: trained(batch.root, f"shaped by {method}") >= 2)  # noqa: B023 - called at once
+        landed += batch.process.poll() is None
+        batch.kill()
+        batch = start("--resume", "last")
+    code, _, err = batch.end()
+    assert code == 0, err
+    run = find_run(batch.root, "last")
+    assert landed == 3
+    assert results(run) == results(Run(Path(out.strip())))
+    assert len(results(run)) == 3 + 2  # a ticket and a dynamic method share their control
+    assert_nothing_was_computed_twice(run)
+
+
+def trained(root: Path, label: str) -> int:
+    """How many epochs are finished of trainings with these words in their label."""
+    keys = {e.key for e in told(root, events.StepStarted) if isinstance(e, events.StepStarted) and label in e.label}
+    return sum(isinstance(e, events.EpochFinished) and e.key in keys for e in told(root))
+
+
 def test_epochs_that_were_finished_before_a_kill_are_not_trained_again(start: Callable[..., Batch]) -> None:
     first = start("study.toml", "--set", "train.epochs=400")
     first.until(lambda: len(told(first.root, events.EpochFinished)) >= 5)
