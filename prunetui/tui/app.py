@@ -155,7 +155,15 @@ class PrunetuiApp(App[int]):
         self.remember(theme=self.theme)
 
     def action_leave(self) -> None:
-        """Quit; asks what becomes of a run that was started here."""
+        """Quit; asks what becomes of a study that is being written, and of a run that was started here."""
+        from prunetui.tui.screens.leave import UnsavedScreen
+
+        if not any(getattr(screen, "unsaved", False) for screen in self.screen_stack):
+            self._leave()
+        elif not isinstance(self.screen, UnsavedScreen):
+            self.push_screen(UnsavedScreen(), lambda answer: self._leave() if answer == "leave" else None)
+
+    def _leave(self) -> None:
         from prunetui.tui.screens.leave import LeaveScreen, carry_out
 
         running = [entry for entry in self.entries or () if self._still_runs(entry)]
