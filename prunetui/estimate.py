@@ -95,7 +95,7 @@ def estimate(study: Study, root: Path, past: History) -> Estimate:
     todo = missing(plan, study, plan.trials, there)
     images = images_of(study.data)
     rows = (
-        TrialPlan(trial, len(keys), None if context is None else len(keys & todo.keys()))
+        TrialPlan(trial, len(keys), None if context is None else len(missing(plan, study, [trial], there)))
         for trial, keys in zip(plan.trials, needed, strict=True)
     )
     return Estimate(
@@ -117,10 +117,13 @@ def _nothing(node: Node) -> bool:
 def _in_cache(plan: Plan, cache: Cache) -> Callable[[Node], bool]:
     """Whether a step's result is kept, with the momentum that this plan needs of it."""
     carrying = plan.carrying()
+    known: dict[str, bool] = {}
 
     def there(node: Node) -> bool:
-        meta = cache.meta(node.key)
-        return meta is not None and (meta.get("momentum", False) or node.key not in carrying)
+        if node.key not in known:
+            meta = cache.meta(node.key)
+            known[node.key] = meta is not None and (meta.get("momentum", False) or node.key not in carrying)
+        return known[node.key]
 
     return there
 

@@ -157,13 +157,18 @@ def _string(text: str) -> str:
 # What is typed into a field -----------------------------------------------------------------------
 
 OPEN, CLOSE = "[{", "]}"
+SPECIAL = frozenset("[]{}\"',")
 
 
 def split_items(text: str) -> list[str]:
     """``1, [2, 3], "a,b"`` -> three items: commas within brackets and quotes do not count."""
-    items, depth, quote, start = [], 0, "", 0
+    items, depth, quote, start, escaped = [], 0, "", 0, False
     for i, char in enumerate(text):
-        if quote:
+        if escaped:
+            escaped = False
+        elif quote == '"' and char == "\\":
+            escaped = True
+        elif quote:
             quote = "" if char == quote else quote
         elif char in "\"'":
             quote = char
@@ -199,7 +204,9 @@ def typed_list(text: str) -> list[Any]:
 def shown(value: object) -> str:
     """What a field shows for a value; typing it again gives the value."""
     if isinstance(value, str):
-        plain = typed_value(value) == value and split_items(value) == [value]
+        if not value:
+            return '""'
+        plain = typed_value(value) == value and not set(value) & SPECIAL
         return value if plain else _string(value)
     if isinstance(value, list | tuple):
         if len(value) == 1 and isinstance(value[0], list | tuple):
