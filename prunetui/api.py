@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from prunetui.budget import Costs, solve_widths
 from prunetui.errors import PrunetuiError, TrialError
+from prunetui.kernels import keep_top_kernels, kernels_of, weights_left
 from prunetui.layer_budgets import by_budget, erk_budgets, exchanged
 from prunetui.net import Group, Keep, Net
 from prunetui.quadratic import compensated, removal_costs
@@ -46,10 +47,13 @@ __all__ = [
     "keep_above",
     "keep_channels",
     "keep_top",
+    "keep_top_kernels",
+    "kernels_of",
     "per_channel",
     "register",
     "registered",
     "removal_costs",
+    "weights_left",
     "zero_scores",
 ]
 

@@ -49,6 +49,11 @@ def least_width(channels: int, unit: int, floor: float) -> int:
     return unit * max(1, math.ceil(floor * channels / unit - 1e-9))
 
 
+def kept_width(channels: int, ratio: float, unit: int, floor: float) -> int:
+    """The width that the target ``channels`` leaves of ``channels``, never below the floor."""
+    return min(channels, max(rounded_down(channels, ratio, unit), least_width(channels, unit, floor)))
+
+
 def width_unit(dense: Widths, round_to: int) -> int:
     """What widths are multiples of: ``round_to``, or when that is 0 what the narrowest group can bear."""
     return round_to or (8 if min(dense.values(), default=0) >= WIDE_ENOUGH else 1)
@@ -76,8 +81,7 @@ def solve_widths(
         if floor > 1 - sparsity + 1e-9:
             most = f"the floor of every layer leaves {1 - floor:.2%}"
             raise TrialError(f"cannot remove {sparsity:.2%} of the channels: {most}")
-        least = _least(costs, groups, unit, floor)
-        widths = {g: max(rounded_down(costs.dense[g], sparsity, unit), least[g]) for g in groups}
+        widths = {g: kept_width(costs.dense[g], sparsity, unit, floor) for g in groups}
         grown = [g for g in groups if widths[g] > costs.current[g]]
         if grown:
             raise TrialError(f"{grown[0]} already has fewer channels than a ratio of {sparsity:g} keeps")

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from prunetui import plugins
-from prunetui.api import Channels, Masks, Net, Scope, Training, keep_top, register
+from prunetui.api import Channels, Masks, Modules, Net, Scope, Training, keep_top, register
 from prunetui.budget import rounded_down
 from prunetui.engine.achieved import achieved, check_achieved
 from prunetui.engine.edits import apply, check_removal
@@ -56,6 +56,8 @@ class Subject:
     name: str
     edit: type
     target: str
+    schedules: tuple[str, ...] = ()
+    family: str = ""
 
     def __str__(self) -> str:
         return f"{self.name}-{self.target}"
@@ -69,6 +71,11 @@ class Subject:
         if self.target == "pattern":
             return (0.5, 0.5, 0.5)
         return (0.01, 0.05, 0.2) if self.target == "threshold" else (0.3, 0.5, 0.8)
+
+    @property
+    def once(self) -> bool:
+        """Whether it prunes a net once only: no schedule takes it through several levels."""
+        return bool(self.schedules) and "iterative" not in self.schedules
 
     def prune(self, net: Net, value: float) -> Any:
         if self.name.endswith("of this test"):
@@ -95,8 +102,9 @@ def noted(name: str, method: Any, net: Net, value: float) -> Net:
     return replace(net, memory=training.memory)
 
 
+EDITS = {"masks": Masks, "channels": Channels, "modules": Modules}
 SUBJECTS = [
-    Subject(info.name, Masks if info.edit == "masks" else Channels, target)
+    Subject(info.name, EDITS[info.edit], target, info.schedules, info.family)
     for info in plugins.catalogue().methods.values()
     if info.edit != "sequence"  # a hybrid returns no edit of its own: the plan applies its parts one by one
     for target in info.targets
@@ -123,14 +131,16 @@ class Bench:
         ]
         return self.net_of(state or self.state, self.graph, subject.target, batches=batches, **more)
 
-    def applied(self, subject: Subject, edit: Masks | Channels, value: float, state: State | None = None) -> State:
+    def applied(
+        self, subject: Subject, edit: Masks | Channels | Modules, value: float, state: State | None = None
+    ) -> State:
         """The state after an edit that passed the checks the engine makes."""
         before = state or self.state
         assert type(edit) is subject.edit
         after = apply(edit, before, self.graph)
         step = Prune(subject.name, {}, "", subject.target, value, progress=1.0, images=16)
-        check_achieved(step, edit, after, self.graph)
-        if isinstance(edit, Channels):
+        check_achieved(step, edit, before, after, self.graph)
+        if isinstance(edit, Channels) and not edit.moved:
             check_removal(edit.keep, before, after, self.graph, torch.randn(2, 3, 8, 8))
         return after
 
@@ -147,8 +157,19 @@ def bench(
     return Bench(lively(architecture), graph_of(architecture), net_of)
 
 
-def same_edit(left: Masks | Channels, right: Masks | Channels) -> bool:
-    return list(left.keep) == list(right.keep) and all(torch.equal(left.keep[n], right.keep[n]) for n in left.keep)
+def parts(edit: Masks | Channels | Modules) -> dict[str, Tensor]:
+    """All tensors of an edit by name."""
+    found = {f"moved {name}": value for name, value in edit.moved.items()}
+    if isinstance(edit, Modules):
+        for name, layer in edit.shared.items():
+            found |= {f"filters of {name}": layer.weight, f"labels of {name}": layer.labels}
+        return found
+    return found | dict(edit.keep)
+
+
+def same_edit(left: Masks | Channels | Modules, right: Masks | Channels | Modules) -> bool:
+    ours, theirs = parts(left), parts(right)
+    return list(ours) == list(theirs) and all(torch.equal(ours[n], theirs[n]) for n in ours)
 
 
 def test_all_methods_were_found_and_can_be_imported() -> None:
@@ -182,10 +203,11 @@ def test_the_net_is_left_as_found(subject: Subject, bench: Bench) -> None:
 def test_every_level_is_reached_exactly_and_edits_nest_along_a_schedule(subject: Subject, bench: Bench) -> None:
     state = bench.state
     for value in subject.levels:
-        before = state
+        before = state = bench.state if subject.once else state
         edit = subject.prune(bench.net(subject, state), value)
         state = bench.applied(subject, edit, value, state)
         weights = bench.graph.cost("sparsity", bench.graph.widths(bench.state.tensors))
+        dense = {group.name: group.width for group in bench.graph.groups}
         if subject.target == "threshold":
             assert all(
                 not ((state.tensors[f"{n}.weight"].abs() <= value) & keep).any() for n, keep in edit.keep.items()
@@ -195,10 +217,19 @@ def test_every_level_is_reached_exactly_and_edits_nest_along_a_schedule(subject:
             inputs = {n: t.shape[1] for n, t in state.tensors.items() if n.endswith("weight") and t.dim() > 1}
             assert {f"{name}.weight" for name in kept} == {name for name, width in inputs.items() if width % 4 == 0}
             assert all((of_four == 2).all() for of_four in kept.values())
+        elif subject.family == "kernels":
+            assert achieved("sparsity", state, bench.graph) == pytest.approx(value, abs=4.5 / weights)
         elif subject.edit is Masks:
             assert achieved("sparsity", state, bench.graph) == pytest.approx(value, abs=len(state.masks) / weights)
+        elif subject.edit is Modules:
+            assert list(edit.shared) == inner_convolutions(bench.graph)
+            assert all(len(s.weight) == rounded_down(len(s.labels), value, 1) for s in edit.shared.values())
+        elif subject.family == "sharing":
+            merged = {g.name for g in bench.graph.groups if len(g.producers) == 1 and g.name != first(bench.graph)}
+            expected = {g: rounded_down(w, value, 1) if g in merged else w for g, w in dense.items()}
+            assert set(edit.keep) == merged
+            assert bench.graph.widths(state.tensors) == expected
         elif subject.target == "channels":
-            dense = {group.name: group.width for group in bench.graph.groups}
             assert bench.graph.widths(state.tensors) == {g: rounded_down(w, value, 1) for g, w in dense.items()}
         else:
             assert achieved(subject.target, state, bench.graph) == pytest.approx(value, abs=0.01)
@@ -206,6 +237,16 @@ def test_every_level_is_reached_exactly_and_edits_nest_along_a_schedule(subject:
         narrowed = bench.graph.widths(before.tensors)
         assert all(width <= narrowed[name] for name, width in bench.graph.widths(state.tensors).items())
     assert achieved("sparsity", state, bench.graph) > 0.4
+
+
+def first(graph: Graph) -> str:
+    return next(name for name, layer in graph.layers.items() if layer.kernel)
+
+
+def inner_convolutions(graph: Graph) -> list[str]:
+    """All convolutions but the first, in the net's order."""
+    weighted = [name for name, layer in graph.layers.items() if layer.kernel]
+    return weighted[1:-1]  # the last is the classifier
 
 
 @every_method
@@ -231,7 +272,8 @@ def test_calibration_batches_of_one_image_suffice(subject: Subject, bench: Bench
 @every_method
 def test_weights_in_bfloat16_are_pruned_to_the_same_level(subject: Subject, bench: Bench) -> None:
     edit = subject.prune(bench.net(subject, dtype=torch.bfloat16), subject.levels[1])
-    assert all(mask.dtype == torch.bool for mask in edit.keep.values())
+    if not isinstance(edit, Modules):
+        assert all(mask.dtype == torch.bool for mask in edit.keep.values())
     after = bench.applied(subject, edit, subject.levels[1])
     assert achieved("sparsity", after, bench.graph) > 0
 
@@ -268,7 +310,7 @@ def test_the_engine_notices_an_edit_of_channels_that_does_less_than_it_was_asked
     half = bench.applied(subject, subject.prune(bench.net(subject), 0.5), 0.5)
     step = Prune("lazy", {}, "", target, 0.8, progress=1.0, images=16)
     with pytest.raises(TrialError, match=rf"lazy was asked for {target}:0\.8 and removed"):
-        check_achieved(step, Channels({}), apply(Channels({}), half, bench.graph), bench.graph)
+        check_achieved(step, Channels({}), half, apply(Channels({}), half, bench.graph), bench.graph)
 
 
 @pytest.mark.parametrize("bench", ["resnet20 B"], indirect=True)

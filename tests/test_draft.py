@@ -79,7 +79,11 @@ def test_a_copy_is_its_own_and_equality_is_that_of_what_is_said():
     assert draft == other
 
 
-@given(st.dictionaries(st.text(max_size=8), st.one_of(PLAIN, st.lists(PLAIN, max_size=3), st.dictionaries(st.text(), PLAIN))))
+@given(
+    st.dictionaries(
+        st.text(max_size=8), st.one_of(PLAIN, st.lists(PLAIN, max_size=3), st.dictionaries(st.text(), PLAIN))
+    )
+)
 def test_any_data_comes_back_from_its_toml(data):
     assert Draft.read(Draft(data).toml()).data == Draft(data).data
 

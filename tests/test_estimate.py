@@ -181,7 +181,7 @@ def test_the_newest_three_runs_on_the_same_kind_of_device_count(tmp_path, monkey
     assert Historian(tmp_path)(asked, "auto").runs[0].startswith("20010909-014820")
 
 
-@pytest.mark.parametrize("change", ['[data]\nlimit = 100', '[data]\nvalidation = 0.2', "[data]\naugment = 'none'"])
+@pytest.mark.parametrize("change", ["[data]\nlimit = 100", "[data]\nvalidation = 0.2", "[data]\naugment = 'none'"])
 def test_other_images_have_other_keys_but_the_same_speed(tmp_path, change):
     asked = parse_study(f"{change}\n{TEXT}".replace("sparsities = [0.5, 0.9]\n", ""))
     past_run(tmp_path, study())

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
+from prunetui import plugins
 from prunetui.api import Channels, Masks, Modules
-from prunetui.budget import TOLERANCE, least_width, rounded_down, width_unit
+from prunetui.budget import TOLERANCE, kept_width, least_width, rounded_down, width_unit
 from prunetui.engine.graph import Graph
 from prunetui.engine.state import State
 from prunetui.errors import TrialError
@@ -24,7 +26,7 @@ def achieved(kind: str, state: State, graph: Graph) -> float:
     return 1 - left / graph.cost(kind, graph.dense)
 
 
-def check_achieved(step: Prune, edit: Masks | Channels | Modules, after: State, graph: Graph) -> None:
+def check_achieved(step: Prune, edit: Masks | Channels | Modules, before: State, after: State, graph: Graph) -> None:
     """Assert that an edit removed what was asked for.
 
     Raises:
@@ -39,16 +41,17 @@ def check_achieved(step: Prune, edit: Masks | Channels | Modules, after: State, 
     reached = achieved(kind, after, graph)
     masks = list(edit.keep.values()) if isinstance(edit, Masks) else []
     if step.target == "channels":
+        reached = _filters_gone(edit) if isinstance(edit, Modules) else reached
         fine = _widths_fit(step, edit, after, graph)
     elif step.target == "pattern":
         fine = bool(masks) and all(abs(_share(mask) - step.value) < 1e-9 for mask in masks)
     elif step.only and isinstance(edit, Masks):
         mask = edit.keep[step.only]
-        fine = abs(_share(mask) - step.value) <= _grain(edit) / mask.numel()
+        fine = abs(_share(mask) - step.value) <= _grain(edit, before) / mask.numel()
     else:
         # Per-layer budgets round once a layer; kernels and channels come in whole units.
         weights = graph.cost("sparsity", graph.dense)
-        slack = _grain(edit) * len(after.masks) / weights if isinstance(edit, Masks) else TOLERANCE
+        slack = _grain(edit, before) * len(after.masks) / weights if isinstance(edit, Masks) else TOLERANCE
         fine = abs(reached - step.value) <= slack + 1e-9
     if not fine:
         raise TrialError(f"{step.method} was asked for {step.target}:{step.value:g} and removed {reached:.4%} of it")
@@ -65,22 +68,36 @@ def _check_floor(step: Prune, edit: Masks | Channels | Modules, after: State) ->
             )
 
 
+def _filters_gone(edit: Modules) -> float:
+    """The fraction of their filters that the layers of an edit no longer compute."""
+    layers = edit.shared.values()
+    return 1 - sum(len(layer.weight) for layer in layers) / max(1, sum(len(layer.labels) for layer in layers))
+
+
 def _widths_fit(step: Prune, edit: Masks | Channels | Modules, after: State, graph: Graph) -> bool:
-    """Whether every layer is as narrow as the ratio asks, or as narrow as its unit and its floor let it be."""
+    """Whether every layer is as narrow as the ratio asks, or as its unit and its floor let it be, and no narrower."""
     if isinstance(edit, Modules):
         widths = {name: len(layer.weight) for name, layer in edit.shared.items()}
         dense = {name: len(layer.labels) for name, layer in edit.shared.items()}
     else:
         widths = graph.widths(after.tensors)
-        merged = isinstance(edit, Channels) and edit.moved
-        some = merged or step.only
+        some = (isinstance(edit, Channels) and edit.moved) or step.only
         dense = {g: width for g, width in graph.dense.items() if g in edit.keep or not some}
-    unit = width_unit(graph.dense, step.options.get("round_to", 0 if isinstance(edit, Channels) else 1))
+    unit = width_unit(graph.dense, _round_to(step, 1 if isinstance(edit, Modules) else 0))
     floor = step.rules["floor"]
-    return bool(dense) and all(
-        widths[g] <= max(rounded_down(channels, step.value, 1), least_width(channels, unit, floor))
-        for g, channels in dense.items()
-    )
+
+    def fits(width: int, channels: int) -> bool:
+        most = max(rounded_down(channels, step.value, 1), least_width(channels, unit, floor))
+        return kept_width(channels, step.value, unit, floor) <= width <= most
+
+    return bool(dense) and all(fits(widths[g], channels) for g, channels in dense.items())
+
+
+def _round_to(step: Prune, otherwise: int) -> int:
+    """The option ``round_to`` of a step: what the study says, else the method's default."""
+    info = plugins.catalogue().methods.get(step.method)
+    defaults = {option.name: option.default for option in info.options} if info else {}
+    return int({**defaults, **step.options}.get("round_to", otherwise))
 
 
 def _share(mask: Tensor) -> float:
@@ -88,12 +105,19 @@ def _share(mask: Tensor) -> float:
     return int((~mask).sum()) / mask.numel()
 
 
-def _grain(edit: Masks) -> int:
-    """How many weights go at a time: those of a kernel where every mask keeps or removes kernels whole."""
-    kernels = [mask.flatten(2) for mask in edit.keep.values() if mask.dim() == 4]
-    if not kernels or any(bool((k != k[:, :, :1]).any()) for k in kernels):
-        return 1
-    return max(k.shape[2] for k in kernels)
+def _grain(edit: Masks, before: State) -> int:
+    """How many weights go at a time: those of a kernel where kernels that lose weights lose all that they had left."""
+    grain = 1
+    for name, mask in edit.keep.items():
+        if mask.dim() != 4:
+            continue
+        kernels = mask.flatten(2).cpu()
+        held = before.masks[name].flatten(2).cpu() if name in before.masks else torch.ones_like(kernels)
+        losing = (held & ~kernels).any(2)
+        if bool((kernels & losing[:, :, None]).any()):
+            return 1
+        grain = max(grain, kernels.shape[2]) if bool(losing.any()) else grain
+    return grain
 
 
 def check_shaped(step: Train, before: State, masks: Mapping[str, Tensor]) -> None:

@@ -78,7 +78,7 @@ def prune(state: State, step: Prune, key: str, data: Dataset, graph: Graph, devi
     if isinstance(edit, Channels) and not edit.moved:
         probe = data.normalised(images.pixels[:EQUIVALENCE_IMAGES])
         edits.check_removal(edit.keep, state, after, graph, probe)
-    check_achieved(step, edit, after, graph)
+    check_achieved(step, edit, state, after, graph)
     return after
 
 
