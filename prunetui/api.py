@@ -16,7 +16,8 @@ from typing import Annotated, Any, Literal, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from prunetui.budget import Costs, solve_widths
+from prunetui.budget import Costs, kept_width, solve_widths, width_unit
+from prunetui.clusters import Clusters, cluster_filters, filter_weights
 from prunetui.errors import PrunetuiError, TrialError
 from prunetui.kernels import keep_top_kernels, kernels_of, weights_left
 from prunetui.layer_budgets import by_budget, erk_budgets, exchanged
@@ -27,6 +28,7 @@ from prunetui.training import Training
 __all__ = [
     "Annotated",
     "Channels",
+    "Clusters",
     "Group",
     "Keep",
     "Literal",
@@ -40,10 +42,14 @@ __all__ = [
     "TrialError",
     "by_budget",
     "compensated",
+    "channel_widths",
+    "cluster_filters",
     "dataclass",
     "erk_budgets",
     "exchanged",
     "feature_maps",
+    "filter_weights",
+    "filters_kept",
     "keep_above",
     "keep_channels",
     "keep_top",
@@ -238,6 +244,27 @@ def keep_channels(
         keep[name] = torch.zeros(len(score), dtype=torch.bool, device=score.device)
         keep[name][torch.topk(score, widths[name]).indices] = True
     return keep
+
+
+def channel_widths(net: Net, groups: Sequence[Group], sparsity: float, round_to: int = 0) -> dict[str, int]:
+    """How many channels each of ``groups`` keeps: the same share of all, as ``keep_channels`` would.
+
+    Raises:
+        TrialError: the target cannot be reached, or more is already gone.
+    """
+    equal = {group.name: torch.ones(group.width) for group in groups}
+    return solve_widths(net.costs, equal, net.target, sparsity, "local", round_to, net.floor)
+
+
+def filters_kept(net: Net, layer: str, sparsity: float, round_to: int = 0) -> int:
+    """How many filters a convolution keeps at the target ``channels``.
+
+    Raises:
+        TrialError: its outputs share filters already.
+    """
+    if "labels" in dict(net.layers()[layer].named_buffers()):
+        raise TrialError(f"the outputs of {layer} share filters already")
+    return kept_width(len(net.parameters()[layer]), sparsity, width_unit(net.costs.dense, round_to), net.floor)
 
 
 _REGISTRY: dict[str, type] = {}

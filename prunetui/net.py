@@ -91,6 +91,10 @@ class Net:
             model.get_submodule(name).weight.data.copy_(weight)  # type: ignore[operator]
         return replace(self, model=model, masks=self.masks if masks is None else masks)
 
+    def first_convolution(self) -> str:
+        """The layer that reads the image."""
+        return next(str(name) for name, module in self.model.named_modules() if isinstance(module, nn.Conv2d))
+
     def norms(self) -> dict[str, str]:
         """The batch norm that reads each layer's output, for layers that one reads directly."""
         made: dict[int, str] = {}

@@ -34,7 +34,11 @@ def apply(edit: Masks | Channels | Modules, state: State, graph: Graph) -> State
         return apply_masks(edit.keep, move(edit.moved, state))
     if isinstance(edit, Modules):
         return move(edit.moved, share_filters(edit.shared, state))
-    return move(edit.moved, remove_channels(edit.keep, state, graph))
+    after = move(edit.moved, remove_channels(edit.keep, state, graph))
+    for name, mask in after.masks.items():
+        if bool(after.tensors[f"{name}.weight"][~mask].any()):
+            raise TrialError(f"the new value of {name}.weight brings back weights that an earlier step pruned")
+    return after
 
 
 def move(moved: Mapping[str, Tensor], state: State) -> State:
