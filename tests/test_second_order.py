@@ -338,6 +338,7 @@ def test_obc_never_moves_what_is_already_pruned() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_of_a_published_net_nine_tenths_of_the_accuracy_survive_without_training(
     real_data: Path, tmp_path: Path
 ) -> None:
