@@ -379,6 +379,7 @@ def test_a_merged_batch_norm_computes_the_mean_of_what_the_old_ones_computed(
 def test_a_batch_norm_may_start_afresh(edited: Callable[..., Any]) -> None:
     _, after = edited("kmeans-merge", 0.5, norm="reset")
     fresh = {"weight": 1, "bias": 0, "running_mean": 0, "running_var": 1}
+    assert model_bytes(after)  # no two tensors lie in the same memory
     for tensor, value in fresh.items():
         assert after.tensors[f"layer1.0.bn1.{tensor}"].tolist() == [value] * 2
 

@@ -50,7 +50,7 @@ def move(moved: Mapping[str, Tensor], state: State) -> State:
             raise TrialError(f"the new value of {name} does not fit: {'it is not there' if old is None else old.shape}")
         if not bool(torch.isfinite(value).all()):
             raise TrialError(f"the new value of {name} is not finite")
-        tensors[name] = value.detach().to(old.device, old.dtype)
+        tensors[name] = value.detach().to(old.device, old.dtype, copy=True)  # one tensor may stand under many names
     return replace(state, tensors=tensors)
 
 

@@ -31,7 +31,7 @@ def share_filters(shared: Mapping[str, Shared], state: State) -> State:
         used = set(labels.tolist())
         if labels.dtype != torch.int64 or len(labels) != len(old) or used != set(range(filters)):
             raise TrialError(f"the labels of {name} must use each of {filters} filters for its {len(old)} outputs")
-        tensors[f"{name}.weight"] = layer.weight.detach().to(old.device, old.dtype)
-        tensors[f"{name}.labels"] = labels.to(old.device)
+        tensors[f"{name}.weight"] = layer.weight.detach().to(old.device, old.dtype, copy=True)
+        tensors[f"{name}.labels"] = labels.to(old.device, copy=True)
         momentum = {key: t for key, t in momentum.items() if key.partition("/")[2] != f"{name}.weight"}
     return replace(state, tensors=tensors, momentum=momentum)
