@@ -21,7 +21,18 @@ from prunetui.events import (
 )
 from prunetui.listing import print_results
 from prunetui.progress import Tracker
-from prunetui.report import Figure, Sensitivity, Series, dense_accuracy, human, lines, sensitivities, series
+from prunetui.report import (
+    Figure,
+    Sensitivity,
+    Series,
+    dense_accuracy,
+    front,
+    human,
+    lines,
+    sensitivities,
+    series,
+    with_drop,
+)
 
 
 def row(label: str, target: str, seed: int, **cells: Any) -> dict[str, Any]:
@@ -203,16 +214,18 @@ def test_a_chart_in_colour_has_escape_codes_and_the_same_text():
         ([Series("one", (0.5,), (90.0,), (0.0,))], 90.0),
         ([Series("flat", (0.5, 0.9), (10.0, 10.0), (0.0, 0.0))], 10.0),
         ([Series("upright", (0.5, 0.5), (10.0, 20.0), (0.0, 0.0))], None),
-        ([Series("none", (), (), ())], None),
-        ([], None),
     ],
-    ids=["one point", "one point at dense", "flat", "upright", "no point", "no curve"],
+    ids=["one point", "one point at dense", "flat", "upright"],
 )
 def test_a_chart_of_hardly_anything_is_still_a_chart(curves: list[Series], dense: float | None):
     text = accuracy_chart(curves, dense, width=60, height=12, color=False)
     assert len(text.rstrip("\n").split("\n")) == 12
-    if curves and curves[0].x:
-        assert look(0)[0] in text
+    assert look(0)[0] in text
+
+
+def test_nothing_to_draw_is_no_chart():
+    assert accuracy_chart([Series("none", (), (), ())], None, width=60, height=12) == ""
+    assert accuracy_chart([], 90.0, width=60, height=12) == ""
 
 
 def test_a_chart_leaves_nothing_behind_for_the_next():
@@ -368,3 +381,24 @@ def test_the_table_of_a_sensitivity_study_says_what_was_not_pruned_and_why(capsy
         "a 85.00",
     ]
     assert err == "- not pruned: its channels must stay\n"
+# The front, and what is lost ----------------------------------------------------------------------------
+
+
+def test_the_front_holds_what_no_other_point_beats():
+    points = [(0.5, 90.0), (0.9, 70.0), (0.5, 85.0), (0.7, 80.0), (0.8, 60.0)]
+    assert front(points, more_x=True, more_y=True) == [0, 3, 1]
+    assert front([(100, 90.0), (50, 80.0), (60, 75.0), (50, 80.0)], more_x=False, more_y=True) == [1, 0]
+    assert front([(100, 0.5), (50, 0.7), (70, 0.9)], more_x=False, more_y=False) == [1, 0]
+    assert front([], more_x=True, more_y=True) == []
+
+
+def test_what_is_lost_is_taken_seed_by_seed():
+    rows = with_drop([{"top1": "90", "top1_dense": "92.5"}, {"top1": "", "top1_dense": "92"}, {}])
+    assert [row.get("drop") for row in rows] == [2.5, None, None]
+
+
+def test_a_point_knows_the_line_of_the_table_behind_it():
+    cells = {"sparsity": 0.9, "top1": 70.0}, {"sparsity": 0.5, "top1": 90.0}
+    table = lines(row("l1", f"sparsity:{one['sparsity']}", 0, **one) for one in cells)
+    (curve,) = series(table)
+    assert curve.of == (table[1], table[0])

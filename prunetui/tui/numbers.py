@@ -28,7 +28,7 @@ def numbers(row: Row, dense: Row) -> list[tuple[str, str]]:
         ("latency", _plain(row, "latency_ms", 3, " ms")),
         ("dense top-1", _plain(row, "top1_dense", 2, " %")),
         ("after the edit", _plain(row, "top1_before_raw", 2, " %")),
-        ("batch norm re-estimated", _plain(row, "top1_before", 2, " %")),
+        ("re-estimated", _plain(row, "top1_before", 2, " %")),
         ("after recovery", _plain(row, "top1", 2, " %")),
         ("control", _plain(row, "top1_control", 2, " %")),
         ("points lost", _lost(row)),

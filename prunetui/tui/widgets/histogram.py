@@ -49,5 +49,5 @@ def bars(histogram: Histogram, width: int, height: int, ascii_only: bool) -> lis
         for row in reversed(range(height - 1))
     ]
     ends = f"{-histogram.limit:.3g}", "0", f"{histogram.limit:.3g}"
-    left = ends[0].ljust(len(columns) // 2)
-    return [*rows, (left + ends[1]).ljust(len(columns) - len(ends[2])) + ends[2]]
+    middle = ends[1].center(len(columns) - len(ends[0]) - len(ends[2]))
+    return [*rows, ends[0] + middle + ends[2]]

@@ -50,6 +50,8 @@ class Legend(Widget, can_focus=True):
     def __init__(self, **more: Any) -> None:
         super().__init__(**more)
         self.items: tuple[Item, ...] = ()
+        self.stacked = False
+        """One item on each line."""
 
     def show(self, picture: Picture) -> None:
         """The series of another picture."""
@@ -68,7 +70,7 @@ class Legend(Widget, can_focus=True):
         used = 0
         for i, item in enumerate(self.items):
             needed = len(item.label) + 2
-            if rows[-1] and used + needed > width:
+            if rows[-1] and (self.stacked or used + needed > width):
                 rows.append([])
                 used = 0
             rows[-1].append(i)

@@ -88,7 +88,9 @@ class Plot(Container):
         yield Static(Text(HINT, "dim"), classes="point")
 
     def on_resize(self, event: events.Resize) -> None:
-        self.set_class(event.size.width >= NARROW, "beside")
+        beside = event.size.width >= NARROW
+        self.set_class(beside, "beside")
+        self.query_one(Legend).stacked = beside
 
     # What is shown --------------------------------------------------------------------------------
 
