@@ -38,6 +38,11 @@ class Line:
     error: str
     figures: Mapping[str, Figure]
 
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What tells it from the other lines of a run."""
+        return self.label, self.schedule, self.target
+
 
 @dataclass(frozen=True)
 class Series:

@@ -34,6 +34,8 @@ def picture_svg(picture: Picture, title: str, y_label: str) -> str:
         parts += [*_axes(bounds, picture, y_label, to), '<g clip-path="url(#inside)">']
         parts += _level(picture, bounds, to)
         parts += [mark for i, curve in legend for mark in _curve(i, curve, to)]
+        front = " ".join(f"{x:.1f},{y:.1f}" for x, y in (to(*point) for point in picture.front))
+        parts.append(f'<polyline points="{front}" fill="none" stroke="#222" stroke-dasharray="1 4"/>' if front else "")
         parts += ["</g>", *_legend(legend)]
     return "\n".join([*parts, "</svg>"]) + "\n"
 
@@ -76,7 +78,7 @@ def _level(picture: Picture, bounds: tuple[float, float, float, float], to: To) 
     if picture.level is None:
         return []
     (x, y), (end, _) = to(bounds[0], picture.level), to(bounds[1], picture.level)
-    words = _text(end - 6, y - 5, f"dense {picture.level:.2f}", "end", 'fill="#777"')
+    words = _text(x + 6, y - 5, f"dense {picture.level:.2f}", more='fill="#777"')
     return [f'<path d="M{x:.1f} {y:.1f}H{end:.1f}" stroke="#777" stroke-dasharray="4 4"/>', words]
 
 

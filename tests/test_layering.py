@@ -17,7 +17,7 @@ ROOT = Path(prunetui.__file__).resolve().parent.parent
 HEAVY = {"torch", "torchvision", "sklearn", "textual"}
 LIGHT = [
     "cli", "config", "plan", "schedules", "plugins", "events", "progress", "store", "report", "chart", "batch",
-    "listing", "environment", "errors", "atomic", "worker", "__main__",
+    "listing", "inspect_model", "svg", "environment", "errors", "atomic", "worker", "__main__",
 ]  # fmt: skip
 METHODS = sorted((ROOT / "methods").glob("*.py"))
 PRODUCT = sorted((ROOT / "prunetui").rglob("*.py"))
@@ -45,6 +45,14 @@ def test_a_light_module_brings_nothing_heavy(name: str):
 def test_what_a_run_is_made_of_knows_no_terminal(name: str):
     found = {module.split(".")[0] for module in imported_by(f"import prunetui.{name}")}
     assert not found & {"rich", "typer", "plotext"}
+
+
+def test_screens_are_drawn_without_torch():
+    names = ("app", "screens.results", "screens.compare", "screens.trial", "screens.live", "screens.runs")
+    found = imported_by("; ".join(f"import prunetui.tui.{name}" for name in names))
+    assert not {module.split(".")[0] for module in found} & ((HEAVY | {"methods", "numpy"}) - {"textual"})
+    found = imported_by("import safetensors.numpy")
+    assert "torch" not in found
 
 
 def test_a_study_is_read_and_planned_without_torch():

@@ -24,6 +24,10 @@ def test_a_drawing_has_every_series_with_its_points_error_bars_and_name():
     assert {"first <run>", "a & b", "c", "sparsity", "top-1 %", "dense 92.00"} <= set(words)
 
 
+def test_the_front_is_a_line_of_its_own():
+    assert tags(picture_svg(Picture(TWO, front=((0.1, 90.0), (0.5, 80.0))), "t", "y")).count("polyline") == 3
+
+
 def test_hidden_series_are_not_drawn():
     svg = picture_svg(Picture(TWO, hidden=frozenset({"c"})), "t", "y")
     assert tags(svg).count("polyline") == 1

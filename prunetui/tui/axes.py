@@ -27,6 +27,8 @@ class Axis:
         if self.key in ("params", "macs", "bytes"):
             return f"{human(figure.mean)} {self.words}"
         digits = {"loss": 4, "sparsity": 4}.get(self.key, 2)
+        if figure.spread is not None and round(figure.spread, digits) == 0:  # the same in every seed
+            figure = Figure(figure.mean, None)
         return f"{self.words} {figure.text(digits)}{self.unit}"
 
 

@@ -202,9 +202,8 @@ class ResultsScreen(Screen[None]):
 
     def on_plot_opened(self, event: Plot.Opened) -> None:
         rows = self.results.view.rows if self.results else ()
-        line = event.line
-        name = (line.label, line.schedule, line.target)
-        of = [row for row in rows if (row["label"] or row["method"], row["schedule"], row["target"]) == name]
+        key = event.line.key
+        of = [row for row in rows if (row["label"] or row["method"], row["schedule"], row["target"]) == key]
         if of:
             self._open(of, 0)
 

@@ -88,7 +88,9 @@ class Legend(Widget, can_focus=True):
     def render(self) -> Text:
         rows = self._rows(self.content_size.width)
         text = Text(no_wrap=True, overflow="ellipsis")
-        for row in rows[self._top(rows) :]:
+        top = self._top(rows)
+        end = top + max(1, self.content_size.height)
+        for row in rows[top:end]:
             for i in row:
                 item = self.items[i]
                 style = "strike dim" if item.hidden else "dim" if item.empty else ""
@@ -97,6 +99,8 @@ class Legend(Widget, can_focus=True):
                 text.append(" " * GAP if i != row[-1] else "")
             text.append("\n")
         text.rstrip()
+        below = sum(map(len, rows[end:]))
+        text.append(f"  +{below} more" if below else "", "dim")
         return text
 
     def action_step(self, by: int) -> None:

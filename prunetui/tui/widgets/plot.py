@@ -130,7 +130,7 @@ class Plot(Container):
         self.point, cursor = None, None
         for i, curve in enumerate(found):
             for j, line in enumerate(curve.of):
-                if pointed and curve in shown and (line.label, line.schedule, line.target) == _name(pointed):
+                if pointed and curve in shown and line.key == pointed.key:
                     self.point, cursor = (i, j), (curve.x[j], curve.y[j])
         self.picture = Picture(
             found,
@@ -248,7 +248,3 @@ class Plot(Container):
         """Open the result under the cursor."""
         if self.pointed is not None:
             self.post_message(self.Opened(self.pointed))
-
-
-def _name(line: Line) -> tuple[str, str, str]:
-    return line.label, line.schedule, line.target

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.text import Text
+from textual import events
 
-from prunetui.report import Figure, Line, Sensitivity, human
+from prunetui.report import Figure, Sensitivity, human
 from prunetui.tui.axes import Axis
 from prunetui.tui.looks import RunLine
 from prunetui.tui.widgets.table import Column, Table
@@ -66,12 +67,21 @@ def _target(value: str, axis: Axis, dense: float | None) -> Column[Sensitivity]:
     return Column(value, value, cell, order, True, 5)
 
 
+LEFT_OUT = ((96, ("params", "macs", "top1_before", "latency_ms")), (136, ("macs", "top1_before")))
+"""Columns that are left out below a width."""
+
+
 class Lines(Table[RunLine]):
     """Means over seeds of every method and target of every run."""
 
     def __init__(self, **more: Any) -> None:
-        super().__init__(_line_columns(), key=lambda one: f"{one.run} {_key(one.line)}", **more)
+        super().__init__(_line_columns(), key=lambda one: f"{one.run} {one.line.key}", **more)
         self._all: Sequence[RunLine] = ()
+        self._every = list(self.columns)
+
+    def on_resize(self, event: events.Resize) -> None:
+        hidden = next((keys for least, keys in LEFT_OUT if event.size.width < least), ())
+        self.columns = [column for column in self._every if column.key not in hidden]
 
     def fill(self, lines: Sequence[RunLine]) -> None:
         """Other lines, in the chosen order."""
@@ -89,10 +99,6 @@ class Lines(Table[RunLine]):
         by, down = self.sorted_by
         self.sorted_by = (key, not down if by == key else False)
         self.fill(self._all)
-
-
-def _key(line: Line) -> tuple[str, str, str]:
-    return line.label, line.schedule, line.target
 
 
 def _line_columns() -> list[Column[RunLine]]:
@@ -117,10 +123,10 @@ def _line_columns() -> list[Column[RunLine]]:
         figure("sparsity", "sparsity", lambda f: f"{f.mean:.3f}"),
         figure("params", "params", lambda f: human(f.mean)),
         figure("macs", "MACs", lambda f: human(f.mean)),
-        figure("top1_before", "before", lambda f: f.text()),
-        figure("top1", "top-1", lambda f: f.text()),
-        figure("drop", "lost", lambda f: f.text()),
-        figure("latency_ms", "ms", lambda f: f.text(), 4),
+        figure("top1_before", "before", lambda f: f.text(), 11),
+        figure("top1", "top-1", lambda f: f.text(), 11),
+        figure("drop", "lost", lambda f: f.text(), 11),
+        figure("latency_ms", "ms", lambda f: f"{f.mean:.2f}", 4),
     ]
 
 
