@@ -101,7 +101,8 @@ def test_text_that_is_no_toml_is_refused():
 @pytest.mark.parametrize(
     ("typed", "value"),
     [
-        ("3", 3), ("0.5", 0.5), ("true", True), ("auto", "auto"), ("{mean = [0.5], std = [1]}", {"mean": [0.5], "std": [1]}),
+        ("3", 3), ("0.5", 0.5), ("true", True), ("auto", "auto"),
+        ("{mean = [0.5], std = [1]}", {"mean": [0.5], "std": [1]}),
         ("1 # 2", 1), ("a = 3", "a = 3"), ('"3"', "3"), ("3\nb = 4", "3\nb = 4"),
     ],
 )  # fmt: skip

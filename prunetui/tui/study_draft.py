@@ -13,7 +13,7 @@ import tomli
 
 Path = tuple[str | int, ...]
 ORDER = ("name", "kind", "seeds", "sparsities", "target", "schedule")
-BARE = re.compile(r"^[A-Za-z0-9_-]+$")
+BARE = re.compile(r"[A-Za-z0-9_-]+")
 INLINE = ("schedule",)
 """Tables that are written on one line."""
 
@@ -125,7 +125,7 @@ def _is_array_of_tables(value: object) -> bool:
 
 
 def _key(key: str) -> str:
-    return key if BARE.match(key) else _string(key)
+    return key if BARE.fullmatch(key) else _string(key)
 
 
 def _line(key: str, value: object) -> str:
