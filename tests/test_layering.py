@@ -17,7 +17,8 @@ ROOT = Path(prunetui.__file__).resolve().parent.parent
 HEAVY = {"torch", "torchvision", "sklearn", "textual"}
 LIGHT = [
     "cli", "config", "plan", "schedules", "plugins", "events", "progress", "store", "report", "chart", "batch",
-    "listing", "inspect_model", "svg", "environment", "errors", "atomic", "worker", "__main__",
+    "listing", "inspect_model", "svg", "environment", "errors", "atomic", "worker", "__main__", "estimate", "history",
+    "tui.study_draft", "runner", "submit", "obey",
 ]  # fmt: skip
 METHODS = sorted((ROOT / "methods").glob("*.py"))
 PRODUCT = sorted((ROOT / "prunetui").rglob("*.py"))
@@ -59,6 +60,12 @@ def test_a_study_is_read_and_planned_without_torch():
     code = "from prunetui.config import load_study; from prunetui.plan import build_plan\n"
     found = imported_by(code + "assert build_plan(load_study('quickstart')).trials")
     assert not {module.split(".")[0] for module in found} & (HEAVY | {"methods"})
+
+
+@pytest.mark.parametrize("name", ["app", "screens.runs", "screens.configure"])
+def test_a_screen_appears_before_the_schema_is_there(name: str):
+    found = {module.split(".")[0] for module in imported_by(f"import prunetui.tui.{name}")}
+    assert not found & {"torch", "torchvision", "sklearn", "pydantic", "numpy"}
 
 
 def _imports(tree: ast.AST) -> list[str]:

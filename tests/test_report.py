@@ -381,6 +381,8 @@ def test_the_table_of_a_sensitivity_study_says_what_was_not_pruned_and_why(capsy
         "a 85.00",
     ]
     assert err == "- not pruned: its channels must stay\n"
+
+
 # The front, and what is lost ----------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ import asyncio
 import stat
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from prunetui.tui.screens.runs import RunsScreen
 from prunetui.tui.widgets.form import Form, Row
 from prunetui.tui.widgets.methods import Methods
 from prunetui.tui.widgets.pages import Nav, Pages
-from prunetui.tui.widgets.plan import Plan
+from prunetui.tui.widgets.plan import Plan, numbers
 from prunetui.tui.widgets.table import Table
 
 Scene = Callable[[Pilot[int], ConfigureScreen], Awaitable[None]]
@@ -357,7 +358,11 @@ def test_the_device_is_asked_for_beside_the_study(make):
         await settled(pilot)
         await pilot.press("a")
         await until(pilot, lambda: bool(pilot.app.queue.waiting))
-        assert Run(pilot.app.root / pilot.app.queue.waiting[0]).status().device == chosen
+        run = Run(pilot.app.root / pilot.app.queue.waiting[0])
+        assert run.status().device == chosen
+        assert pilot.app.runner._device_of(run) == chosen
+        run.write_status(replace(run.status(), state="interrupted", device="cuda:7"))
+        assert pilot.app.runner._device_of(run) == "cpu"  # it goes on where the application computes
 
     play(make(), scene)
 
@@ -432,12 +437,14 @@ def test_the_plan_is_counted_and_listed(make, size):
         tree = build_plan(load_study("quickstart"))
         plan: Plan = await page(pilot, "plan")
         await settled(pilot)
-        text = words(plan.query_one(".plan-words"))
-        assert f"{len(tree.trials)}, 1 of them the dense control" in text
-        assert f"{len(tree.nodes)}, 6 shared between trials" in text
-        assert "cached  unknown" in text
-        assert "time    unknown: no run of this model and data yet" in text
-        assert "1,293 training, 144 validation, 360 test" in text
+        text = dict(numbers(screen.plan))
+        assert text["trials"] == f"{len(tree.trials)}, 1 of them the dense control"
+        assert text["steps"] == f"{len(tree.nodes)}, 6 shared between trials"
+        assert text["cached"].startswith("unknown")
+        assert text["time"] == text["disk"] == "unknown: no run of this model and data yet"
+        assert text["images"] == "1,293 training, 144 validation, 360 test"
+        assert not screen.query_one("#side").display
+        await page(pilot, "data")
         assert len(plan.query_one(Table).rows) == len(tree.trials)
         assert screen.query_one("#side").display == (size[0] >= 120)
 

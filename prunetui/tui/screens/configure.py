@@ -85,7 +85,7 @@ class ConfigureScreen(StudyActions):
             yield Nav(id="nav")
             yield Pages(id="page")
             with Vertical(id="side"):
-                yield Plan(id="side-plan")
+                yield Plan(("label", "target", "left"), id="side-plan")
         yield Static("", id="verdict")
         yield Footer()
 
@@ -94,7 +94,11 @@ class ConfigureScreen(StudyActions):
         self.read_start(self.start)
 
     def on_resize(self, event: events.Resize) -> None:
-        self.query_one("#side").display = self.size.width >= WIDE
+        self.show_side()
+
+    def show_side(self) -> None:
+        """The plan beside the form, where there is room and it is not there already."""
+        self.query_one("#side").display = self.size.width >= WIDE and self.query_one(Pages).key != "plan"
 
     # Beginning ------------------------------------------------------------------------------------
 
@@ -130,6 +134,7 @@ class ConfigureScreen(StudyActions):
         pages = self.query_one(Pages)
         if event.option_list.id == "nav" and event.option_id and event.option_id != pages.key:
             await pages.turn_to(event.option_id)
+            self.show_side()
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         self.action_enter_page()

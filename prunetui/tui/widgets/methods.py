@@ -40,7 +40,7 @@ class Methods(Vertical):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "take", "Take"),
-        Binding("plus", "another", "Once more", key_display="+"),
+        Binding("plus", "another", "Once more", key_display="+", show=False),
         Binding("slash", "search", "Search", key_display="/"),
     ]
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from rich.table import Table as Grid
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -31,33 +33,38 @@ def about_time(plan: Estimate) -> str:
     return f"{'at most' if plan.left is None else 'about'} {clock(max(1.0, plan.seconds))}"
 
 
-def summary(plan: Estimate, sensitivity: bool = False) -> Text:
-    """The numbers of a plan, one a line, with why some are unknown."""
-    if sensitivity:
-        return Text(SENSITIVITY)
+def numbers(plan: Estimate) -> list[tuple[str, str]]:
+    """The numbers of a plan, and why some are unknown."""
     controls = sum(row.trial.method == "dense" for row in plan.trials)
-    lines = [("trials", f"{len(plan.trials)}, {controls} of them the dense control")]
-    lines.append(("steps", f"{plan.steps}, {plan.shared} shared between trials"))
+    lines = [
+        ("trials", f"{len(plan.trials)}, {controls} of them the dense control"),
+        ("steps", f"{plan.steps}, {plan.shared} shared between trials"),
+    ]
     if plan.found is None:
         lines.append(("cached", f"{UNKNOWN}: no run of these images and this model on this device yet"))
     else:
         lines.append(("cached", f"{plan.found} found, {plan.left} to compute"))
-    if plan.images is None:
-        lines.append(("images", f"{UNKNOWN}: no such folder"))
-    else:
-        i = plan.images
-        lines.append(("images", f"{i.train:,} training, {i.validation:,} validation, {i.test:,} test"))
+    i = plan.images
+    counted = (
+        f"{i.train:,} training, {i.validation:,} validation, {i.test:,} test" if i else f"{UNKNOWN}: no such folder"
+    )
     why = "" if plan.history.runs else ": no run of this model and data yet"
-    lines.append(("time", about_time(plan) + (why if plan.seconds is None else "")))
-    disk = f"{UNKNOWN}{why}" if plan.bytes is None else f"about {size(plan.bytes, 1024)}B"
-    lines.append(("disk", disk))
-    text = Text()
-    for key, words in lines:
-        text.append(f"{key:<8}", "bold")
-        text.append(f"{words}\n")
+    lines += [
+        ("images", counted or f"{UNKNOWN}: no such folder"),
+        ("time", about_time(plan) + (why if plan.seconds is None else "")),
+        ("disk", f"{UNKNOWN}{why}" if plan.bytes is None else f"about {size(plan.bytes, 1024)}B"),
+    ]
+    return lines
+
+
+def summary(plan: Estimate) -> Grid:
+    """The numbers under each other, and the runs they come from."""
+    grid = Grid.grid(padding=(0, 2))
+    for key, words in numbers(plan):
+        grid.add_row(Text(key, "bold"), Text(words))
     if plan.history.runs:
-        text.append(f"from {', '.join(plan.history.runs)}", "dim")
-    return text
+        grid.add_row(Text("from", "dim"), Text("\n".join(plan.history.runs), "dim", no_wrap=True, overflow="crop"))
+    return grid
 
 
 def mistakes_text(checked: Checked) -> Text:
@@ -77,8 +84,9 @@ def mistakes_text(checked: Checked) -> Text:
 class Plan(Vertical):
     """The plan of a right study, or what is wrong with it."""
 
-    def __init__(self, **more: Any) -> None:
+    def __init__(self, columns: Sequence[str] = (), **more: Any) -> None:
         super().__init__(**more)
+        self._columns = columns
         self.checked: Checked | None = None
         self.plan: Estimate | None = None
 
@@ -87,11 +95,12 @@ class Plan(Vertical):
         columns: list[Column[TrialPlan]] = [
             Column("label", "method", lambda r: r.trial.label, lambda r: r.trial.label, least=12),
             Column("schedule", "schedule", lambda r: r.trial.schedule, lambda r: r.trial.schedule, least=8),
-            Column("target", "target", lambda r: r.trial.identity()["target"], lambda r: r.trial.value, least=8),
+            Column("target", "target", lambda r: r.trial.identity()["target"], lambda r: r.trial.value, least=14),
             Column("seed", "seed", lambda r: str(r.trial.seed), lambda r: r.trial.seed, True),
             Column("steps", "steps", lambda r: str(r.steps), lambda r: r.steps, True),
             Column("left", "new", _left, lambda r: r.left or 0, True),
         ]
+        columns = [column for column in columns if not self._columns or column.key in self._columns]
         yield Table(columns, key=lambda r: r.trial.id, classes="plan-table")
 
     def show(self, checked: Checked, plan: Estimate | None) -> None:
@@ -102,7 +111,7 @@ class Plan(Vertical):
         if checked.mistakes:
             words.update(mistakes_text(checked))
         elif plan is not None and checked.study is not None:
-            words.update(summary(plan, checked.study.kind == "sensitivity"))
+            words.update(Text(SENSITIVITY) if checked.study.kind == "sensitivity" else summary(plan))
             table.show(plan.trials)
         else:
             words.update(Text("looking", "dim"))
