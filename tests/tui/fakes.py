@@ -10,6 +10,7 @@ from textual.pilot import Pilot
 
 from prunetui import events
 from prunetui.store.run import Run, Status
+from prunetui.tui.widgets.chart import Chart
 
 NOW = 1_700_000_000.0
 """What the clock says in every test."""
@@ -150,7 +151,9 @@ async def settle(pilot: Pilot[Any]) -> None:
         if getattr(screen, "results", 0) is not None and getattr(screen, "comparison", 0) is not None:
             break
         await pilot.pause(0.02)
-    for _ in range(3):
-        await pilot.pause(0.08)
+    for _ in range(200):
+        await pilot.pause(0.05)
         await pilot.app.workers.wait_for_complete()
-    await pilot.pause()
+        if not any(chart._waiting for chart in pilot.app.screen.query(Chart)):
+            break
+    await pilot.pause(0.05)

@@ -53,7 +53,8 @@ class Chart(Widget, can_focus=True):
         asked = (self.picture, self.nothing, self.content_size.width, self.content_size.height)
         if asked != self._asked and asked[2] > 0:
             self._asked = asked
-            self._drawn_at = time.monotonic()
+            if self.picture.series:  # words cost nothing: the first picture need not wait for them
+                self._drawn_at = time.monotonic()
             self._draw(asked)
 
     @work(thread=True, exclusive=True)
