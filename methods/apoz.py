@@ -1,4 +1,4 @@
-from prunetui.api import Channels, Net, dataclass, feature_maps, keep_channels, register, zero_scores
+from prunetui.api import Channels, Count, Net, dataclass, feature_maps, keep_channels, register, zero_scores
 
 
 @register("apoz", source="Hu et al. 2016, Network Trimming, arXiv:1607.03250")
@@ -6,7 +6,7 @@ from prunetui.api import Channels, Net, dataclass, feature_maps, keep_channels, 
 class AveragePercentageOfZeros:
     """Remove the channels whose maps are zero most often after the ReLU."""
 
-    round_to: int = 0
+    round_to: Count = 0
     """Widths become multiples of this; 0 is 8 where the narrowest layer has 64 channels, else 1."""
 
     def prune(self, net: Net, sparsity: float) -> Channels:

@@ -1,6 +1,6 @@
 import torch
 
-from prunetui.api import Channels, Net, Scope, Training, dataclass, keep_channels, register
+from prunetui.api import Channels, Count, Factor, Net, Scope, Training, dataclass, keep_channels, register
 
 
 @register("bn-scale", source="Liu et al. 2017, Network Slimming, arXiv:1708.06519")
@@ -15,13 +15,13 @@ class BatchNormScale:
     scope: Scope = "global"
     """Rank across the whole net (relative to each layer's mean), or thin every layer by the same ratio."""
 
-    round_to: int = 0
+    round_to: Count = 0
     """Widths become multiples of this; 0 is 8 where the narrowest layer has 64 channels, else 1."""
 
-    epochs: int = 0
+    epochs: Count = 0
     """Epochs of training under the penalty before the first edit."""
 
-    l1: float = 1e-4
+    l1: Factor = 1e-4
     """Factor of the penalty, the sum of the absolute scales."""
 
     def during_training(self, training: Training) -> None:

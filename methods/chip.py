@@ -1,6 +1,6 @@
 import torch
 
-from prunetui.api import Channels, Net, dataclass, feature_maps, keep_channels, register
+from prunetui.api import Channels, Count, Net, Positive, dataclass, feature_maps, keep_channels, register
 
 
 @register("chip", source="Sui et al. 2021, CHIP, arXiv:2110.13981")
@@ -12,10 +12,10 @@ class Chip:
     silences its row), averaged over images.
     """
 
-    images: int = 16
+    images: Positive = 16
     """Images looked at: C + 1 singular value decompositions each."""
 
-    round_to: int = 0
+    round_to: Count = 0
     """Widths become multiples of this; 0 is 8 where the narrowest layer has 64 channels, else 1."""
 
     def prune(self, net: Net, sparsity: float) -> Channels:

@@ -1,6 +1,6 @@
 import torch
 
-from prunetui.api import Channels, Net, Scope, dataclass, keep_channels, register, zero_scores
+from prunetui.api import Channels, Count, Net, Scope, dataclass, keep_channels, register, zero_scores
 
 
 @register("fisher-structured", source="Theis et al. 2018, arXiv:1801.05787")
@@ -15,7 +15,7 @@ class FisherStructured:
     scope: Scope = "global"
     """Rank across the whole net (relative to each layer's mean), or thin every layer by the same ratio."""
 
-    round_to: int = 0
+    round_to: Count = 0
     """Widths become multiples of this; 0 is 8 where the narrowest layer has 64 channels, else 1."""
 
     def prune(self, net: Net, sparsity: float) -> Channels:

@@ -1,6 +1,6 @@
 import torch
 
-from prunetui.api import Channels, Net, dataclass, keep_channels, register
+from prunetui.api import Channels, Count, Net, dataclass, keep_channels, register
 
 
 @register("fpgm", source="He et al. 2019, Filter Pruning via Geometric Median, arXiv:1811.00250")
@@ -12,7 +12,7 @@ class GeometricMedian:
     layer only: distances of different layers do not compare. Coupled layers add up.
     """
 
-    round_to: int = 0
+    round_to: Count = 0
     """Widths become multiples of this; 0 is 8 where the narrowest layer has 64 channels, else 1."""
 
     def prune(self, net: Net, sparsity: float) -> Channels:

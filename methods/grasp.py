@@ -1,7 +1,7 @@
 import torch
 from torch.nn import functional as F
 
-from prunetui.api import Masks, Net, dataclass, keep_top, register
+from prunetui.api import Factor, Masks, Net, dataclass, keep_top, register
 
 
 @register("grasp", source="Wang et al. 2020, arXiv:2002.07376")
@@ -12,7 +12,7 @@ class Grasp:
     The score of removing a weight is S = -w x (H g), g the gradient and H the Hessian of the loss; the highest S go.
     """
 
-    temperature: float = 200.0
+    temperature: Factor = 200.0
     """Divides the logits, as in the authors' code."""
 
     def prune(self, net: Net, sparsity: float) -> Masks:

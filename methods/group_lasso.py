@@ -4,6 +4,8 @@ from torch import Tensor
 
 from prunetui.api import (
     Channels,
+    Count,
+    Factor,
     Group,
     Net,
     Scope,
@@ -27,16 +29,16 @@ class GroupLasso:
     scope: Scope = "local"
     """Rank across the whole net (relative to each layer's mean), or thin every layer by the same ratio."""
 
-    round_to: int = 0
+    round_to: Count = 0
     """Widths become multiples of this; 0 is 8 where the narrowest layer has 64 channels, else 1."""
 
-    epochs: int = 3
+    epochs: Count = 3
     """Epochs of sparse training before the first edit."""
 
-    strength: float = 5e-4
+    strength: Factor = 5e-4
     """Factor of the penalty; the paper trains longer, with 1e-4 to 5e-4."""
 
-    alpha: float = 4.0
+    alpha: Factor = 4.0
     """How much harder the weakest channels are pushed: 2^alpha times."""
 
     def during_training(self, training: Training) -> None:

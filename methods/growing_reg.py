@@ -1,6 +1,17 @@
 import torch
 
-from prunetui.api import Channels, Net, Scope, Training, dataclass, keep_channels, per_channel, register
+from prunetui.api import (
+    Channels,
+    Count,
+    Factor,
+    Net,
+    Scope,
+    Training,
+    dataclass,
+    keep_channels,
+    per_channel,
+    register,
+)
 
 PRESSED = 1e-6
 """Factor on the norms of what was pressed: below all others, in their own order, also in other layers."""
@@ -18,13 +29,13 @@ class GrowingRegularization:
     scope: Scope = "local"
     """Rank across the whole net (relative to each layer's mean), or thin every layer by the same ratio."""
 
-    round_to: int = 0
+    round_to: Count = 0
     """Widths become multiples of this; 0 is 8 where the narrowest layer has 64 channels, else 1."""
 
-    epochs: int = 3
+    epochs: Count = 3
     """Epochs of training under the growing decay."""
 
-    limit: float = 1.0
+    limit: Factor = 1.0
     """Weight decay of the chosen channels at the end."""
 
     def during_training(self, training: Training, sparsity: float) -> None:

@@ -1,6 +1,6 @@
 import torch
 
-from prunetui.api import Channels, Net, dataclass, feature_maps, keep_channels, register, zero_scores
+from prunetui.api import Channels, Count, Net, dataclass, feature_maps, keep_channels, register, zero_scores
 
 
 @register("hrank", source="Lin et al. 2020, HRank, arXiv:2002.10179")
@@ -11,7 +11,7 @@ class HRank:
     Ranks are of single maps, [H, W] matrices after the ReLU, averaged over the calibration images.
     """
 
-    round_to: int = 0
+    round_to: Count = 0
     """Widths become multiples of this; 0 is 8 where the narrowest layer has 64 channels, else 1."""
 
     def prune(self, net: Net, sparsity: float) -> Channels:

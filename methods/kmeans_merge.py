@@ -6,6 +6,8 @@ from torch import Tensor
 from prunetui.api import (
     Channels,
     Clusters,
+    Count,
+    Factor,
     Group,
     Literal,
     Net,
@@ -51,10 +53,10 @@ class KMeansMerge:
     norm: Literal["merge", "reset"] = "merge"
     """Merge the batch norm between, or start it afresh."""
 
-    pca: float = 0.0
+    pca: Factor = 0.0
     """Cluster in the principal components that explain this fraction of the variance; 0 is off."""
 
-    round_to: int = 1
+    round_to: Count = 1
     """Widths become multiples of this; 0 is 8 where the narrowest layer has 64 channels, else 1."""
 
     def prune(self, net: Net, sparsity: float) -> Channels:

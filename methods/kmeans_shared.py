@@ -2,6 +2,8 @@ import torch
 from torch import Tensor, nn
 
 from prunetui.api import (
+    Count,
+    Factor,
     Literal,
     Modules,
     Net,
@@ -34,10 +36,10 @@ class KMeansShared:
     weighting: Literal["none", "norm", "svd"] = "norm"
     """How much a filter counts: the same, its L2 norm, or its energy in the layer's leading singular directions."""
 
-    pca: float = 0.0
+    pca: Factor = 0.0
     """Cluster in the principal components that explain this fraction of the variance; 0 is off."""
 
-    round_to: int = 1
+    round_to: Count = 1
     """Numbers of filters become multiples of this; 0 is 8 where the narrowest layer has 64 channels, else 1."""
 
     def prune(self, net: Net, sparsity: float) -> Modules:

@@ -1,4 +1,4 @@
-from prunetui.api import Channels, Net, Scope, dataclass, keep_channels, per_channel, register
+from prunetui.api import Channels, Count, Net, Scope, dataclass, keep_channels, per_channel, register
 
 
 @register("l2-structured", source="He et al. 2018, arXiv:1808.06866 (the norm; ours removes instead of soft-pruning)")
@@ -9,7 +9,7 @@ class L2Structured:
     scope: Scope = "local"
     """Rank across the whole net (relative to each layer's mean), or thin every layer by the same ratio."""
 
-    round_to: int = 0
+    round_to: Count = 0
     """Widths become multiples of this; 0 is 8 where the narrowest layer has 64 channels, else 1."""
 
     def prune(self, net: Net, sparsity: float) -> Channels:

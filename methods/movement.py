@@ -1,4 +1,4 @@
-from prunetui.api import Masks, Net, Scope, Training, TrialError, dataclass, keep_top, register
+from prunetui.api import Masks, Net, Positive, Scope, Training, TrialError, dataclass, keep_top, register
 
 
 @register("movement", source="Sanh et al. 2020, Movement Pruning, arXiv:2005.07683")
@@ -13,7 +13,7 @@ class Movement:
     scope: Scope = "global"
     """Rank across the whole net, or within each layer."""
 
-    epochs: int = 2
+    epochs: Positive = 2
     """Epochs of training that are watched before the first edit."""
 
     def during_training(self, training: Training) -> None:

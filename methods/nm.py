@@ -1,6 +1,6 @@
 import torch
 
-from prunetui.api import Masks, Net, TrialError, dataclass, register
+from prunetui.api import Masks, Net, Positive, TrialError, dataclass, register
 
 
 @register(
@@ -17,10 +17,10 @@ class NM:
     layers whose input channels are no multiple of m stay dense.
     """
 
-    n: int = 2
+    n: Positive = 2
     """Weights kept of every m."""
 
-    m: int = 4
+    m: Positive = 4
     """Length of the pattern."""
 
     def prune(self, net: Net, sparsity: float) -> Masks:

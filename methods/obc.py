@@ -5,7 +5,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from prunetui.api import Masks, Net, Scope, compensated, dataclass, keep_top, register, removal_costs
+from prunetui.api import (
+    Factor,
+    Masks,
+    Net,
+    Positive,
+    Scope,
+    compensated,
+    dataclass,
+    keep_top,
+    register,
+    removal_costs,
+)
 
 IMAGES = 16
 """Images unfolded together: their patches then fit the processor's cache."""
@@ -25,9 +36,9 @@ class OptimalBrainCompression:
 
     scope: Scope = "local"
     """Rank within each layer, or across the whole net by the change relative to each layer's output."""
-    block: int = 1024
+    block: Positive = 1024
     """Longest row, or part of one, that is treated as one problem."""
-    damping: float = 0.01
+    damping: Factor = 0.01
     """Added to H's diagonal, relative to its mean."""
     sequential: bool = True
     """Fit each layer to what the pruned layers before it hand on, or to what the dense ones did."""

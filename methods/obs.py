@@ -2,7 +2,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from prunetui.api import Masks, Net, Scope, compensated, dataclass, keep_top, register, removal_costs
+from prunetui.api import (
+    Factor,
+    Masks,
+    Net,
+    Positive,
+    Scope,
+    compensated,
+    dataclass,
+    keep_top,
+    register,
+    removal_costs,
+)
 
 
 @register(
@@ -23,11 +34,11 @@ class OptimalBrainSurgeon:
 
     scope: Scope = "global"
     """Rank across the whole net, or within each layer."""
-    block: int = 64
+    block: Positive = 64
     """Weights that may make up for each other; memory is this times the net's."""
-    damping: float = 0.01
+    damping: Factor = 0.01
     """Added to F's diagonal, relative to its mean over the net."""
-    rounds: int = 4
+    rounds: Positive = 4
     """Steps in which the density falls, by equal factors; each looks at the loss anew."""
 
     def prune(self, net: Net, sparsity: float) -> Masks:

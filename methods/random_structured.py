@@ -1,6 +1,6 @@
 import torch
 
-from prunetui.api import Channels, Net, dataclass, keep_channels, register
+from prunetui.api import Channels, Count, Net, dataclass, keep_channels, register
 
 
 @register("random-structured", source="torch.nn.utils.prune.random_structured")
@@ -11,7 +11,7 @@ class RandomStructured:
     ``torch.nn.utils.prune`` only masks one layer's filters; here they are physically removed.
     """
 
-    round_to: int = 0
+    round_to: Count = 0
     """Widths become multiples of this; 0 is 8 where the narrowest layer has 64 channels, else 1."""
 
     def prune(self, net: Net, sparsity: float) -> Channels:

@@ -2,7 +2,19 @@ import math
 
 import torch
 
-from prunetui.api import Masks, Net, Training, by_budget, dataclass, erk_budgets, exchanged, keep_top, register
+from prunetui.api import (
+    Masks,
+    Net,
+    Positive,
+    Share,
+    Training,
+    by_budget,
+    dataclass,
+    erk_budgets,
+    exchanged,
+    keep_top,
+    register,
+)
 
 
 @register("rigl", source="Evci et al. 2020, Rigging the Lottery, arXiv:1911.11134", schedules=("dynamic",))
@@ -14,13 +26,13 @@ class RigL:
     from `fraction` to 0 at `until`; weights that grow start at zero.
     """
 
-    fraction: float = 0.3
+    fraction: Share = 0.3
     """Share of a layer's weights that is exchanged at first."""
 
-    every: int = 100
+    every: Positive = 100
     """Batches between two exchanges; at least one an epoch."""
 
-    until: float = 0.75
+    until: Share = 0.75
     """Part of the training after which masks stay."""
 
     def prune(self, net: Net, sparsity: float) -> Masks:

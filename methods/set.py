@@ -1,6 +1,6 @@
 import torch
 
-from prunetui.api import Masks, Net, Training, by_budget, dataclass, erk_budgets, exchanged, keep_top, register
+from prunetui.api import Masks, Net, Share, Training, by_budget, dataclass, erk_budgets, exchanged, keep_top, register
 
 
 @register("set", source="Mocanu et al. 2018, Sparse Evolutionary Training, arXiv:1707.04780", schedules=("dynamic",))
@@ -12,10 +12,10 @@ class SparseEvolutionaryTraining:
     drops the smallest positive and largest negative weights and leaves the last epoch alone; we drop by magnitude.
     """
 
-    fraction: float = 0.3
+    fraction: Share = 0.3
     """Share of a layer's weights that is exchanged each time."""
 
-    until: float = 0.75
+    until: Share = 0.75
     """Part of the training after which masks stay; before that they change once an epoch."""
 
     def prune(self, net: Net, sparsity: float) -> Masks:

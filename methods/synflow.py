@@ -1,7 +1,7 @@
 import torch
 from torch import Tensor
 
-from prunetui.api import Keep, Masks, Net, dataclass, keep_top, register
+from prunetui.api import Keep, Masks, Net, Positive, dataclass, keep_top, register
 
 
 @register("synflow", source="Tanaka et al. 2020, arXiv:2006.05467")
@@ -13,7 +13,7 @@ class SynFlow:
     is weight x dR/dweight. Densities fall exponentially over the rounds, so that no layer collapses.
     """
 
-    rounds: int = 100
+    rounds: Positive = 100
     """Iterations; a single one would empty whole layers."""
 
     def prune(self, net: Net, sparsity: float) -> Masks:

@@ -1,4 +1,4 @@
-from prunetui.api import Channels, Net, Scope, dataclass, keep_channels, per_channel, register, zero_scores
+from prunetui.api import Channels, Count, Net, Scope, dataclass, keep_channels, per_channel, register, zero_scores
 
 
 @register("taylor-structured", source="Molchanov et al. 2019, arXiv:1906.10771")
@@ -12,7 +12,7 @@ class TaylorStructured:
     scope: Scope = "global"
     """Rank across the whole net (relative to each layer's mean), or thin every layer by the same ratio."""
 
-    round_to: int = 0
+    round_to: Count = 0
     """Widths become multiples of this; 0 is 8 where the narrowest layer has 64 channels, else 1."""
 
     def prune(self, net: Net, sparsity: float) -> Channels:

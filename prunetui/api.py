@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 import torch
+from annotated_types import Ge, Gt, Le
 from torch import Tensor, nn
 
 from prunetui.budget import Costs, kept_width, solve_widths, width_unit
@@ -28,6 +29,8 @@ from prunetui.training import Training
 __all__ = [
     "Annotated",
     "Channels",
+    "Count",
+    "Factor",
     "Clusters",
     "Group",
     "Keep",
@@ -35,8 +38,10 @@ __all__ = [
     "Masks",
     "Modules",
     "Net",
+    "Positive",
     "PruningMethod",
     "Scope",
+    "Share",
     "Shared",
     "Training",
     "TrialError",
@@ -65,6 +70,14 @@ __all__ = [
 
 Scope = Literal["global", "local"]
 """Rank across the whole net, or within each layer."""
+Count = Annotated[int, Ge(0)]
+"""An option that is a whole number from 0."""
+Positive = Annotated[int, Ge(1)]
+"""An option that is a whole number from 1."""
+Factor = Annotated[float, Ge(0)]
+"""An option that is a number from 0."""
+Share = Annotated[float, Gt(0), Le(1)]
+"""An option that is a part of a whole, in (0, 1]."""
 
 M = TypeVar("M", bound=type)
 

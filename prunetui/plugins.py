@@ -18,6 +18,8 @@ from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_origin
 
+from annotated_types import Ge, Gt, Le
+
 from prunetui.errors import PrunetuiError, UsageError
 
 if TYPE_CHECKING:
@@ -40,6 +42,10 @@ ANNOTATIONS: dict[str, Any] = {
     "Annotated": Annotated,
     "Literal": Literal,
     "Scope": Literal["global", "local"],
+    "Count": Annotated[int, Ge(0)],
+    "Positive": Annotated[int, Ge(1)],
+    "Factor": Annotated[float, Ge(0)],
+    "Share": Annotated[float, Gt(0), Le(1)],
     **{kind.__name__: kind for kind in (bool, int, float, str, tuple)},
 }
 

@@ -617,3 +617,18 @@ def test_a_study_with_one_value_exchanged_is_refused_or_can_be_planned_and_writt
 def test_any_text_is_a_study_or_a_report_of_mistakes(text: str):
     study = _read(text)
     assert study is None or isinstance(study, Study)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "{ name = 'rigl', every = 0 }",
+        "{ name = 'rigl', fraction = 1.5 }",
+        "{ name = 'l1-structured', round_to = -1 }",
+        "{ name = 'movement', epochs = 0 }",
+        "{ name = 'group-lasso', strength = -1.0 }",
+    ],
+)
+def test_options_out_of_their_range_are_refused(table):
+    wrong = mistake(f"methods = [{table}]")
+    assert wrong.message.startswith("should be ")

@@ -8,8 +8,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Annotated
 
 import pytest
+from annotated_types import Ge
 
 import prunetui
 from prunetui.config import parse_study
@@ -110,7 +112,7 @@ def test_options_are_read_with_their_type_default_and_docstring():
     scope, round_to = info.options
     assert (scope.name, scope.annotation, scope.default) == ("scope", "Scope", "local")
     assert scope.help.startswith("Rank across the whole net")
-    assert (round_to.name, round_to.type, round_to.default) == ("round_to", int, 0)
+    assert (round_to.name, round_to.type, round_to.default) == ("round_to", Annotated[int, Ge(0)], 0)
     assert round_to.help.startswith("Widths become multiples of this")
 
 
