@@ -575,6 +575,26 @@ def test_a_study_with_mistakes_may_be_taken_from_the_editor_and_mended_in_the_fo
     play(make(), scene)
 
 
+def test_a_key_that_nobody_knows_can_be_emptied_in_the_form(make, tmp_path, monkeypatch, suspended):
+    editor(tmp_path, monkeypatch, 'sed -i -e "s/width/widht/" -e "s/^sparsities/seed = 3\\nsparsities/" "$1"')
+
+    async def scene(pilot, screen):
+        await pilot.press("e")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Choice))
+        await pilot.press("j", "enter")
+        await until(pilot, lambda: screen.draft.get(("model", "widht")) == 8)
+        await settled(pilot)
+        for key, path in (("model", ("model", "widht")), ("study", ("seed",))):
+            form = await page(pilot, key)
+            row = await field(pilot, form, *path)
+            assert "unknown key" in mistake_at(row)
+            await typed(pilot, form, path, "")
+        await settled(pilot)
+        assert not screen.checked.mistakes
+
+    play(make(), scene)
+
+
 def test_without_an_editor_or_with_one_that_fails_nothing_changes(make, tmp_path, monkeypatch, suspended):
     editor(tmp_path, monkeypatch, "exit 3")
 

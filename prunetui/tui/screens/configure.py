@@ -65,8 +65,8 @@ class ConfigureScreen(StudyActions):
         Binding("ctrl+o", "edit", "Editor", show=False),
         Binding("ctrl+s", "save", "Save", show=False),
         Binding("ctrl+n", "mistake", "Next mistake", show=False),
-        Binding("ctrl+down,right_square_bracket", "page(1)", "Next page", show=False),
-        Binding("ctrl+up,left_square_bracket", "page(-1)", "Page before", show=False),
+        Binding("ctrl+down,right_square_bracket", "page(1)", "Next page", key_display="] ctrl+down", show=False),
+        Binding("ctrl+up,left_square_bracket", "page(-1)", "Page before", key_display="[ ctrl+up", show=False),
     ]
 
     def __init__(self, start: str) -> None:

@@ -93,6 +93,8 @@ class Form(VerticalScroll, can_focus=False):
     ) -> None:
         super().__init__(**more)
         self.draft, self.outside, self.specs, self.about = draft, outside, tuple(specs), about
+        self.elsewhere: tuple[str, ...] = ()
+        """Keys that other pages show."""
         self._mistakes: tuple[Mistake, ...] = ()
 
     def compose(self) -> ComposeResult:
@@ -107,6 +109,20 @@ class Form(VerticalScroll, can_focus=False):
             if spec.kind == "variant":
                 kind = self._value(spec) or spec.default
                 rows += [Row(inner, self._value(inner)) for inner in spec.variants.get(str(kind), ())]
+        return rows + self._strange([row.spec for row in rows])
+
+    def _strange(self, specs: Sequence[Spec]) -> list[Row]:
+        """What an editor left and the schema does not know: it can be read and emptied here."""
+        known = {spec.path for spec in specs}
+        tables = dict.fromkeys(spec.path[:-1] for spec in specs if not spec.outside and spec.kind != "variant")
+        tables |= dict.fromkeys(spec.path for spec in specs if spec.kind == "variant")
+        rows = []
+        for table in tables:
+            given = self.draft.get(table)
+            for key in given if isinstance(given, dict) else ():
+                path = (*table, key)
+                if path not in known and key not in ("name", *self.elsewhere):
+                    rows.append(Row(Spec(path, "value", "Nobody knows this key: empty it to remove it."), given[key]))
         return rows
 
     def _draft(self, spec: Spec) -> Draft:

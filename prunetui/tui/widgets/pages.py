@@ -95,7 +95,9 @@ class Pages(Container):
             return Plan(id=where)
         if page.key == "toml":
             return Toml(id=where)
-        return Form(self.draft, self.outside, page.specs, Text(page.help, "dim"), id=where)
+        form = Form(self.draft, self.outside, page.specs, Text(page.help, "dim"), id=where)
+        form.elsewhere = tuple(other.key for other in self.sections)
+        return form
 
     async def on_methods_options_asked(self, message: Methods.OptionsAsked) -> None:
         message.stop()
