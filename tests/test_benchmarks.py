@@ -55,3 +55,9 @@ def test_both_sides_take_turns() -> None:
     result = side_by_side("x", lambda: turns.append("ours"), lambda: turns.append("peer"), rounds=4)
     assert turns[-8:] == ["ours", "peer"] * 4
     assert set(result) == {"name", "ours", "peer", "ratio", "spread", "unit"}
+
+
+def test_the_page_of_methods_says_what_the_methods_say() -> None:
+    from benchmarks.methods_page import PAGE, page
+
+    assert PAGE.read_text(encoding="utf-8") == page()
