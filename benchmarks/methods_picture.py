@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from prunetui import report
-from prunetui.chart import COLORS
+from prunetui.chart import Picture
 from prunetui.config import parse_study
 from prunetui.config.choices import schedule_of
+from prunetui.figure import STYLE, draw_series
 from prunetui.plugins import catalogue
 from prunetui.store import Run, find_run
 
-SHAPES = "osD^v<>pPX*h"
 PANELS = {
     "weights": "weights masked",
     "schedules": "at initialisation, while training, by other schedules",
@@ -42,27 +42,21 @@ def panel_of(run: Run) -> dict[str, str]:
 def draw(run: Run, path: Path) -> None:
     """Write the picture of a run."""
     import matplotlib
-
-    matplotlib.use("svg")
-    matplotlib.rcParams.update({"svg.hashsalt": "prunetui", "font.size": 8, "axes.spines.top": False})
-    from matplotlib import pyplot
+    from matplotlib.figure import Figure
 
     lines = report.lines(run.rows())
     panels = panel_of(run)
-    control = next(line.figures["top1"] for line in lines if line.method == "dense" and line.figures["top1"].mean)
-    figure, axes = pyplot.subplots(3, 2, figsize=(11, 12), sharex=True, sharey=True, layout="constrained")
-    for axis, (family, title) in zip(axes.flat, PANELS.items(), strict=False):
-        chosen = [curve for curve in report.series(lines) if panels.get(curve.label) == family]
-        for i, curve in enumerate(chosen):
-            color = tuple(channel / 255 for channel in COLORS[i % len(COLORS)])
-            style = {"color": color, "marker": SHAPES[i % len(SHAPES)], "markersize": 4, "linewidth": 1.2}
-            axis.errorbar(curve.x, curve.y, yerr=curve.spread, capsize=2, label=curve.label, **style)
-        axis.axhline(control.mean, color="0.5", linestyle="--", linewidth=1, label="dense control")
-        axis.set(title=title, xlabel="fraction of prunable weights removed", ylabel="top-1 %")
-        axis.grid(alpha=0.2)
-        axis.legend(fontsize=7, ncols=2, loc="lower left")
-    axes.flat[-1].axis("off")
-    figure.savefig(path, metadata={"Date": None})
+    curves = report.series(lines)
+    control = next(line.figures["top1"].mean for line in lines if line.method == "dense")
+    with matplotlib.rc_context({**STYLE, "font.size": 8}):
+        figure = Figure(figsize=(11, 12), layout="constrained")
+        axes = figure.subplots(3, 2, sharey=True)
+        for place, (family, title) in zip(axes.flat, PANELS.items(), strict=False):
+            chosen = tuple(curve for curve in curves if panels.get(curve.label) == family)
+            draw_series(place, Picture(chosen, control))
+            place.set(title=title, xlabel="fraction of prunable weights removed", ylabel="top-1 %", ylim=(0, 100))
+        axes.flat[-1].axis("off")
+        figure.savefig(path, metadata={"Date": None})
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

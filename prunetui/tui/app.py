@@ -88,11 +88,22 @@ class PrunetuiApp(App[int]):
             self.post_message(RunsChanged(entries))
 
     def on_runs_changed(self, message: RunsChanged) -> None:
+        self._tell_ends(message.entries)
         self.entries = message.entries
         for screen in self.screen_stack:
             show = getattr(screen, "show_runs", None)
             if show is not None:
                 show(message.entries)
+
+    def _tell_ends(self, entries: tuple[Entry, ...]) -> None:
+        """Say where the user is what became of a run; its own screen tells itself."""
+        before = {entry.id: entry.state for entry in self.entries or ()}
+        for entry in entries:
+            over = before.get(entry.id) in ("running", "paused") and entry.state in ("done", "failed", "interrupted")
+            if over and entry.status and getattr(self.screen, "run_id", "") != entry.id:
+                why = f": {entry.status.message}" if entry.status.message else ""
+                severity = "information" if entry.state == "done" else "error"
+                self.notify(f"{entry.name} is {entry.state}{why}", severity=severity, timeout=8)  # type: ignore[arg-type]
 
     def look_again(self) -> None:
         """Something was done to the store: look now, not at the next turn."""

@@ -96,6 +96,14 @@ class RunsLook:
         return tuple(entries)
 
 
+def _lines_of(rows: tuple[dict[str, str], ...]) -> tuple[report.Line, ...]:
+    """The table of results; empty when the file is none (the screens say so from the rows)."""
+    try:
+        return tuple(report.lines([row for row in rows if not row.get("layer")]))
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return ()
+
+
 class RunLook:
     """One run: its events are read once, from where they were left."""
 
@@ -175,7 +183,7 @@ class RunLook:
             changed = (self._run.folder / "results.csv").stat().st_mtime_ns
             if changed != self._rows_time:
                 self._rows, self._rows_time = tuple(self._run.rows()), changed
-                self._lines = tuple(report.lines([row for row in self._rows if not row.get("layer")]))
+                self._lines = _lines_of(self._rows)
         except (OSError, UnicodeDecodeError):
             return self._rows
         return self._rows

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 def fits(typed: str, fields: Mapping[str, str]) -> bool:
     """Whether something with these fields is meant; an unknown key is an ordinary word.
 
-    Fields are in lower case; what stands under the empty key is all of them.
+    Fields are in lower case; under the empty key may stand all of them, joined already.
     """
+    everything = fields.get("") or " ".join(fields.values())
     for word in typed.lower().split():
         key, colon, value = word.partition(":")
         if colon and key and key in fields:
             if value not in fields[key]:
                 return False
-        elif word not in fields[""]:
+        elif word not in everything:
             return False
     return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,24 @@ from prunetui.store.run import COLUMNS
 from prunetui.tui.widgets.table import Table
 
 
-def keep(screen: Screen[Any], stem: str, suffix: str, text: str) -> None:
+def keep(screen: Screen[Any], stem: str, suffix: str, content: str | bytes) -> None:
     """Save a file and tell its name, or why there is none."""
     try:
-        path = save(Path.cwd(), stem, suffix, text)
+        path = save(Path.cwd(), stem, suffix, content)
     except OSError as error:
         screen.notify(f"Nothing was saved: {error.strerror}", severity="error")
     else:
         screen.notify(f"saved as {path.name}")
+
+
+def keep_drawn(screen: Screen[Any], stem: str, suffix: str, draw: Callable[[], bytes]) -> None:
+    """As ``keep``, of what a thread draws first."""
+
+    def work() -> None:
+        content = draw()
+        screen.app.call_from_thread(keep, screen, stem, suffix, content)
+
+    screen.run_worker(work, thread=True)
 
 
 def copy_text(screen: Screen[Any], text: str, what: str) -> None:
@@ -34,7 +44,7 @@ def copy_text(screen: Screen[Any], text: str, what: str) -> None:
         screen.notify("Point at a result with the arrow keys first.", severity="warning")
 
 
-def save(folder: Path, stem: str, suffix: str, text: str) -> Path:
+def save(folder: Path, stem: str, suffix: str, content: str | bytes) -> Path:
     """Write a new file; a number is put behind a name that is taken.
 
     Raises:
@@ -43,8 +53,8 @@ def save(folder: Path, stem: str, suffix: str, text: str) -> Path:
     for number in range(1, 10_000):
         path = folder / (f"{stem}{suffix}" if number == 1 else f"{stem}-{number}{suffix}")
         try:
-            with path.open("x", encoding="utf-8") as file:
-                file.write(text)
+            with path.open("xb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
         except FileExistsError:
             continue
         return path

@@ -223,7 +223,9 @@ def test_enter_opens_a_trial_from_the_table_and_from_the_chart(root: Path, app_o
 
 
 @pytest.mark.parametrize(
-    ("downs", "name"), [(0, "top1-sparsity.svg"), (1, "trials.csv"), (2, "trials.md")], ids=["svg", "csv", "md"]
+    ("downs", "name"),
+    [(0, "top1-sparsity.svg"), (1, "trials.csv"), (2, "trials.md"), (3, "top1-sparsity.png")],
+    ids=["svg", "csv", "md", "png"],
 )
 def test_chart_and_table_are_saved_into_the_folder_of_the_start(
     root: Path, app_of: App, drive: Drive, tmp_path: Path, downs: int, name: str
@@ -233,12 +235,16 @@ def test_chart_and_table_are_saved_into_the_folder_of_the_start(
     async def story(pilot: Pilot[Any], plot: Plot) -> None:
         for _ in range(2):
             await pilot.press("w", *["down"] * downs, "enter")
+            await pilot.app.workers.wait_for_complete()
             await pilot.pause()
         assert any(name.partition(".")[0] in note.message for note in pilot.app._notifications)
 
     drive(app_of(root), results(story))
     first, second = sorted(tmp_path.glob(f"{RUN}*"))
     assert {first.name, second.name} == {f"{RUN}-{name}", f"{RUN}-{name.replace('.', '-2.')}"}
+    if name.endswith("png"):
+        assert first.read_bytes().startswith(b"\x89PNG")
+        return
     text = first.read_text(encoding="utf-8")
     if name.endswith("svg"):
         assert "taylor" in "".join(ElementTree.fromstring(text).itertext())

@@ -18,7 +18,7 @@ from prunetui.report import Line
 from prunetui.tui.feed import Feed
 from prunetui.tui.filters import fits
 from prunetui.tui.looks import CompareLook, Comparison, RunLine, joined
-from prunetui.tui.saving import copy_text, keep, markdown, table_csv
+from prunetui.tui.saving import copy_text, keep, keep_drawn, markdown, table_csv
 from prunetui.tui.screens.dialogs import Choice
 from prunetui.tui.widgets.chart import Chart
 from prunetui.tui.widgets.filtered import Filtered
@@ -185,13 +185,17 @@ class CompareScreen(Screen[None]):
             ("csv", "Results as CSV"),
             ("md", "Results as Markdown"),
             ("settings", "Differences as Markdown"),
+            ("png", "Chart as PNG"),
         ]
         chosen = await self.app.push_screen_wait(Choice("Save", "into the folder prunetui was started in", answers))
         if not chosen:
             return
         title = " and ".join(self.comparison.names) if self.comparison else ""
+        if chosen == "svg" or chosen == "png":
+            draw = self.query_one(Plot).figure(title, "svg" if chosen == "svg" else "png")
+            keep_drawn(self, "compare-results", f".{chosen}", draw)
+            return
         files: dict[str, tuple[str, Callable[[], str]]] = {
-            "svg": (".svg", lambda: self.query_one(Plot).svg(title)),
             "csv": (".csv", lambda: table_csv(_plain(one) for one in self.query_one(Lines).rows)),
             "md": (".md", lambda: markdown(self.query_one(Lines))),
             "settings": (".md", lambda: markdown(self.query_one(Settings))),

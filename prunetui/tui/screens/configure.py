@@ -87,7 +87,7 @@ class ConfigureScreen(StudyActions):
             with Vertical(id="side"):
                 yield Plan(("label", "target", "left"), id="side-plan")
         yield Static("", id="verdict")
-        yield Footer()
+        yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
         self.query_one("#title", Static).update("new study  reading")

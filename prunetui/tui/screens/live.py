@@ -138,6 +138,9 @@ class LiveScreen(Screen[None]):
         title = Text.assemble(state_text(view.state), "  ", "  ".join(word for word in words if word))
         if status and status.message and view.state in ("failed", "interrupted"):
             title.append(f"  {status.message}", "#e69f00")
+        waiting = [run for run in self.app.queue.waiting if run != view.id]
+        if view.is_running and waiting:
+            title.append(f"  {len(waiting)} more in the queue", "dim")
         if view.state == "queued":
             place = self.app.queue.waiting.index(view.id) + 1 if view.id in self.app.queue.waiting else 0
             title.append(f"  {place}. in the queue" if place else "  not in the queue: R puts it there", "#e69f00")

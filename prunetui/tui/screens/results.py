@@ -20,7 +20,7 @@ from prunetui.store import Run
 from prunetui.tui.feed import RUN_SECONDS, Feed
 from prunetui.tui.filters import fits
 from prunetui.tui.looks import Results, ResultsLook, Row, failures
-from prunetui.tui.saving import copy_text, csv_text, keep, markdown
+from prunetui.tui.saving import copy_text, csv_text, keep, keep_drawn, markdown
 from prunetui.tui.screens.dialogs import Choice
 from prunetui.tui.widgets.chart import Chart
 from prunetui.tui.widgets.filtered import Filtered
@@ -218,7 +218,8 @@ class ResultsScreen(Screen[None]):
     @work
     async def action_save(self) -> None:
         """Save the chart or the table into the folder where prunetui was started."""
-        answers = [("csv", "Trials as CSV"), ("md", "Trials as Markdown")]
+        answers = [("csv", "Trials as CSV"), ("md", "Trials as Markdown"), ("png", "Chart as PNG")]
+        answers = answers[:2] if self._is_sensitivity else answers
         first = ("svg", "Chart as SVG") if not self._is_sensitivity else ("layers", "Layers as Markdown")
         chosen = await self.app.push_screen_wait(Choice("Save", f"into {Path.cwd()}", [first, *answers]))
         if chosen:
@@ -227,8 +228,11 @@ class ResultsScreen(Screen[None]):
     def _save(self, what: str) -> None:
         plot, trials = self.query_one(Plot), self.query_one(Trials)
         name = self.results.view.status.name if self.results and self.results.view.status else self.run_id
+        if what in ("svg", "png"):
+            stem = f"{self.run_id}-{plot.y_axis.key}-{plot.x_axis.key}"
+            keep_drawn(self, stem, f".{what}", plot.figure(name, "png" if what == "png" else "svg"))
+            return
         file: dict[str, tuple[str, str, Callable[[], str]]] = {
-            "svg": (f"{plot.y_axis.key}-{plot.x_axis.key}", ".svg", lambda: plot.svg(name)),
             "csv": ("trials", ".csv", lambda: csv_text(trials.rows)),
             "md": ("trials", ".md", lambda: markdown(trials)),
             "layers": ("layers", ".md", lambda: markdown(self.query_one(Layers))),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, ClassVar, Literal
 
 from rich.text import Text
 from textual import events
@@ -14,8 +15,8 @@ from textual.message import Message
 from textual.widgets import Static
 
 from prunetui.chart import DENSE_COLOR, DENSE_MARKER, Picture
+from prunetui.figure import figure_bytes
 from prunetui.report import Line
-from prunetui.svg import picture_svg
 from prunetui.tui import viewport
 from prunetui.tui.axes import X_AXES, Y_AXES, Point, after, axis, best, curves, level, nearest, told
 from prunetui.tui.widgets.chart import Chart
@@ -118,10 +119,10 @@ class Plot(Container):
         at = self.picture.cursor
         return told(line, self.x_axis, self.y_axis, at in self.picture.front) if line else ""
 
-    def svg(self, title: str) -> str:
-        """The chart as a drawing."""
+    def figure(self, title: str, kind: Literal["svg", "png"]) -> Callable[[], bytes]:
+        """What draws the chart as a file, for a thread to call: it is as it is now."""
         y = f"{self.y_axis.words}{self.y_axis.unit}"
-        return picture_svg(self.picture, f"{title}: {self.heading}", y)
+        return partial(figure_bytes, self.picture, f"{title}: {self.heading}", y, kind)
 
     def _again(self, pointed: Line | None, soon: bool = True) -> None:
         """Draw what was chosen; the cursor stays at ``pointed`` where that is still shown."""

@@ -1,0 +1,56 @@
+"""A chart as a figure for papers and pages: the very series that the terminal shows, drawn by matplotlib."""
+
+from __future__ import annotations
+
+import io
+from typing import Any, Literal
+
+from prunetui.chart import Picture, look
+
+MARKERS = "os^Dv<>PX*hpd"
+DASHES = ("-", "--", ":", "-.")
+"""Lines differ in more than colour."""
+STYLE = {"svg.hashsalt": "prunetui", "svg.fonttype": "none", "font.size": 9.0}
+INCHES, DOTS = (8.6, 5.2), 200
+
+
+def figure_bytes(picture: Picture, title: str, y_label: str, kind: Literal["svg", "png"]) -> bytes:
+    """The picture as a file; a sheet with nothing but its title when there is nothing to show.
+
+    Takes a second the first time: call it from a thread.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure  # without pyplot, which has one state for all threads
+
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=INCHES, layout="constrained")
+        axes = figure.subplots()
+        axes.set_title(title, parse_math=False)
+        axes.set_xlabel(picture.x_label)
+        axes.set_ylabel(y_label)
+        draw_series(axes, picture)
+        out = io.BytesIO()
+        figure.savefig(out, format=kind, dpi=DOTS, metadata={"Date": None} if kind == "svg" else None)
+    return out.getvalue()
+
+
+def draw_series(axes: Any, picture: Picture) -> None:
+    """Every series that is shown, with its error bars; the dense level; the front; a legend."""
+    bounds = picture.bounds()
+    if bounds is None:
+        return
+    for i, curve in picture.shown:
+        color = tuple(channel / 255 for channel in look(i)[1])
+        axes.errorbar(
+            curve.x, curve.y, yerr=curve.spread if any(curve.spread) else None, capsize=2, label=curve.label,
+            color=color, marker=MARKERS[i % len(MARKERS)], linestyle=DASHES[i // 7 % len(DASHES)], markersize=4,
+        )  # fmt: skip
+    if picture.level is not None:
+        axes.axhline(picture.level, color="0.5", linestyle="--", linewidth=1, label=f"dense {picture.level:.2f}")
+    if picture.front:
+        axes.plot(*zip(*picture.front, strict=True), color="0.2", linestyle=":", label="Pareto front")
+    axes.set_xscale("log" if picture.log_x else "linear")
+    axes.set_xlim(bounds[0], bounds[1])
+    axes.set_ylim(bounds[2], bounds[3])
+    axes.grid(alpha=0.25)
+    axes.legend(fontsize=7, ncols=2)
