@@ -8,9 +8,10 @@ import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -19,6 +20,9 @@ from prunetui.chart import accuracy_chart, legend
 from prunetui.errors import UsageError
 from prunetui.store import Cache, Run, Status, find_run, list_runs
 from prunetui.store.runs import CACHE
+
+if TYPE_CHECKING:
+    from prunetui.plugins import MethodInfo
 
 PLAIN_WIDTH = 140
 NARROW = 100
@@ -258,20 +262,37 @@ def _result_cells(line: report.Line) -> dict[str, str]:
 # Methods and presets --------------------------------------------------------------------------------
 
 
+FAMILY_ORDER = ("weights", "kernels", "channels", "sharing", "sequence")
+
+
 def print_methods(as_json: bool) -> None:
-    """All methods with what they are."""
+    """All methods by family: what they are, their options with defaults and help, where they come from."""
     from prunetui.plugins import catalogue
 
     found = catalogue()
+    infos = found.methods.values()
     if as_json:
-        print_json([method_object(info) for info in found.methods.values()])
+        print_json([method_object(info) for info in infos])
     else:
-        shown = table("method", "family", "summary", "options")
-        for info in found.methods.values():
-            shown.add_row(info.name, info.family, info.summary, ", ".join(o.name for o in info.options))
-        console().print(shown)
+        families = dict.fromkeys([*FAMILY_ORDER, *(info.family for info in infos)])
+        for family in families:
+            _print_family(family, [info for info in infos if info.family == family])
     for problem in found.problems:
         print(f"warning: {problem}", file=sys.stderr)
+
+
+def _print_family(family: str, infos: list[MethodInfo]) -> None:
+    out = console()
+    if infos:
+        out.print(Text(f"{family}\n", "bold underline"))
+    for info in infos:
+        out.print(Text.assemble((info.name, "bold"), f"  {info.summary}"))
+        for option in info.options:
+            told = Text(f"{option.name} = {json.dumps(option.default)}  {option.help}")
+            out.print(Padding(told, (0, 0, 0, 4), expand=False))
+        schedules = f"; only {', '.join(info.schedules)}" if info.schedules else ""
+        about = Text(f"target {', '.join(info.targets)}{schedules}; source {info.source}", "dim")
+        out.print(Padding(about, (0, 0, 1, 4), expand=False))
 
 
 def method_object(info: Any) -> dict[str, Any]:

@@ -156,12 +156,16 @@ def test_presets_as_json_are_an_array_with_names_that_can_be_started_from(cli: C
     assert all(preset["summary"] for preset in presets)
 
 
-def test_methods_for_people_are_one_line_each(cli: Cli):
+def test_methods_for_people_stand_by_family_with_options_help_and_sources(cli: Cli):
     done = cli("methods")
     assert (done.returncode, done.stderr) == (0, "")
-    lines = {line.split()[0]: line for line in done.stdout.splitlines()}
-    assert "scope, round_to" in lines["l1-structured"]
-    assert "Zero every weight" in lines["threshold"]
+    lines = [line.rstrip() for line in done.stdout.splitlines()]
+    families = [line for line in lines if line in ("weights", "kernels", "channels", "sharing", "sequence")]
+    assert families == ["weights", "kernels", "channels", "sharing", "sequence"]
+    place = next(i for i, line in enumerate(lines) if line.startswith("l1-structured  Remove the channels"))
+    assert lines[place + 1].startswith('    scope = "local"  Rank across the whole net')
+    assert lines[place + 2].startswith("    round_to = 0  Widths become multiples")
+    assert lines[place + 3].startswith("    target sparsity, channels, params, macs; source Li et al.")
 
 
 def test_one_method_is_shown_in_full(cli: Cli):
