@@ -17,7 +17,7 @@ import torch
 from annotated_types import Ge, Gt, Le
 from torch import Tensor, nn
 
-from prunetui.budget import Costs, kept_width, solve_widths, width_unit
+from prunetui.budget import Costs, check_floor, kept_width, solve_widths, width_unit
 from prunetui.clusters import Clusters, cluster_filters, filter_weights
 from prunetui.errors import PrunetuiError, TrialError
 from prunetui.kernels import keep_top_kernels, kernels_of, weights_left
@@ -273,8 +273,9 @@ def filters_kept(net: Net, layer: str, sparsity: float, round_to: int = 0) -> in
     """How many filters a convolution keeps at the target ``channels``.
 
     Raises:
-        TrialError: its outputs share filters already.
+        TrialError: its outputs share filters already, or the floor keeps more than the ratio asks for.
     """
+    check_floor(sparsity, net.floor)
     if "labels" in dict(net.layers()[layer].named_buffers()):
         raise TrialError(f"the outputs of {layer} share filters already")
     return kept_width(len(net.parameters()[layer]), sparsity, width_unit(net.costs.dense, round_to), net.floor)

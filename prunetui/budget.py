@@ -59,6 +59,17 @@ def width_unit(dense: Widths, round_to: int) -> int:
     return round_to or (8 if min(dense.values(), default=0) >= WIDE_ENOUGH else 1)
 
 
+def check_floor(ratio: float, floor: float) -> None:
+    """Refuse a ratio of channels that a study's floor forbids.
+
+    Raises:
+        TrialError: the floor keeps more than the ratio asks for.
+    """
+    if floor > 1 - ratio + 1e-9:
+        most = f"the floor of every layer leaves {1 - floor:.2%}"
+        raise TrialError(f"cannot remove {ratio:.2%} of the channels: {most}")
+
+
 def solve_widths(
     costs: Costs,
     scores: Mapping[str, Tensor],
@@ -78,9 +89,7 @@ def solve_widths(
     if not groups:
         raise TrialError("this net has no channels that can be removed")
     if target == "channels":
-        if floor > 1 - sparsity + 1e-9:
-            most = f"the floor of every layer leaves {1 - floor:.2%}"
-            raise TrialError(f"cannot remove {sparsity:.2%} of the channels: {most}")
+        check_floor(sparsity, floor)
         widths = {g: kept_width(costs.dense[g], sparsity, unit, floor) for g in groups}
         grown = [g for g in groups if widths[g] > costs.current[g]]
         if grown:

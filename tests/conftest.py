@@ -154,3 +154,17 @@ def same() -> Callable[[Mapping[str, Any], Mapping[str, Any]], bool]:
         return list(left) == list(right) and all(torch.equal(left[name], right[name]) for name in left)
 
     return compare
+
+
+# Minutes, on nets where one edit takes ten seconds: every row of a wide layer is a problem of its own.
+PATIENT = ("obs", "obc")
+WIDE = ("resnet50", "vgg11")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slowest pairs of the conformance suite run with ``-m slow``; smaller nets stand for them otherwise."""
+    for item in items:
+        given = getattr(item, "callspec", None)
+        if given and given.params.get("bench") in WIDE and str(given.params.get("subject")).startswith(PATIENT):
+            item.add_marker(pytest.mark.slow)

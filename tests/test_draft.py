@@ -144,7 +144,7 @@ def test_a_preset_is_said_as_shortly_as_it_is_written(name):
     study = load_study(name)
     short = minimal(parse_study(tomli_w.dumps(resolved(study))))
     assert resolved(parse_study(tomli_w.dumps(short))) == resolved(study)
-    assert all(set(method) <= {"name", "label", "schedule"} for method in short["methods"])
+    assert all(set(method) <= {"name", "label", "schedule", "parts"} for method in short["methods"])
     assert "measure" not in short
     assert "layers" not in short
 

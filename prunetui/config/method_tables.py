@@ -15,6 +15,7 @@ from prunetui.plugins import MethodInfo, catalogue
 Located = tuple[Path, Mistake]
 METHOD_KEYS = frozenset(Method.model_fields) - {"options"}
 PART_KEYS = frozenset(Part.model_fields) - {"options"}
+_MODELS: dict[tuple[str, str], type[BaseModel]] = {}
 
 
 def method_tables(
@@ -68,7 +69,9 @@ def _with_common(mistake: Mistake, path: Path, common: list[str]) -> Mistake:
 
 
 def options_model(info: MethodInfo) -> type[BaseModel]:
-    """A pydantic model of a method's own options."""
-    fields: dict[str, Any] = {option.name: (option.type, option.default) for option in info.options}
-    model: type[BaseModel] = create_model(f"{info.name} options", __base__=Table, **fields)
-    return model
+    """A pydantic model of a method's own options; made once, which takes a millisecond."""
+    key = (info.name, info.digest)
+    if key not in _MODELS:
+        fields: dict[str, Any] = {option.name: (option.type, option.default) for option in info.options}
+        _MODELS[key] = create_model(f"{info.name} options", __base__=Table, **fields)
+    return _MODELS[key]

@@ -136,7 +136,7 @@ def test_it_begins_from_a_preset_that_is_chosen(make):
     async def scene(pilot, screen):
         await pilot.press("b")
         await until(pilot, lambda: isinstance(pilot.app.screen, Choice))
-        await pilot.press("j", "enter")  # cifar10-resnet20, five-methods, quickstart
+        await pilot.press("j", "j", "enter")  # cifar10-resnet20, every-method, five-methods, quickstart
         await until(pilot, lambda: screen.draft.data["name"] == "five-methods")
         await settled(pilot)
         assert screen.checked.study == load_study("five-methods")
