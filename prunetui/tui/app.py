@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.message import Message
+from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
 from prunetui.runner import Runner
@@ -104,6 +105,17 @@ class PrunetuiApp(App[int]):
                 why = f": {entry.status.message}" if entry.status.message else ""
                 severity = "information" if entry.state == "done" else "error"
                 self.notify(f"{entry.name} is {entry.state}{why}", severity=severity, timeout=8)  # type: ignore[arg-type]
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = False,
+    ) -> None:
+        """Tell something in a corner; always as plain text, for a run may be called ``[/]``."""
+        super().notify(message, title=title, severity=severity, timeout=timeout, markup=False)
 
     def look_again(self) -> None:
         """Something was done to the store: look now, not at the next turn."""
@@ -200,11 +212,13 @@ class PrunetuiApp(App[int]):
         yield SystemCommand("New study", "Configure and start a study", self.open_configure)
         for theme in NAMES:
             yield SystemCommand(f"Theme {theme}", "Change colours", lambda name=theme: self._use_theme(name))
+        from prunetui.tui.screens.help import SILENT
+
         told: set[str] = set()
         for active in screen.active_bindings.values():
             binding = active.binding
             own = active.node is screen and binding.description and active.enabled
-            if own and binding.action not in told:
+            if own and binding.action not in told and not binding.action.startswith(SILENT):
                 told.add(binding.action)
                 doc = getattr(screen, f"action_{binding.action.partition('(')[0]}", None).__doc__ or ""
                 yield SystemCommand(

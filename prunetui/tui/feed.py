@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import threading
@@ -23,6 +24,8 @@ V = TypeVar("V")
 RUNS_SECONDS = 1.0
 RUN_SECONDS = 0.4
 SETTLE_SECONDS = 2.0
+UNREADABLE = (KeyError, ValueError, TypeError)
+"""What a file of results that is not one makes of the tables."""
 CHUNK = 400
 """Events read at a time: between two chunks the screen gets its turn."""
 
@@ -82,11 +85,7 @@ class RunsLook:
     def __call__(self) -> tuple[Entry, ...]:
         waiting = {run: i for i, run in enumerate(self._queue.waiting, 1)}
         entries = []
-        try:
-            with os.scandir(self._root) as folders:
-                names = {f.name: f.stat().st_mtime_ns for f in folders if f.is_dir() and not f.name.startswith(".")}
-        except OSError:
-            return ()
+        names = self._folders()
         for name in sorted(names, reverse=True):
             seen, status = self._known.get(name, (0, None))
             if seen != names[name] or (status and status.state == "running"):
@@ -95,13 +94,15 @@ class RunsLook:
             entries.append(Entry(name, self._root / name, status, waiting.get(name, 0)))
         return tuple(entries)
 
-
-def _lines_of(rows: tuple[dict[str, str], ...]) -> tuple[report.Line, ...]:
-    """The table of results; empty when the file is none (the screens say so from the rows)."""
-    try:
-        return tuple(report.lines([row for row in rows if not row.get("layer")]))
-    except (KeyError, ValueError, TypeError, AttributeError):
-        return ()
+    def _folders(self) -> dict[str, int]:
+        """Folders that may be runs, and when they last changed."""
+        found: dict[str, int] = {}
+        with contextlib.suppress(OSError), os.scandir(self._root) as folders:
+            for folder in folders:
+                with contextlib.suppress(OSError):  # it was deleted a moment ago
+                    if folder.is_dir() and not folder.name.startswith("."):
+                        found[folder.name] = folder.stat().st_mtime_ns
+        return found
 
 
 class RunLook:
@@ -165,12 +166,11 @@ class RunLook:
         if line is not None:
             self._log.append(line)
         if isinstance(event, events.StepStarted) and event.step == "Train":
-            self._curves[event.key] = Curve(event.trial, event.label)
+            seen = self._curves.get(event.key, Curve("", ""))  # it may go on after an interruption
+            self._curves[event.key] = replace(seen, trial=event.trial, label=event.label)
             self._current = event.key
         elif isinstance(event, events.EpochFinished) and event.key in self._curves:
-            curve = self._curves[event.key]
-            if curve.epochs and curve.epochs[-1] >= event.epoch:  # it went on after an interruption
-                curve = Curve(curve.trial, curve.label)
+            curve = _before(self._curves[event.key], event.epoch)
             self._curves[event.key] = replace(
                 curve,
                 epochs=(*curve.epochs, event.epoch),
@@ -182,8 +182,16 @@ class RunLook:
         try:
             changed = (self._run.folder / "results.csv").stat().st_mtime_ns
             if changed != self._rows_time:
-                self._rows, self._rows_time = tuple(self._run.rows()), changed
-                self._lines = _lines_of(self._rows)
-        except (OSError, UnicodeDecodeError):
+                self._rows, self._rows_time, self._lines = tuple(self._run.rows()), changed, ()
+                self._lines = tuple(report.lines([row for row in self._rows if not row.get("layer")]))
+        except (OSError, *UNREADABLE):
             return self._rows
         return self._rows
+
+
+def _before(curve: Curve, epoch: int) -> Curve:
+    """A curve up to an epoch: what a killed process did after the last saved one is done again."""
+    kept = sum(e < epoch for e in curve.epochs)
+    if kept == len(curve.epochs):
+        return curve
+    return replace(curve, epochs=curve.epochs[:kept], loss=curve.loss[:kept], accuracy=curve.accuracy[:kept])

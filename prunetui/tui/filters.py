@@ -8,14 +8,14 @@ from collections.abc import Mapping
 def fits(typed: str, fields: Mapping[str, str]) -> bool:
     """Whether something with these fields is meant; an unknown key is an ordinary word.
 
-    Fields are in lower case; under the empty key may stand all of them, joined already.
+    Fields are in lower case; what stands under the empty key, if it is there, is all of them.
     """
-    everything = fields.get("") or " ".join(fields.values())
+    every = fields.get("") or " ".join(fields.values())
     for word in typed.lower().split():
         key, colon, value = word.partition(":")
         if colon and key and key in fields:
             if value not in fields[key]:
                 return False
-        elif word not in everything:
+        elif word not in every:
             return False
     return True

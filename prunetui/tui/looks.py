@@ -12,12 +12,10 @@ from prunetui.report import Line, Sensitivity
 from prunetui.store import Run, Status
 from prunetui.tui.axes import Y_AXES
 from prunetui.tui.differences import differences
-from prunetui.tui.feed import RunLook
+from prunetui.tui.feed import UNREADABLE, RunLook
 from prunetui.tui.views import RunView
 
 Row = Mapping[str, Any]
-UNREADABLE = (KeyError, ValueError, TypeError)
-"""What a file of results that is not one makes of the tables."""
 
 
 @dataclass(frozen=True)

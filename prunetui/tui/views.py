@@ -32,7 +32,9 @@ class Entry:
         """running, queued, interrupted, failed, done; or unreadable."""
         if self.status is None:
             return "unreadable"
-        if self.status.state == "queued" and not self.place:
+        if self.place and self.status.state != "running":
+            return "queued"
+        if self.status.state == "queued":
             return "waiting"
         return "paused" if self.status.state == "running" and self.status.message == "paused" else self.status.state
 

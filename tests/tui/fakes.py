@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -157,3 +157,13 @@ async def settle(pilot: Pilot[Any]) -> None:
         if not any(chart._waiting for chart in pilot.app.screen.query(Chart)):
             break
     await pilot.pause(0.05)
+
+
+async def until(pilot: Pilot[Any], reached: Callable[[], object], seconds: float = 10) -> None:
+    """Wait until something is so on the screen."""
+    for _ in range(round(seconds / 0.02)):
+        await pilot.pause()
+        if reached():
+            return
+        await pilot.pause(0.02)
+    raise AssertionError(f"never reached within {seconds} s")

@@ -12,7 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from prunetui.report import Line
 from prunetui.tui.feed import Feed
@@ -22,6 +22,7 @@ from prunetui.tui.saving import copy_text, keep, keep_drawn, markdown, table_csv
 from prunetui.tui.screens.dialogs import Choice
 from prunetui.tui.widgets.chart import Chart
 from prunetui.tui.widgets.filtered import Filtered
+from prunetui.tui.widgets.footer import Keys
 from prunetui.tui.widgets.legend import Legend
 from prunetui.tui.widgets.panes import Panes
 from prunetui.tui.widgets.plot import KEYS, Plot
@@ -73,7 +74,7 @@ class CompareScreen(Screen[None]):
         settings = self.app.settings
         plot = Plot(settings.chart_x, settings.chart_y, id="plot", classes="panel")
         yield Panes(plot, Filtered(Lines(), TITLE, PLACEHOLDER, id="results"), id="panes")
-        yield Footer(show_command_palette=False, compact=True)
+        yield Keys()
 
     def on_mount(self) -> None:
         for name in ("#trouble", "#settings"):

@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
-from textual.widgets import Footer, OptionList, Static
+from textual.widgets import OptionList, Static
 from textual.worker import get_current_worker
 
 from prunetui.errors import PrunetuiError
@@ -20,6 +20,7 @@ from prunetui.tui.checks import Checked
 from prunetui.tui.fields import Section, sections
 from prunetui.tui.screens.study_actions import StudyActions
 from prunetui.tui.study_draft import Draft
+from prunetui.tui.widgets.footer import Keys
 from prunetui.tui.widgets.pages import Nav, Pages
 from prunetui.tui.widgets.plan import Plan, about_time
 
@@ -87,7 +88,7 @@ class ConfigureScreen(StudyActions):
             with Vertical(id="side"):
                 yield Plan(("label", "target", "left"), id="side-plan")
         yield Static("", id="verdict")
-        yield Footer(show_command_palette=False)
+        yield Keys()
 
     def on_mount(self) -> None:
         self.query_one("#title", Static).update("new study  reading")

@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from prunetui import report, runner
 from prunetui.chart import Picture
@@ -22,6 +22,7 @@ from prunetui.tui.gauges import GaugesLook
 from prunetui.tui.screens.dialogs import Choice
 from prunetui.tui.views import Gauges, RunView
 from prunetui.tui.widgets.chart import Chart, legend_text
+from prunetui.tui.widgets.footer import Keys
 from prunetui.tui.widgets.log import Log
 from prunetui.tui.widgets.trials import Trials
 from prunetui.tui.words import bar, clock, size, state_text
@@ -93,7 +94,7 @@ class LiveScreen(Screen[None]):
                 log.border_title = "4 log"
                 yield Log(id="lines")
         yield Static("", id="gauges")
-        yield Footer(show_command_palette=False)
+        yield Keys()
 
     def on_mount(self) -> None:
         self.query_one("#title", Static).update(Text(f"{self.run_id}  reading"))

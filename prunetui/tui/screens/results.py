@@ -13,7 +13,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from prunetui.report import dense_accuracy
 from prunetui.store import Run
@@ -24,6 +24,7 @@ from prunetui.tui.saving import copy_text, csv_text, keep, keep_drawn, markdown
 from prunetui.tui.screens.dialogs import Choice
 from prunetui.tui.widgets.chart import Chart
 from prunetui.tui.widgets.filtered import Filtered
+from prunetui.tui.widgets.footer import Keys
 from prunetui.tui.widgets.legend import Legend
 from prunetui.tui.widgets.panes import Panes
 from prunetui.tui.widgets.plot import KEYS, Plot
@@ -76,7 +77,7 @@ class ResultsScreen(Screen[None]):
         plot = Plot(settings.chart_x, settings.chart_y, id="plot", classes="panel")
         trials = Filtered(Trials(id="trial-table"), "2 trials", PLACEHOLDER, id="trials")
         yield Panes(plot, trials, instead=Vertical(Layers(), id="layers", classes="panel"), id="panes")
-        yield Footer(show_command_palette=False, compact=True)
+        yield Keys()
 
     def on_mount(self) -> None:
         self.query_one("#trouble").display = False

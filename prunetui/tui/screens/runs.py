@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.text import Text
@@ -11,13 +12,14 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Input, Static
 
 from prunetui import runner
-from prunetui.store import Run
+from prunetui.store import Run, Status
 from prunetui.tui.filters import fits
 from prunetui.tui.screens.dialogs import Choice, Line
 from prunetui.tui.views import LIVE, ORDER, Entry
+from prunetui.tui.widgets.footer import Keys
 from prunetui.tui.widgets.table import Column, Table
 from prunetui.tui.words import ago, bar, clock, percent, state_text
 
@@ -37,6 +39,7 @@ class RunsScreen(Screen[None]):
     """Runs, live ones first. Type / to filter by words or key:value (state: model: data: method: device:)."""
 
     app: PrunetuiApp
+    AUTO_FOCUS = "#runs"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Open"),
         Binding("n", "new", "New study"),
@@ -58,17 +61,15 @@ class RunsScreen(Screen[None]):
         yield Input(placeholder="filter: words, or key:value as in state:done model:resnet18", id="filter")
         yield Table[Entry](self._columns(), key=lambda entry: entry.id, id="runs")
         yield Static("", id="empty")
-        yield Footer(show_command_palette=False)
+        yield Keys()
 
     def on_mount(self) -> None:
         self._table.sorted_by = (self.app.settings.sort, self.app.settings.descending)
         self.query_one("#filter").display = False
         self._table.focus()
-        if self.app.entries is not None:
-            self.show_runs(self.app.entries)
-        else:
-            self.query_one("#title", Static).update(f"prunetui  {self.app.root}  looking")
         self.query_one("#empty").display = False
+        self.query_one("#title", Static).update(Text(f"prunetui  {self.app.root}  looking"))
+        self._again()
         self.set_interval(10, self._age)
 
     @property
@@ -102,7 +103,7 @@ class RunsScreen(Screen[None]):
             return lambda entry: -1.0 if status(name)(entry) is None else float(status(name)(entry))
 
         return [
-            Column("state", "state", lambda e: state_text(e.state), lambda e: ORDER.get(e.state, 9), least=6),
+            Column("state", "state", lambda e: state_text(e.state), lambda e: ORDER.get(e.state, 9), least=13),
             Column("name", "name", lambda e: e.name, lambda e: e.name.lower(), least=10, most=34),
             Column("progress", "trials", progress, lambda e: e.fraction, least=5),
             Column("model", "model", word("model"), word("model"), least=5),
@@ -110,7 +111,7 @@ class RunsScreen(Screen[None]):
             Column("methods", "methods", methods, methods, least=4, most=40),
             Column("dense", "dense", lambda e: percent(status("top1_dense")(e)), number("top1_dense"), True, 5),
             Column("best", "best", lambda e: percent(status("top1_best")(e)), number("top1_best"), True, 5),
-            Column("age", "age", lambda e: ago(e.age(now())), lambda e: e.age(now()), True, 3),
+            Column("age", "age", lambda e: ago(e.age(now())) if e.status else "", lambda e: e.age(now()), True, 3),
         ]
 
     # Showing --------------------------------------------------------------------------------------
@@ -125,13 +126,14 @@ class RunsScreen(Screen[None]):
         chosen.sort(key=_live_first)
         self._table.show(chosen)
         none = not entries
-        self._table.display = not none
+        self._table.set_class(none, "bare")  # not hidden: keys would go to whatever gets the focus instead
         self.query_one("#empty").display = none
         if none:
             self.query_one("#empty", Static).update(Text(EMPTY.format(root=self.app.root)))
         running = sum(entry.state in ("running", "paused") for entry in entries)
         waiting = sum(entry.place > 0 for entry in entries)
-        words = [f"{len(entries)} runs" if not typed else f"{len(chosen)} of {len(entries)} runs"]
+        count = f"{len(entries)} run{'s' if len(entries) != 1 else ''}"
+        words = [count if not typed else f"{len(chosen)} of {count}"]
         words += [f"{running} running"] if running else []
         words += [f"{waiting} in the queue"] if waiting else []
         self.query_one("#title", Static).update(Text(f"prunetui  {self.app.root}  {', '.join(words)}"))
@@ -242,17 +244,21 @@ class RunsScreen(Screen[None]):
     async def action_rename(self) -> None:
         """Give the run under the cursor another name."""
         entry = self._table.current
-        if entry is None or entry.status is None:
-            return
-        if entry.status.state == "running":
-            self.notify("A run can be renamed when it is over.", severity="warning")
+        if entry is None or self._renamable(entry) is None:
             return
         name = await self.app.push_screen_wait(Line("Rename", "What the run is called in lists:", entry.name))
-        if name:
-            import dataclasses
-
-            Run(entry.folder).write_status(dataclasses.replace(entry.status, name=name[:80]))
+        status = self._renamable(entry) if name else None
+        if name and status:
+            Run(entry.folder).write_status(replace(status, name=name[:80]))
             self.app.look_again()
+
+    def _renamable(self, entry: Entry) -> Status | None:
+        """The status as it is now, unless the run's process writes it itself."""
+        status = Run(entry.folder).status()
+        if status is not None and status.state == "running":
+            self.notify("A run can be renamed when it is over.", severity="warning")
+            return None
+        return status
 
     @work
     async def action_delete(self) -> None:

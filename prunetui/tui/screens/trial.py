@@ -12,7 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from prunetui.chart import Picture
 from prunetui.errors import DataError
@@ -22,6 +22,7 @@ from prunetui.tui.numbers import numbers
 from prunetui.tui.saving import copy_text
 from prunetui.tui.views import RunView
 from prunetui.tui.widgets.chart import Chart, legend_text
+from prunetui.tui.widgets.footer import Keys
 from prunetui.tui.widgets.histogram import Bars
 from prunetui.tui.widgets.model import ModelTable
 from prunetui.tui.widgets.table import Table
@@ -74,7 +75,7 @@ class TrialScreen(Screen[None]):
                 training.border_title = "4 training"
                 yield Chart(id="curves")
                 yield Static("", id="legend")
-        yield Footer(show_command_palette=False, compact=True)
+        yield Keys()
 
     def on_mount(self) -> None:
         self._front()
