@@ -101,8 +101,8 @@ def test_no_attribute_of_a_widget_hides_one_of_textual():
 
 
 ALLOWED = {
-    "virtual_size", "highlighted", "border_title", "border_subtitle", "theme", "display",
-    "cursor",  # set through a reactive of the table's own
+    "virtual_size", "border_title", "border_subtitle", "theme", "display",
+    "cursor", "highlighted",  # set through a reactive of the table's own
 }  # fmt: skip
 """What Textual gives to be set."""
 
