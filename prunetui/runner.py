@@ -6,6 +6,7 @@ applications on one folder, one at a time serves the queue: the one that holds i
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -46,9 +47,10 @@ class Runner:
         lock: IO[bytes] | None = None
         try:
             while not self._over.wait(POLL_SECONDS):
-                lock = lock or self._turn()
-                if lock and not self._busy():
-                    self._next()
+                with contextlib.suppress(OSError):  # a full disk, a folder that was just deleted: the next may do
+                    lock = lock or self._turn()
+                    if lock and not self._busy():
+                        self._next()
         finally:
             if lock:
                 lock.close()
@@ -105,7 +107,7 @@ def stop(run: Run) -> None:
 
 
 def kill(run: Run) -> bool:
-    """End a run's process and its children at once; False if it is not on this machine. The run can be resumed."""
+    """End a run's process and its children at once; False if it is not ours or not here. The run can be resumed."""
     status = run.status()
     if status is None or status.state != "running" or status.host != socket.gethostname() or status.pid <= 1:
         return False
@@ -116,6 +118,6 @@ def kill(run: Run) -> bool:
             os.killpg(status.pid, signal.SIGKILL)
         else:
             os.kill(status.pid, signal.SIGKILL)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):  # it has gone, or is somebody else's
         return False
     return True

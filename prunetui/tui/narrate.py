@@ -15,7 +15,7 @@ def told(event: events.Event, tracker: Tracker) -> LogLine | None:
 
 def _words(event: events.Event, tracker: Tracker) -> tuple[str, str]:
     if isinstance(event, events.RunStarted):
-        return "info", f"{'goes on' if event.resumed else 'starts'} on {event.device}"
+        return "info", f"{'resumed' if event.resumed else 'starts'} on {event.device}"
     if isinstance(event, events.Planned):
         return "info", f"{event.trials} trials, {event.done} already done, {event.steps} steps to compute"
     if isinstance(event, events.StepStarted):

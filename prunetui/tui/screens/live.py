@@ -20,7 +20,7 @@ from prunetui.store.control import Control
 from prunetui.tui.feed import RUN_SECONDS, Feed, RunLook
 from prunetui.tui.gauges import GaugesLook
 from prunetui.tui.screens.dialogs import Choice
-from prunetui.tui.views import Gauges, RunView
+from prunetui.tui.views import Entry, Gauges, RunView
 from prunetui.tui.widgets.chart import Chart, legend_text
 from prunetui.tui.widgets.footer import Keys
 from prunetui.tui.widgets.log import Log
@@ -147,28 +147,32 @@ class LiveScreen(Screen[None]):
             title.append(f"  {place}. in the queue" if place else "  not in the queue: R puts it there", "#e69f00")
         self.query_one("#title", Static).update(title)
 
+    def show_runs(self, entries: tuple[Entry, ...]) -> None:
+        """The queue may be another."""
+        if self.view is not None and self.view.state == "queued":
+            self._show_title(self.view)
+
     def _show_progress(self, view: RunView) -> None:
-        width = max(8, min(40, self.size.width - 52))
+        width = max(8, min(40, self.size.width - 68))
         ascii_only = self.app.settings.ascii
         left = f"{clock(view.seconds_left)} left" if view.is_running and view.seconds_left is not None else ""
-        fraction = view.fraction if view.is_running or view.trials_done < view.trials else 1.0
-        over = f"{view.trials_done}/{view.trials} trials"
+        fraction = 1.0 if view.state == "done" else view.fraction
+        trials = view.trials or (view.status.trials if view.status else 0)
+        over = f"{view.trials_done}/{trials} trials"
         self.query_one("#overall", Static).update(
             Text(f"all   {bar(fraction, width, ascii_only)} {100 * fraction:3.0f} %  {over}  {left}")
         )
-        if not view.is_running:
-            words = {"failed": "l shows the log", "interrupted": "R resumes it"}.get(view.state, "")
-            self.query_one("#step", Static).update(Text(words, "dim"))
-            return
-        share = view.done / view.total if view.total else 0.0
-        rate = f"{view.images_per_second:,.0f} img/s" if view.images_per_second else ""
-        loss = f"loss {view.loss:.3f}" if view.loss is not None else ""
-        epoch = f"epoch {view.epoch}/{view.epochs}" if view.epochs else ""
-        asked = "stops after this step" if view.wishes.stop_after_step else "stops" if view.wishes.stop else ""
-        words = "  ".join(word for word in (epoch, loss, rate, view.step, asked) if word)
-        self.query_one("#step", Static).update(
-            Text(f"step  {bar(share, width, ascii_only)} {100 * share:3.0f} %  {words}")
-        )
+        if view.is_running:
+            share = view.done / view.total if view.total else 0.0
+            head = f"step  {bar(share, width, ascii_only)} {100 * share:3.0f} %"
+            self.query_one("#step", Static).update(Text(head + _told(view, self.size.width - 2 - len(head))))
+        else:
+            words = {
+                "failed": "4 shows the log, R tries again",
+                "interrupted": "R resumes it",
+                "done": "r shows the results",
+            }
+            self.query_one("#step", Static).update(Text(words.get(view.state, ""), "dim"))
 
     def _show_results(self, view: RunView) -> None:
         lines = view.lines
@@ -298,7 +302,23 @@ class LiveScreen(Screen[None]):
         else:
             self.app.queue.add(self.run_id)
             self.notify("in the queue")
+            self.app.look_again()
 
     def action_results(self) -> None:
         """The results so far."""
         self.app.open_results(self.run_id)
+
+
+def _told(view: RunView, room: int) -> str:
+    """What the step does, the most important first; what there is no room for is left out."""
+    words = [
+        "stops after this step" if view.wishes.stop_after_step else "stops" if view.wishes.stop else "",
+        view.step,
+        f"epoch {view.epoch}/{view.epochs}" if view.epochs else "",
+        f"loss {view.loss:.3f}" if view.loss is not None else "",
+        f"{view.images_per_second:,.0f} img/s" if view.images_per_second else "",
+    ]
+    line = ""
+    for word in filter(None, words):
+        line += f"  {word}" if len(line) + len(word) + 2 <= room or not line else ""
+    return line
