@@ -34,7 +34,7 @@ class Obedience:
             Skipped: the current trial is to be left out.
         """
         self._look()
-        if self._wishes.pause:
+        if self._waits():
             self._wait()
         if self.trial in self._wishes.skip:
             raise Skipped(f"{self.trial} was left out by hand")
@@ -53,9 +53,14 @@ class Obedience:
         if changed != self._changed:
             self._changed, self._wishes = changed, self.control.read()
 
+    def _waits(self) -> bool:
+        """Whether to wait: who is to end, or to leave out this trial, need not be told to go on first."""
+        wishes = self._wishes
+        return wishes.pause and not (wishes.stop or wishes.stop_after_step or self.trial in wishes.skip)
+
     def _wait(self) -> None:
         self.tell("paused")
-        while self._wishes.pause and not self._wishes.stop and not self.asked():
+        while self._waits() and not self.asked():
             time.sleep(PAUSE_SECONDS)
             self._look()
         self.tell("resumed")
