@@ -295,10 +295,13 @@ def main() -> int:
     """Execute the run folder named on the command line, detached from any terminal."""
     stop = Stop()
     stop.listen()
-    device = sys.argv[2] if len(sys.argv) > 2 else "auto"
+    run, device = Run(Path(sys.argv[1])), sys.argv[2] if len(sys.argv) > 2 else "auto"
     try:
-        return execute(Run(Path(sys.argv[1])), device, stop)
+        return execute(run, device, stop)
     except PrunetuiError as error:
+        status = run.status()
+        if status is not None and status.state == "queued":  # it did not even begin, and nobody reads its stderr
+            run.write_status(dataclasses.replace(status, state="failed", message=str(error), finished=time.time()))
         return error.exit_code
     except Exception:  # noqa: BLE001 - already in worker.log; a detached process has nobody to tell
         traceback.print_exc()

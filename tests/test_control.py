@@ -143,7 +143,9 @@ def test_the_file_is_looked_at_a_few_times_a_second_only(control: Control, monke
     assert len(looks) == 1
 
 
-def test_a_wish_that_came_within_the_same_moment_is_seen(obedience: Obedience, control: Control, tmp_path: Path) -> None:
+def test_a_wish_that_came_within_the_same_moment_is_seen(
+    obedience: Obedience, control: Control, tmp_path: Path
+) -> None:
     control.ask(pause=False)
     assert obedience() is False
     control.ask(stop=True)
