@@ -391,7 +391,6 @@ PARTS, SCHEDULE = "methods[0].parts", "methods[0].schedule"
         ("methods = [{ name = 'nm', n = 4 }]", "methods[0].n", "a pattern keeps n of m with 0 < n < m"),
         ("methods = [{ name = 'nm', n = 0 }]", "methods[0].n", "should be greater than or equal to 1"),
         ("methods = [{ name = 'nm', m = 0 }]", "methods[0].m", "should be greater than or equal to 1"),
-        ("methods = [{ name = 'nm', n = 4 }]", "methods[0].n", "a pattern keeps n of m with 0 < n < m"),
         ("methods = ['nm']\nschedule = 'iterative'", SCHEDULE, "nm makes no sense iterative; it can be one-shot"),
         ("methods = ['nm']\nschedule = { name = 'lottery-ticket', steps = 2 }", SCHEDULE, "a pattern is reached in"),
         ("methods = ['nm']\nschedule = 'lr-rewinding'", SCHEDULE, "nm edits a net once: lr-rewinding needs steps = 1"),

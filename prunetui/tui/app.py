@@ -105,6 +105,7 @@ class PrunetuiApp(App[int]):
                 why = f": {entry.status.message}" if entry.status.message else ""
                 severity = "information" if entry.state == "done" else "error"
                 self.notify(f"{entry.name} is {entry.state}{why}", severity=severity, timeout=8)  # type: ignore[arg-type]
+
     def notify(
         self,
         message: str,
