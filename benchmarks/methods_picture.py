@@ -18,6 +18,7 @@ from prunetui.figure import STYLE, draw_series
 from prunetui.plugins import catalogue
 from prunetui.store import Run, find_run
 
+FIGURES = {"top1_before": "before recovery", "top1": "after recovery"}
 PANELS = {
     "weights": "weights masked",
     "schedules": "at initialisation, while training, by other schedules",
@@ -46,16 +47,16 @@ def draw(run: Run, path: Path) -> None:
 
     lines = report.lines(run.rows())
     panels = panel_of(run)
-    curves = report.series(lines)
-    control = next(line.figures["top1"].mean for line in lines if line.method == "dense")
+    control = next(line.figures for line in lines if line.method == "dense")
     with matplotlib.rc_context({**STYLE, "font.size": 8}):
-        figure = Figure(figsize=(11, 12), layout="constrained")
-        axes = figure.subplots(3, 2, sharey=True)
-        for place, (family, title) in zip(axes.flat, PANELS.items(), strict=False):
-            chosen = tuple(curve for curve in curves if panels.get(curve.label) == family)
-            draw_series(place, Picture(chosen, control))
-            place.set(title=title, xlabel="fraction of prunable weights removed", ylabel="top-1 %", ylim=(0, 100))
-        axes.flat[-1].axis("off")
+        figure = Figure(figsize=(11, 18), layout="constrained")
+        axes = figure.subplots(len(PANELS), 2)
+        for column, (name, words) in enumerate(FIGURES.items()):
+            curves = report.series(lines, y=name)
+            for place, (family, title) in zip(axes[:, column], PANELS.items(), strict=True):
+                chosen = tuple(curve for curve in curves if panels.get(curve.label) == family)
+                draw_series(place, Picture(chosen, control[name].mean))
+                place.set(title=f"{title}: {words}", xlabel="fraction of prunable weights removed", ylabel="top-1 %")
         figure.savefig(path, metadata={"Date": None})
 
 
