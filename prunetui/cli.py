@@ -220,6 +220,21 @@ def evaluate(
 
 
 @app.command()
+def export(
+    ctx: typer.Context,
+    run: Annotated[str, typer.Argument(help="Id, part of it, path, or last.", autocompletion=_complete_runs)],
+    trial: Annotated[str, typer.Argument(help="Id of a trial, as in results.csv.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write.")],
+    kind: Annotated[str, typer.Option("--format", help="pt2 (torch.export), onnx or safetensors.")] = "pt2",
+    runs: Runs = None,
+) -> None:
+    """Write a trial's network, physically small, with its input normalisation."""
+    from prunetui.export import export_model
+
+    export_model(_root(ctx, runs), run, trial, kind, output)
+
+
+@app.command()
 def init(
     file: Annotated[Path | None, typer.Argument(help="Where to write it. [default: study.toml]")] = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of a study instead.")] = False,

@@ -33,13 +33,15 @@ def evaluate_checkpoint(
     from prunetui.engine.models.checkpoint import read_checkpoint
     from prunetui.engine.state import instantiate
 
-    read = read_checkpoint(checkpoint.expanduser())
-    study = _study(read.header, model, data, overrides)
-    where = find_device(device)
+    exported = checkpoint.suffix in (".pt2", ".onnx")
+    found = _exported(checkpoint.expanduser()) if exported else None
+    read = None if found else read_checkpoint(checkpoint.expanduser())
+    header = found[1] if found else read.header if read else {}
+    study = _study(header, model, data, overrides)
+    where = find_device("cpu" if found else device)
     prepare(where)
     dataset = load_dataset(study.data).to(where.torch)
-    state = _state(read, study, dataset, checkpoint)
-    net = instantiate(state, where.torch)
+    net = found[0] if found else instantiate(_state(read, study, dataset, checkpoint), where.torch)
     batch = study.measure.batch_size
     evaluate(net, dataset, dataset.test.take(dataset.test.labels.new_tensor([0])), batch)  # warm-up
     result = {
@@ -53,6 +55,16 @@ def evaluate_checkpoint(
     print(f"top-1 {result['top1']:.2f} %  top-5 {result['top5']:.2f} %  loss {result['loss']:.4f}")
     rate = f"{result['images_per_second']:,.0f} images/s on {where.name}"
     print(f"{result['images']} test images of {study.data.name}, {rate}")
+
+
+def _exported(path: Path) -> tuple[Any, dict[str, Any]]:
+    """The network of a .pt2 or .onnx file for normalised images, and its header; it runs on the CPU."""
+    from prunetui.loading import FromNormalised, load_exported, load_onnx
+
+    run, header = load_onnx(path) if path.suffix == ".onnx" else load_exported(path)
+    if not {"data", "mean", "std", "architecture"} <= set(header):
+        raise UsageError(f"{path} was not exported by prunetui: it does not say what it is")
+    return FromNormalised(run, header["mean"], header["std"]), header
 
 
 def _study(header: dict[str, Any], model: str | None, data: str | None, overrides: Sequence[str]) -> Study:

@@ -1,0 +1,163 @@
+"""``prunetui export``: the network of a trial for other programs, checked on real images before it is handed over."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prunetui.atomic import write_atomic
+from prunetui.errors import RunFailed, UsageError
+from prunetui.store import Run, find_run
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from prunetui.loading import Pixels
+
+FORMATS = ("pt2", "onnx", "safetensors")
+IMAGES = 64
+"""Test images that the exported network is compared on."""
+TOLERANCE = 1e-3
+"""Largest difference of logits, relative to the largest logit."""
+
+
+def export_model(root: Path, run: str, trial: str, kind: str, output: Path) -> None:
+    """Write a trial's network to ``output`` and print the path; what was checked goes to stderr.
+
+    Raises:
+        UsageError: no such run, trial or format, or a package is missing.
+        RunFailed: the written file computes something else.
+    """
+    import torch
+
+    from prunetui.engine.models.checkpoint import read_checkpoint
+    from prunetui.loading import pixels_of
+
+    found = find_run(root, run)
+    source = _model_of(found, trial)
+    checkpoint = read_checkpoint(source)
+    model = pixels_of(checkpoint, source)
+    images, what = _images(found, checkpoint.header)
+    output = output.expanduser()
+    content, again = _made(kind, model, checkpoint.header, source, images[:2])
+    with torch.inference_mode():
+        wanted = model(images)
+    try:
+        write_atomic(output, content)
+    except OSError as error:
+        raise UsageError(f"cannot write {output}: {error.strerror}") from None
+    worst = float((again(output, images) - wanted).abs().max())
+    if not worst <= TOLERANCE * float(wanted.abs().max()):
+        output.unlink(missing_ok=True)
+        raise RunFailed(f"the exported network differs by {worst:.3g} from the trial's on {what}; nothing was kept")
+    _tell(found, trial, output, worst, what)
+    print(output)
+
+
+def _model_of(run: Run, trial: str) -> Path:
+    path = run.models / f"{trial}.safetensors"
+    if path.is_file():
+        return path
+    there = sorted(file.stem for file in run.models.glob("*.safetensors"))
+    near = difflib.get_close_matches(trial, there, 1)
+    hint = f"; did you mean {near[0]}?" if near else f"; there are: {', '.join(there) or 'none'}"
+    raise UsageError(f"{run.id} kept no network of a trial {trial!r}{hint}")
+
+
+def _images(run: Run, header: dict[str, Any]) -> tuple[Tensor, str]:
+    """Test images in [0, 1] that the run measured on; noise where they are gone."""
+    import torch
+
+    from prunetui.config import parse_study
+    from prunetui.engine.data import load_dataset
+    from prunetui.errors import PrunetuiError
+
+    try:
+        images = load_dataset(parse_study(run.study_text()).data).test.pixels[:IMAGES].float() / 255
+        return images, f"{len(images)} test images"
+    except (PrunetuiError, OSError) as error:
+        shape = header["architecture"]
+        print(f"warning: compared on noise, for the data cannot be read: {error}", file=sys.stderr)
+        noise = torch.rand(IMAGES, shape["channels"], shape["size"], shape["size"], generator=torch.Generator())
+        return noise, f"{IMAGES} images of noise"
+
+
+Runner = Callable[[Path, "Tensor"], "Tensor"]
+"""Runs a file on images."""
+
+
+def _made(kind: str, model: Pixels, header: dict[str, Any], source: Path, example: Tensor) -> tuple[bytes, Runner]:
+    """The file's content, and how to run it again."""
+    if kind == "safetensors":
+        from prunetui.loading import load
+
+        return source.read_bytes(), lambda path, images: load(path)(images).detach()
+    if kind == "pt2":
+        return _pt2(model, header, example), _run_pt2
+    if kind == "onnx":
+        return _onnx(model, header, example), _run_onnx
+    raise UsageError(f"no format is called {kind!r}; there are: {', '.join(FORMATS)}")
+
+
+def _pt2(model: Pixels, header: dict[str, Any], example: Tensor) -> bytes:
+    import io
+
+    import torch
+
+    from prunetui.loading import ABOUT
+
+    out = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch's own, about its own files
+        program = torch.export.export(model, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+        torch.export.save(program, out, extra_files={ABOUT: json.dumps(header)})
+    return out.getvalue()
+
+
+def _run_pt2(path: Path, images: Tensor) -> Tensor:
+    from prunetui.loading import load_exported
+
+    result: Tensor = load_exported(path)[0](images).detach()
+    return result
+
+
+def _onnx(model: Pixels, header: dict[str, Any], example: Tensor) -> bytes:
+    import torch
+
+    try:
+        import onnxruntime  # noqa: F401 - what the file is checked with
+        import onnxscript  # noqa: F401 - what torch writes it with
+    except ImportError as error:
+        raise UsageError(f"ONNX needs {error.name}: pip install 'prunetui[onnx]'") from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of deprecations inside torch
+        program = torch.onnx.export(
+            model, (example,), dynamo=True, dynamic_shapes=({0: torch.export.Dim("batch")},), verbose=False,
+            input_names=["pixels"], output_names=["logits"],
+        )  # fmt: skip
+    assert program is not None
+    proto = program.model_proto
+    entry = proto.metadata_props.add()
+    entry.key, entry.value = "prunetui", json.dumps(header)
+    return bytes(proto.SerializeToString())
+
+
+def _run_onnx(path: Path, images: Tensor) -> Tensor:
+    from prunetui.loading import load_onnx
+
+    return load_onnx(path)[0](images)
+
+
+def _tell(run: Run, trial: str, output: Path, worst: float, what: str) -> None:
+    row = next((row for row in run.rows() if row["trial"] == trial), {})
+    print(f"checked on {what}: largest difference of logits {worst:.3g}", file=sys.stderr)
+    if row.get("params"):
+        params, alive = int(row["params"]), int(row["params_nonzero"])
+        size = output.stat().st_size / 1e6
+        zeros = f", {params - alive:,} of them zero (masks bring no speed-up in this format)" if alive < params else ""
+        print(f"{params:,} parameters{zeros}; {size:.2f} MB; takes images in [0, 1]", file=sys.stderr)
