@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 EMPTY = """No runs in {root} yet.
 
 Press n to configure a study and start it, or leave and run
-  prunetui --batch            the packaged quickstart: handwritten digits, a minute, no GPU
-  prunetui --batch STUDY      a study file; prunetui init writes one, prunetui presets lists more
+  prunetui --batch         the quickstart: handwritten digits, a minute, no GPU
+  prunetui --batch STUDY   a study file; prunetui init writes one
 
 Runs that any process starts in this folder appear here by themselves."""
 
@@ -104,11 +104,11 @@ class RunsScreen(Screen[None]):
 
         return [
             Column("state", "state", lambda e: state_text(e.state), lambda e: ORDER.get(e.state, 9), least=13),
-            Column("name", "name", lambda e: e.name, lambda e: e.name.lower(), least=10, most=34),
-            Column("progress", "trials", progress, lambda e: e.fraction, least=5),
+            Column("name", "name", lambda e: e.name, lambda e: e.name.lower(), least=12, most=34, enough=16),
+            Column("progress", "trials", progress, lambda e: e.fraction, least=17),
             Column("model", "model", word("model"), word("model"), least=5),
             Column("data", "data", word("data"), word("data"), least=5, drop=1),
-            Column("methods", "methods", methods, methods, least=4, most=40),
+            Column("methods", "methods", methods, methods, least=12, most=40, drop=2, enough=12),
             Column("dense", "dense", lambda e: percent(status("top1_dense")(e)), number("top1_dense"), True, 5),
             Column("best", "best", lambda e: percent(status("top1_best")(e)), number("top1_best"), True, 5),
             Column("age", "age", lambda e: ago(e.age(now())) if e.status else "", lambda e: e.age(now()), True, 3),

@@ -39,6 +39,8 @@ class Column(Generic[R]):
     most: int = 60
     drop: int = 0
     """Columns with the highest number go first where there is no room; those with 0 are only cut."""
+    enough: int = 60
+    """Cells for which other columns go; beyond them this one is cut."""
 
 
 class Table(ScrollView, Generic[R], can_focus=True):
@@ -128,7 +130,7 @@ class Table(ScrollView, Generic[R], can_focus=True):
             natural[column.key] = min(column.most, max([len(column.title) + 1, *cells]))
         room = max(10, self.size.width) - 1
         shown = list(self.columns)
-        while sum(natural[c.key] + GAP for c in shown) > room and any(c.drop for c in shown):
+        while sum(min(natural[c.key], c.enough) + GAP for c in shown) > room and any(c.drop for c in shown):
             shown.remove(max(shown, key=lambda c: c.drop))
         widths = [natural[c.key] for c in shown]
         while sum(widths) + GAP * len(widths) > room:
