@@ -23,7 +23,7 @@ from prunetui.tui.widgets.chart import Chart
 
 SIZE = (120, 36)
 MANY = ["taylor", "global-unstructured", "obs", "l1-structured", "fpgm"]
-MACHINE = Gauges(23, 31, 42_000_000_000, (Gauge("NVIDIA H200", 87, 9_700_000_000, 150_000_000_000, 46, 412),))
+MACHINE = Gauges(23, 31, 42_000_000_000, (Gauge("a sample GPU", 87, 9_700_000_000, 150_000_000_000, 46, 412),))
 LIVE, FIVE, LONGER = (f"20251124-160000-{name}" for name in ("structured-sweep", "five-methods", "longer-recovery"))
 
 
