@@ -159,6 +159,7 @@ def test_the_log_shows_more_or_less_and_follows_its_end(root: Path, app_of: App,
         await until(pilot, lambda: log.has_focus)
         assert len(log.rows) == 62
         assert log.current[1].text == "error 19"
+        await until(pilot, lambda: "error 19" in log.render_line(log.size.height - 1).text)
         levels = []
         for _ in range(4):
             await pilot.press("v")
@@ -414,6 +415,8 @@ def test_a_small_terminal_shows_one_pane_and_a_large_one_all(root: Path, app_of:
             assert shown(screen) == [pane]
         await pilot.resize_terminal(160, 50)
         await until(pilot, lambda: shown(screen) == list(PANES))
+        log = screen.query_one(Log)
+        await until(pilot, lambda: log.scroll_offset.y == max(0, len(log.rows) + 1 - log.size.height))
         regions = [screen.query_one(f"#{name}").region for name in PANES]
         assert all(region.width > 40 and region.height > 10 for region in regions)
         assert not any(a.overlaps(b) for a in regions for b in regions if a is not b)

@@ -144,6 +144,7 @@ class Table(ScrollView, Generic[R], can_focus=True):
     def on_resize(self, event: events.Resize) -> None:
         self._measure()
         self.refresh()
+        self.call_after_refresh(self._reveal)
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
@@ -183,16 +184,21 @@ class Table(ScrollView, Generic[R], can_focus=True):
     def watch_cursor(self, old: int, new: int) -> None:
         if not self.is_mounted:
             return
-        visible = max(1, self.size.height - 1)
-        top = int(self.scroll_offset.y)
-        if new < top:
-            self.scroll_to(y=new, animate=False)
-        elif new >= top + visible:
-            self.scroll_to(y=new - visible + 1, animate=False)
+        self._reveal()
+        self.call_after_refresh(self._reveal)  # rows that came with it are not there to be scrolled to yet
         for line in (old, new):
             self.refresh(Region(0, line - int(self.scroll_offset.y) + 1, self.size.width, 1))
         if old != new:
             self.post_message(self.Moved(self))
+
+    def _reveal(self) -> None:
+        """Scroll as far as the row under the cursor."""
+        visible = max(1, self.size.height - 1)
+        top = int(self.scroll_offset.y)
+        if self.cursor < top:
+            self.scroll_to(y=self.cursor, animate=False)
+        elif self.cursor >= top + visible:
+            self.scroll_to(y=self.cursor - visible + 1, animate=False)
 
     def action_move(self, by: int) -> None:
         """Move the cursor by some rows."""
