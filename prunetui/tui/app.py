@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -79,6 +81,7 @@ class PrunetuiApp(App[int]):
         self._feed.start()
         settle()
         self.set_interval(SETTLE_SECONDS, settle)
+        self.set_timer(1.0, lambda: threading.Thread(target=_preload, name="preload", daemon=True).start())
         if self._serve:
             self.runner.start()
         if self._watch:
@@ -240,6 +243,12 @@ class PrunetuiApp(App[int]):
         self._feed.close()
         if self._serve:
             self.runner.close()
+
+
+def _preload() -> None:
+    """Import the other screens while nobody waits for them."""
+    for name in ("live", "results", "compare", "trial", "configure"):
+        importlib.import_module(f"prunetui.tui.screens.{name}")
 
 
 def run_app(root: Path, device: str, watch: str, ascii_only: bool) -> int:

@@ -11,15 +11,16 @@ class GaugesLook:
     """Processors and memory by psutil, graphics processors by NVIDIA's library where there is one."""
 
     def __init__(self) -> None:
+        self._psutil: Any = None
+        self._nvml: Any = None
+        self._handles: list[Any] = []
+
+    def _begin(self) -> None:
+        """Load what is asked, in the thread that asks: drivers take their time."""
         import psutil
 
         self._psutil = psutil
-        self._nvml: Any = None
-        self._handles: list[Any] = []
         psutil.cpu_percent()  # the first call only starts the clock
-        self._find_gpus()
-
-    def _find_gpus(self) -> None:
         try:
             import pynvml
 
@@ -30,6 +31,8 @@ class GaugesLook:
             self._handles = []
 
     def __call__(self) -> Gauges:
+        if self._psutil is None:
+            self._begin()
         memory = self._psutil.virtual_memory()
         gpus = tuple(gauge for gauge in map(self._gpu, self._handles) if gauge)
         return Gauges(round(self._psutil.cpu_percent()), round(memory.percent), int(memory.used), gpus)
