@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from rich.table import Table as Grid
 from rich.text import Text
@@ -18,8 +19,11 @@ from prunetui.chart import Picture
 from prunetui.errors import DataError
 from prunetui.inspect_model import Model, dense_file, model_file, read_model
 from prunetui.report import Series
+from prunetui.tui import handover
+from prunetui.tui.handover import FORMATS
 from prunetui.tui.numbers import numbers
 from prunetui.tui.saving import copy_text
+from prunetui.tui.screens.dialogs import Choice
 from prunetui.tui.views import RunView
 from prunetui.tui.widgets.chart import Chart, legend_text
 from prunetui.tui.widgets.footer import Keys
@@ -48,6 +52,7 @@ class TrialScreen(Screen[None]):
         Binding("p,left", "trial(-1)", "Trial before", group=TRIALS),
         Binding("y", "loss", "Accuracy/loss"),
         Binding("c", "copy", "Copy"),
+        Binding("e", "export", "Export"),
     ]
 
     def __init__(self, view: RunView, rows: Sequence[Mapping[str, Any]], place: int) -> None:
@@ -98,6 +103,29 @@ class TrialScreen(Screen[None]):
         self._show_curves()
         self._show_model(None, "reading the model")
         self._read(row)
+
+    # Taking it home -------------------------------------------------------------------------------
+
+    @work
+    async def action_export(self) -> None:
+        """Save the network for other programs, into the folder where prunetui was started."""
+        trial = str(self.row.get("trial"))
+        if self.row.get("status") != "done":
+            self.notify("The trial has no network: it was not finished.", severity="warning")
+            return
+        kind = await self.app.push_screen_wait(Choice("Export", f"{trial}, into {Path.cwd()}", [*FORMATS.items()]))
+        if kind:
+            self.notify(f"exports {trial}; it takes a few seconds")
+            self._hand_over(trial, kind, Path.cwd() / f"{trial}.{kind}")
+
+    @work(thread=True)
+    def _hand_over(self, trial: str, kind: str, output: Path) -> None:
+        if output.exists():
+            self.app.call_from_thread(self.notify, f"{output.name} is already there", severity="warning")
+            return
+        fine, told = handover.export(self.view.folder, trial, kind, output)
+        severity: Literal["information", "error"] = "information" if fine else "error"
+        self.app.call_from_thread(self.notify, told, severity=severity, timeout=10)
 
     # The model ------------------------------------------------------------------------------------
 
