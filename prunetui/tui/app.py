@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,6 +23,17 @@ from prunetui.tui.feed import RUNS_SECONDS, SETTLE_SECONDS, Feed, RunsLook, sett
 from prunetui.tui.settings import Settings, load_settings, save_settings, settings_path
 from prunetui.tui.themes import NAMES, THEMES
 from prunetui.tui.views import Entry
+
+WARM_SECONDS = 0.3
+"""After which the first screen is there, and modules are loaded for the others."""
+
+
+def warm() -> None:
+    """Load the other screens in a thread: to import one when its key is pressed holds everything up for 50 ms."""
+    for name in ("live", "results", "configure", "compare", "trial", "help", "leave"):
+        import_module(f"prunetui.tui.screens.{name}")
+    for name in ("plotext", "psutil"):
+        import_module(name)
 
 
 class RunsChanged(Message):
@@ -81,7 +92,7 @@ class PrunetuiApp(App[int]):
         self._feed.start()
         settle()
         self.set_interval(SETTLE_SECONDS, settle)
-        self.set_timer(1.0, lambda: threading.Thread(target=_preload, name="preload", daemon=True).start())
+        self.set_timer(WARM_SECONDS, threading.Thread(target=warm, name="warm", daemon=True).start)
         if self._serve:
             self.runner.start()
         if self._watch:
@@ -243,12 +254,6 @@ class PrunetuiApp(App[int]):
         self._feed.close()
         if self._serve:
             self.runner.close()
-
-
-def _preload() -> None:
-    """Import the other screens while nobody waits for them."""
-    for name in ("live", "results", "compare", "trial", "configure"):
-        importlib.import_module(f"prunetui.tui.screens.{name}")
 
 
 def run_app(root: Path, device: str, watch: str, ascii_only: bool) -> int:

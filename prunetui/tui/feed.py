@@ -26,8 +26,10 @@ RUN_SECONDS = 0.4
 SETTLE_SECONDS = 2.0
 UNREADABLE = (KeyError, ValueError, TypeError)
 """What a file of results that is not one makes of the tables."""
-CHUNK = 400
-"""Events read at a time: between two chunks the screen gets its turn."""
+CHUNK = 100
+"""Events read at a time, which takes some milliseconds."""
+REST_SECONDS = 0.004
+"""Between two chunks: the screen's thread shares the interpreter, and would take twice as long for everything."""
 
 
 _settled = 0.0
@@ -126,6 +128,8 @@ class RunLook:
     def __call__(self) -> RunView:
         lines = self._tail.lines()
         for i in range(0, len(lines), CHUNK):
+            if i:
+                time.sleep(REST_SECONDS)
             for event in filter(None, map(events.from_json, lines[i : i + CHUNK])):
                 self._take(event)
         status, wishes = self._run.status(), self._control.read()

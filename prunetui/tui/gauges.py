@@ -8,7 +8,10 @@ from prunetui.tui.views import Gauge, Gauges
 
 
 class GaugesLook:
-    """Processors and memory by psutil, graphics processors by NVIDIA's library where there is one."""
+    """Processors and memory by psutil, graphics processors by NVIDIA's library where there is one.
+
+    Both are loaded by the first call, which a thread makes: a driver may take its time to answer.
+    """
 
     def __init__(self) -> None:
         self._psutil: Any = None
@@ -16,11 +19,13 @@ class GaugesLook:
         self._handles: list[Any] = []
 
     def _begin(self) -> None:
-        """Load what is asked, in the thread that asks: drivers take their time."""
         import psutil
 
         self._psutil = psutil
-        psutil.cpu_percent()  # the first call only starts the clock
+        psutil.cpu_percent(interval=0.1)  # the next one is about the time since this
+        self._find_gpus()
+
+    def _find_gpus(self) -> None:
         try:
             import pynvml
 
