@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 
 from prunetui import events, report
 from prunetui.progress import Tracker
-from prunetui.store import Run, Status
+from prunetui.store import Run
 from prunetui.store.control import Control
 from prunetui.store.queue import Queue
 from prunetui.tui.narrate import told
@@ -82,19 +82,26 @@ class RunsLook:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._queue = Queue(root)
-        self._known: dict[str, tuple[int, Status | None]] = {}
+        self._known: dict[str, tuple[int, Entry]] = {}
 
     def __call__(self) -> tuple[Entry, ...]:
         waiting = {run: i for i, run in enumerate(self._queue.waiting, 1)}
         entries = []
         names = self._folders()
         for name in sorted(names, reverse=True):
-            seen, status = self._known.get(name, (0, None))
-            if seen != names[name] or (status and status.state == "running"):
-                status = Run(self._root / name).status()
-                self._known[name] = (names[name], status)
-            entries.append(Entry(name, self._root / name, status, waiting.get(name, 0)))
+            entry = self._entry(name, names[name], waiting.get(name, 0))
+            self._known[name] = (names[name], entry)
+            entries.append(entry)
         return tuple(entries)
+
+    def _entry(self, name: str, changed: int, place: int) -> Entry:
+        """The very same one while nothing has changed: five thousand are compared at a glance."""
+        seen, entry = self._known.get(name, (0, None))
+        fresh = entry is not None and seen == changed and not (entry.status and entry.status.state == "running")
+        status = entry.status if entry and fresh else Run(self._root / name).status()
+        if entry is not None and (entry.status, entry.place) == (status, place):
+            return entry
+        return Entry(name, self._root / name, status, place)
 
     def _folders(self) -> dict[str, int]:
         """Folders that may be runs, and when they last changed."""

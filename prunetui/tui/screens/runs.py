@@ -56,6 +56,11 @@ class RunsScreen(Screen[None]):
         Binding("escape", "clear", "Clear filter and marks", show=False),
     ]
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._sorted: tuple[tuple[Entry, ...] | None, tuple[str, bool], list[Entry]] = (None, ("", False), [])
+        """Which entries, in which order, in that order."""
+
     def compose(self) -> ComposeResult:
         yield Static("", id="title")
         yield Input(placeholder="filter: words, or key:value as in state:done model:resnet18", id="filter")
@@ -119,11 +124,7 @@ class RunsScreen(Screen[None]):
     def show_runs(self, entries: tuple[Entry, ...]) -> None:
         """The runs that fit the filter, live ones first, in the chosen order."""
         typed = self.query_one("#filter", Input).value
-        chosen = [entry for entry in entries if not typed or fits(typed, entry.fields)]
-        by, down = self._table.sorted_by
-        column = next((c for c in self._table.columns if c.key == by), self._table.columns[-1])
-        chosen.sort(key=column.order, reverse=down)
-        chosen.sort(key=_live_first)
+        chosen = [entry for entry in self._ordered(entries) if not typed or fits(typed, entry.fields)]
         self._table.show(chosen)
         none = not entries
         self._table.set_class(none, "bare")  # not hidden: keys would go to whatever gets the focus instead
@@ -137,6 +138,15 @@ class RunsScreen(Screen[None]):
         words += [f"{running} running"] if running else []
         words += [f"{waiting} in the queue"] if waiting else []
         self.query_one("#title", Static).update(Text(f"prunetui  {self.app.root}  {', '.join(words)}"))
+
+    def _ordered(self, entries: tuple[Entry, ...]) -> list[Entry]:
+        """All of them in the chosen order, which is found once and not for each letter of a filter."""
+        by, down = asked = self._table.sorted_by
+        if self._sorted[0] is not entries or self._sorted[1] != asked:
+            column = next((c for c in self._table.columns if c.key == by), self._table.columns[-1])
+            ordered = sorted(entries, key=column.order, reverse=down)
+            self._sorted = (entries, asked, sorted(ordered, key=_live_first))
+        return self._sorted[2]
 
     def _again(self) -> None:
         if self.app.entries is not None:
