@@ -101,7 +101,9 @@ class RunsLook:
         status = entry.status if entry and fresh else Run(self._root / name).status()
         if entry is not None and (entry.status, entry.place) == (status, place):
             return entry
-        return Entry(name, self._root / name, status, place)
+        entry = Entry(name, self._root / name, status, place)
+        _ = entry.fields  # kept by it; for five thousand at once the first letter of a filter would wait
+        return entry
 
     def _folders(self) -> dict[str, int]:
         """Folders that may be runs, and when they last changed."""
