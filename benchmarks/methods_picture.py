@@ -14,6 +14,7 @@ from prunetui import report
 from prunetui.chart import Picture
 from prunetui.config import parse_study
 from prunetui.config.choices import schedule_of
+from prunetui.errors import PrunetuiError
 from prunetui.figure import STYLE, draw_series
 from prunetui.plugins import catalogue
 from prunetui.store import Run, find_run
@@ -71,4 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except PrunetuiError as error:
+        raise SystemExit(str(error)) from None

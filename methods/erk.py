@@ -1,4 +1,4 @@
-from prunetui.api import Masks, Net, by_budget, dataclass, erk_budgets, keep_top, register
+from prunetui.api import Masks, Net, dataclass, keep_erk, register
 
 
 @register("erk", source="Evci et al. 2020, RigL, arXiv:1911.11134 (Erdos-Renyi-Kernel budgets); Mocanu et al. 2018")
@@ -11,7 +11,4 @@ class ErdosRenyiKernel:
     """
 
     def prune(self, net: Net, sparsity: float) -> Masks:
-        weights = net.weights()
-        budgets = erk_budgets({name: tuple(w.shape) for name, w in weights.items()}, sparsity)
-        scores = by_budget({name: w.abs() for name, w in weights.items()}, budgets, net.masks)
-        return Masks(keep_top(scores, sparsity, "global", within=net.masks, floor=net.floor))
+        return Masks(keep_erk(net, {name: w.abs() for name, w in net.weights().items()}, sparsity))

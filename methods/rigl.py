@@ -2,19 +2,7 @@ import math
 
 import torch
 
-from prunetui.api import (
-    Masks,
-    Net,
-    Positive,
-    Share,
-    Training,
-    by_budget,
-    dataclass,
-    erk_budgets,
-    exchanged,
-    keep_top,
-    register,
-)
+from prunetui.api import Masks, Net, Positive, Share, Training, dataclass, exchanged, keep_erk, register
 
 
 @register("rigl", source="Evci et al. 2020, Rigging the Lottery, arXiv:1911.11134", schedules=("dynamic",))
@@ -36,11 +24,8 @@ class RigL:
     """Part of the training after which masks stay."""
 
     def prune(self, net: Net, sparsity: float) -> Masks:
-        weights = net.weights()
-        budgets = erk_budgets({name: tuple(w.shape) for name, w in weights.items()}, sparsity)
-        chance = {name: torch.rand(w.shape, generator=net.generator).to(w.device) for name, w in weights.items()}
-        scores = by_budget(chance, budgets, net.masks)
-        return Masks(keep_top(scores, sparsity, "global", within=net.masks, floor=net.floor))
+        chance = {n: torch.rand(w.shape, generator=net.generator).to(w.device) for n, w in net.weights().items()}
+        return Masks(keep_erk(net, chance, sparsity))
 
     def during_training(self, training: Training) -> None:
         every = min(self.every, training.batches)

@@ -1,6 +1,6 @@
 import torch
 
-from prunetui.api import Masks, Net, Share, Training, by_budget, dataclass, erk_budgets, exchanged, keep_top, register
+from prunetui.api import Masks, Net, Share, Training, dataclass, exchanged, keep_erk, register
 
 
 @register("set", source="Mocanu et al. 2018, Sparse Evolutionary Training, arXiv:1707.04780", schedules=("dynamic",))
@@ -19,11 +19,8 @@ class SparseEvolutionaryTraining:
     """Part of the training after which masks stay; before that they change once an epoch."""
 
     def prune(self, net: Net, sparsity: float) -> Masks:
-        weights = net.weights()
-        budgets = erk_budgets({name: tuple(w.shape) for name, w in weights.items()}, sparsity)
-        chance = {name: torch.rand(w.shape, generator=net.generator).to(w.device) for name, w in weights.items()}
-        scores = by_budget(chance, budgets, net.masks)
-        return Masks(keep_top(scores, sparsity, "global", within=net.masks, floor=net.floor))
+        chance = {n: torch.rand(w.shape, generator=net.generator).to(w.device) for n, w in net.weights().items()}
+        return Masks(keep_erk(net, chance, sparsity))
 
     def during_training(self, training: Training) -> None:
         if training.batch == 0 or training.batch % training.batches or training.progress >= self.until:

@@ -45,7 +45,6 @@ __all__ = [
     "Shared",
     "Training",
     "TrialError",
-    "by_budget",
     "compensated",
     "channel_widths",
     "cluster_filters",
@@ -57,6 +56,7 @@ __all__ = [
     "filters_kept",
     "keep_above",
     "keep_channels",
+    "keep_erk",
     "keep_top",
     "keep_top_kernels",
     "kernels_of",
@@ -224,6 +224,17 @@ def _protected(scores: Tensor, floor: float) -> Tensor:
     scores = scores.clone()
     scores[best] = torch.where(scores[best] == -torch.inf, -torch.inf, torch.inf)
     return scores
+
+
+def keep_erk(net: Net, scores: Mapping[str, Tensor], sparsity: float) -> dict[str, Tensor]:
+    """Keep the highest scores of each layer, as many as its Erdos-Renyi-kernel budget says; exact over the net.
+
+    Raises:
+        TrialError: more is already gone, or the floors leave too little to remove.
+    """
+    budgets = erk_budgets({name: tuple(score.shape) for name, score in scores.items()}, sparsity)
+    ranked = by_budget(scores, budgets, net.masks)
+    return keep_top(ranked, sparsity, "global", within=net.masks, floor=net.floor)
 
 
 def keep_above(

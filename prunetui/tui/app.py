@@ -19,7 +19,7 @@ from textual.screen import Screen
 from prunetui.runner import Runner
 from prunetui.store import Run
 from prunetui.store.queue import Queue
-from prunetui.tui.feed import RUNS_SECONDS, SETTLE_SECONDS, Feed, RunsLook, settle
+from prunetui.tui.feed import RUNS_SECONDS, Feed, RunsLook, settle
 from prunetui.tui.settings import Settings, load_settings, save_settings, settings_path
 from prunetui.tui.themes import NAMES, THEMES
 from prunetui.tui.views import Entry
@@ -91,7 +91,6 @@ class PrunetuiApp(App[int]):
         self.push_screen(RunsScreen())
         self._feed.start()
         settle()
-        self.set_interval(SETTLE_SECONDS, settle)
         self.set_timer(WARM_SECONDS, threading.Thread(target=warm, name="warm", daemon=True).start)
         if self._serve:
             self.runner.start()

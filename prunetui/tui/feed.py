@@ -126,8 +126,6 @@ class RunLook:
         self._tracker = Tracker()
         self._log: list[LogLine] = []
         self._curves: dict[str, Curve] = {}
-        self._trials: dict[str, str] = {}
-        self._labels: dict[str, str] = {}
         self._current = ""
         self._rows_time = 0
         self._rows: tuple[dict[str, str], ...] = ()

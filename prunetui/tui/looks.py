@@ -103,7 +103,6 @@ class Comparison:
     """Those that differ: a value for each name."""
     lines: tuple[RunLine, ...] = ()
     troubles: tuple[str, ...] = ()
-    is_live: bool = False
 
 
 @dataclass(frozen=True)
@@ -169,7 +168,6 @@ def compared(found: Sequence[_Read | str]) -> Comparison:
         tuple(differences([run.study for run in runs])) if len(runs) > 1 else (),
         tuple(table),
         tuple(troubles),
-        any(run.status.state in ("running", "queued") for run in runs),
     )
 
 

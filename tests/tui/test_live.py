@@ -287,7 +287,7 @@ def test_a_waiting_run_tells_its_place(root: Path, app_of: App, drive: Drive):
 def test_a_folder_that_is_no_run_is_told(root: Path, app_of: App, drive: Drive):
     async def story(pilot: Pilot[Any], screen: LiveScreen) -> None:
         assert words(screen, "#title") == f"? unreadable  {RUN}"
-        await pilot.press("p", "s", "k", "R", "v", "1", "2", "3", "4", "tab", "escape")
+        await pilot.press("p", "s", "x", "R", "v", "1", "2", "3", "4", "tab", "escape")
 
     drive(app_of(root), live(story))
 
@@ -370,7 +370,7 @@ def test_skip_asks_and_leaves_out_the_current_trial(root: Path, app_of: App, dri
     async def story(pilot: Pilot[Any], screen: LiveScreen) -> None:
         for answer in (["escape"], ["enter"], ["down", "enter"]):
             assert Control(run).read().skip == ()
-            await pilot.press("k")
+            await pilot.press("x")
             await until(pilot, lambda: isinstance(pilot.app.screen, Choice))
             await pilot.press(*answer)
             await until(pilot, lambda: pilot.app.screen is screen)
@@ -383,7 +383,7 @@ def test_nothing_is_asked_of_what_does_not_run(root: Path, app_of: App, drive: D
     run = fake_run(root, "first", rows=study_rows(), told=[*BEGUN, *training("dense-4ep-s0")])
 
     async def story(pilot: Pilot[Any], screen: LiveScreen) -> None:
-        await pilot.press("p", "s", "k")
+        await pilot.press("p", "s", "x")
         await pilot.pause()
         assert notes(pilot) == ["The run is not running."] * 3
         await pilot.press("R")

@@ -59,7 +59,7 @@ class LiveScreen(Screen[None]):
         Binding("escape", "dismiss", "Back"),
         Binding("p", "pause", "Pause"),
         Binding("s", "stop", "Stop..."),
-        Binding("k", "skip", "Skip trial"),
+        Binding("x", "skip", "Skip trial"),
         Binding("r", "results", "Results"),
         Binding("tab", "next_pane", "Pane"),
         *(Binding(str(i), f"pane('{name}')", name.title(), show=False) for i, name in enumerate(PANES, 1)),
@@ -139,17 +139,17 @@ class LiveScreen(Screen[None]):
         title = Text.assemble(state_text(view.state), "  ", "  ".join(word for word in words if word))
         if status and status.message and view.state in ("failed", "interrupted"):
             title.append(f"  {status.message}", "#e69f00")
-        waiting = [run for run in self.app.queue.waiting if run != view.id]
-        if view.is_running and waiting:
-            title.append(f"  {len(waiting)} more in the queue", "dim")
-        if view.state == "queued":
-            place = self.app.queue.waiting.index(view.id) + 1 if view.id in self.app.queue.waiting else 0
+        places = {entry.id: entry.place for entry in self.app.entries or () if entry.place}
+        if view.is_running and places:
+            title.append(f"  {len(places)} more in the queue", "dim")
+        if view.state == "queued" and self.app.entries is not None:  # else nobody has looked yet
+            place = places.get(view.id, 0)
             title.append(f"  {place}. in the queue" if place else "  not in the queue: R puts it there", "#e69f00")
         self.query_one("#title", Static).update(title)
 
     def show_runs(self, entries: tuple[Entry, ...]) -> None:
         """The queue may be another."""
-        if self.view is not None and self.view.state == "queued":
+        if self.view is not None:
             self._show_title(self.view)
 
     def _show_progress(self, view: RunView) -> None:
@@ -290,7 +290,7 @@ class LiveScreen(Screen[None]):
         if answer == "step":
             control.ask(stop_after_step=True, pause=False)
         elif answer == "now":
-            control.ask(stop=True, pause=False)
+            runner.stop(Run(self.view.folder))
         elif answer == "kill" and not runner.kill(Run(self.view.folder)):
             self.notify("Its process is not on this machine.", severity="error")
 

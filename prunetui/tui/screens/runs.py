@@ -14,7 +14,6 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Input, Static
 
-from prunetui import runner
 from prunetui.store import Run, Status
 from prunetui.tui.filters import fits
 from prunetui.tui.screens.dialogs import Choice, Line
@@ -298,12 +297,6 @@ class RunsScreen(Screen[None]):
                 self.app.call_from_thread(self.notify, f"{entry.name}: {error.strerror}", severity="error")
         self.app.call_from_thread(self._table.unmark)
         self.app.look_again()
-
-    def action_stop(self) -> None:
-        """Ask the run under the cursor to stop."""
-        entry = self._table.current
-        if entry is not None and entry.state in ("running", "paused"):
-            runner.stop(Run(entry.folder))
 
 
 def _live_first(entry: Entry) -> tuple[int, int]:
