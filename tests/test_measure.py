@@ -10,7 +10,7 @@ from torch import nn
 
 from prunetui.engine.data import Dataset, Images
 from prunetui.engine.device import find_device, prepare
-from prunetui.engine.measure import evaluate, recalibrate
+from prunetui.engine.measure import evaluate, margins, recalibrate
 from prunetui.errors import Interrupted
 
 
@@ -58,6 +58,45 @@ def test_with_fewer_than_five_classes_every_label_is_among_the_first_five() -> N
     data = pixels_as_they_are([[1, 2, 3], [1, 2, 3]], [0, 2])
     result = evaluate(identity(3), data, data.test, 8)
     assert (result.top1, result.top5) == (50.0, 100.0)
+
+
+def test_margins_are_the_distances_to_the_best_and_the_fifth_best_other_class() -> None:
+    logits = torch.tensor([[9.0, 5, 4, 3, 2, 1]] * 3)
+    assert margins(logits, torch.tensor([0, 4, 5])).tolist() == [[9 - 5, 9 - 1], [2 - 9, 2 - 1], [1 - 9, 1 - 2]]
+
+
+def test_with_five_classes_or_fewer_no_label_can_miss_the_first_five() -> None:
+    assert margins(torch.tensor([[1.0, 3.0]]), torch.tensor([0])).tolist() == [[-2.0, math.inf]]
+
+
+def close_calls(count: int) -> tuple[nn.Module, Dataset]:
+    """Logits of 200 and 200.01 or 199.99, which bfloat16 cannot tell apart, and every second time of 200 and 201."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(3, 6, bias=False))
+    with torch.no_grad():
+        net[1].weight.zero_()
+        net[1].weight[:2, 0] = 1.0
+        net[1].weight[1, 1:] = torch.tensor([0.01, -0.01])
+    four = [[200, 1, 0], [200, 100, 0], [200, 0, 1], [200, 100, 0]]
+    return net, pixels_as_they_are(four * (count // 4), [1] * count)
+
+
+def test_images_that_bfloat16_cannot_tell_are_settled_in_float32() -> None:
+    net, data = close_calls(1000)
+    exact, screened = (evaluate(net, data, data.test, 64, screened=s) for s in (False, True))
+    assert exact.top1 == 75.0  # 200.01 and 201 beat 200, 199.99 does not
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = net(data.normalised(data.test.pixels)).float()
+    assert (margins(rough, data.test.labels)[:, 0] == 0).sum() == 500  # where bfloat16 alone would guess
+    assert (screened.top1, screened.top5, screened.loss) == (75.0, 100.0, None)
+
+
+def test_outputs_that_are_no_numbers_are_wrong_in_either_arithmetic() -> None:
+    data = pixels_as_they_are(LOGITS, LABELS)
+    net = identity(6)
+    with torch.no_grad():
+        net[1].bias[0] = math.nan
+    exact, screened = (evaluate(net, data, data.test, 2, screened=s) for s in (False, True))
+    assert (screened.top1, screened.top5) == (exact.top1, exact.top5)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

@@ -362,13 +362,13 @@ def test_a_trial_with_channels_removed_is_measured_on_both_splits_and_timed():
     study = parse_study(ONE)
     plan = build_plan(study)
     (trial,) = compared(plan)
-    test = Measure("test", 512)
+    test, with_loss = Measure("test", 512), Measure("test", 512, loss=True)
     assert measurements(study, trial) == {
         "dense": (trial.dense, test),
-        "control": (trial.control, test),
+        "control": (trial.control, with_loss),
         "edited": (trial.edited, test),
         "before": (trial.before, test),
-        "after": (trial.after, test),
+        "after": (trial.after, with_loss),
         "validation": (trial.after, Measure("validation", 512)),
         "latency": (trial.after, Latency(1)),
     }
@@ -379,6 +379,12 @@ def test_masks_are_not_timed_and_the_dense_network_is():
     plan = build_plan(study)
     assert "latency" not in measurements(study, compared(plan)[0])
     assert "latency" in measurements(study, controls(plan)[0])
+
+
+def test_without_loss_no_measurement_takes_float32_of_every_image():
+    study = parse_study(ONE, ["measure.loss=false"])
+    steps = [step for _, step in measurements(study, compared(build_plan(study))[0]).values()]
+    assert [step.loss for step in steps if isinstance(step, Measure)] == [False] * 6
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def trial_row(
         "top1_dense": round(measured["dense"]["top1"], 4),
         "top1_control": round(measured["control"]["top1"], 4),
         "top5": round(measured["after"]["top5"], 4),
-        "loss": round(measured["after"]["loss"], 6),
+        "loss": round(loss, 6) if (loss := measured["after"]["loss"]) is not None else None,
         "bytes": size,
         "latency_ms": round(latency["median_ms"], 4) if latency else None,
         "seconds": round(seconds, 3),

@@ -274,7 +274,8 @@ class Engine:
             assert isinstance(step, Measure)
             images = self.data.test if step.split == "test" else self.data.validation
             model = instantiate(state, self.device.torch)
-            result = asdict(evaluate(model, self.data, images, step.batch_size, self.should_stop))
+            screened = self.device.bf16 and not step.loss
+            result = asdict(evaluate(model, self.data, images, step.batch_size, self.should_stop, screened))
         seconds = time.monotonic() - started
         self.kept.put(node.key, {"seconds": seconds, "result": result})
         self._finished(node, seconds, cached=False, result=result)

@@ -70,10 +70,11 @@ class Calibrate:
 
 @dataclass(frozen=True)
 class Measure:
-    """Accuracy and loss on a split, in float32."""
+    """Accuracy on a split as float32 gives it, and the mean loss if asked for, which takes float32 of every image."""
 
     split: str
     batch_size: int
+    loss: bool = False
 
 
 @dataclass(frozen=True)

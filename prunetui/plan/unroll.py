@@ -16,7 +16,7 @@ from prunetui.plan.walk import Walk
 from prunetui.schedules import rewinding, schedule_name
 
 # Raise it when the engine computes something differently: older cached states are then not found.
-ENGINE_VERSION = 6
+ENGINE_VERSION = 7
 MOST_LABEL = 80
 """Characters of a label in a trial's id, which is a file name."""
 
@@ -108,16 +108,15 @@ def _dense(plan: Plan, study: Study, fresh: str, seed: int) -> dict[int, str]:
 
 def measurements(study: Study, trial: Trial) -> dict[str, tuple[str, Step]]:
     """What is measured for a trial: name -> (key of the state, step)."""
-    test, validation = (Measure(split, study.measure.batch_size) for split in ("test", "validation"))
+    batch = study.measure.batch_size
+    # The loss of what comes out, and of the dense network after the same epochs, which is a trial of its own.
+    with_loss = {trial.after, trial.control} if study.measure.loss else set()
+    states = {name: getattr(trial, name) for name in ("dense", "control", "edited", "before", "after")}
     wanted: dict[str, tuple[str, Step]] = {
-        "dense": (trial.dense, test),
-        "control": (trial.control, test),
-        "edited": (trial.edited, test),
-        "before": (trial.before, test),
-        "after": (trial.after, test),
+        name: (state, Measure("test", batch, state in with_loss)) for name, state in states.items()
     }
     if study.data.validation:
-        wanted["validation"] = (trial.after, validation)
+        wanted["validation"] = (trial.after, Measure("validation", batch))
     if study.measure.latency_batch and not trial.masked:
         wanted["latency"] = (trial.after, Latency(study.measure.latency_batch))
     return wanted
