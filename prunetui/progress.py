@@ -8,8 +8,24 @@ from prunetui import events
 
 
 @dataclass
+class _Running:
+    """A step that has begun: several at once where trials run in several processes."""
+
+    label: str
+    trial: str
+    work: int
+    done: int = 0
+    total: int = 0
+    images_per_second: float = 0.0
+
+    @property
+    def work_done(self) -> float:
+        return self.work * self.done / self.total if self.total else 0.0
+
+
+@dataclass
 class Tracker:
-    """Feed it events in order; read its fields."""
+    """Feed it events in order; read its fields. The step shown is the one that was heard of last."""
 
     run: str = ""
     device: str = ""
@@ -29,8 +45,7 @@ class Tracker:
     now: float = 0.0
     state: str = ""
     message: str = ""
-    _step_work: int = 0
-    _key: str = ""
+    _running: dict[str, _Running] = field(default_factory=dict)
     _finished: set[str] = field(default_factory=set)
 
     def feed(self, event: events.Event) -> None:
@@ -43,7 +58,7 @@ class Tracker:
     @property
     def fraction(self) -> float:
         """How much of the work is done, in [0, 1]."""
-        inside = self._step_work * self.done / self.total if self.total else 0
+        inside = sum(step.work_done for step in self._running.values())
         return min(1.0, (self.work_done + inside) / self.work) if self.work else 0.0
 
     @property
@@ -60,23 +75,31 @@ class Tracker:
         self.trials, self.trials_done = event.trials, event.done
         self.work, self.work_done, self.started = event.work, 0, event.time
         self._finished.clear()
+        self._running.clear()
 
     def _on_step_started(self, event: events.StepStarted) -> None:
-        self._key, self.step, self.trial, self._step_work = event.key, event.label, event.trial, event.work
-        self.done = self.total = self.epoch = self.epochs = 0
-        self.images_per_second, self.loss = 0.0, None
+        self._running[event.key] = _Running(event.label, event.trial, event.work)
+        self._show(self._running[event.key])
+        self.epoch = self.epochs = 0
+        self.loss = None
 
     def _on_progress(self, event: events.Progress) -> None:
-        if event.key != self._key:
-            self._key, self.step, self._step_work = event.key, event.key, 0
-        self.done, self.total, self.epoch, self.epochs = event.done, event.total, event.epoch, event.epochs
-        self.images_per_second, self.loss = event.images_per_second, event.loss
+        step = self._running.setdefault(event.key, _Running(event.key, self.trial, 0))
+        step.done, step.total, step.images_per_second = event.done, event.total, event.images_per_second
+        self._show(step)
+        self.epoch, self.epochs, self.loss = event.epoch, event.epochs, event.loss
+
+    def _show(self, step: _Running) -> None:
+        self.step, self.trial, self.done, self.total = step.label, step.trial, step.done, step.total
+        busy = [running for running in self._running.values() if running.done < running.total]
+        self.images_per_second = sum(running.images_per_second for running in busy)
 
     def _on_step_finished(self, event: events.StepFinished) -> None:
         if not event.cached and event.key not in self._finished:
             self._finished.add(event.key)
             self.work_done += event.work
-        self._step_work = self.done = self.total = 0
+        self._running.pop(event.key, None)
+        self.done = self.total = 0
 
     def _on_trial_finished(self, event: events.TrialFinished) -> None:
         self.trials_done += 1

@@ -199,6 +199,15 @@ class Measure(Table):
     """Keep the final network of every trial under models/."""
 
 
+class Execution(Table):
+    """How a study is executed; it does not change what is asked."""
+
+    parallel: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = 1
+    """Trials at once on one device, each in its process: a number, or `auto` (one a core; few on CUDA)."""
+    threads: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"
+    """CPU threads of each process; `auto` shares the cores. Sums, and so last digits, depend on how many there are."""
+
+
 class Study(Table):
     """A question: model x data x methods x sparsities x schedule x seeds."""
 
@@ -224,6 +233,7 @@ class Study(Table):
     finetune: Finetune = Finetune()
     measure: Measure = Measure()
     layers: Layers = Layers()
+    run: Execution = Execution()
     methods: Annotated[
         tuple[Annotated[Method, BeforeValidator(as_table, json_schema_input_type=str | Method)], ...],
         Field(strict=False, min_length=1),

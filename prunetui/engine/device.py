@@ -71,15 +71,22 @@ def prepare(device: Device) -> None:
         _keep_freed_memory()
 
 
-def fit_threads(macs: int) -> None:
-    """One CPU thread for steps of fewer than ``SMALL_STEP`` multiply-accumulates.
+def fit_threads(macs: int, processes: int = 1, wanted: int | str = "auto") -> int:
+    """Set how many CPU threads compute: as many as ``wanted``, or an equal share for each of ``processes``.
+
+    One for steps of fewer than ``SMALL_STEP`` multiply-accumulates.
 
     Small layers gain nothing from a second thread, and threads that wait for each other stall when
     anything else wants a core: digits training took 0.9 s with one thread or two on two idle cores, but
     1 s against 16 s beside another busy process.
     """
-    if macs < SMALL_STEP:
+    if wanted != "auto":
+        torch.set_num_threads(int(wanted))
+    elif macs < SMALL_STEP:
         torch.set_num_threads(1)
+    else:
+        torch.set_num_threads(max(1, torch.get_num_threads() // processes))
+    return torch.get_num_threads()
 
 
 def _keep_freed_memory() -> None:

@@ -70,6 +70,8 @@ class Engine:
     should_stop: Callable[[], bool]
     rest_between_steps: Callable[[], bool] | None = None
     """Whether to stop where no step is half done; as ``should_stop`` when not given."""
+    time_latency: bool = True
+    """Off where other work would disturb it; the rows then lack it."""
     _memory: OrderedDict[str, State] = field(default_factory=OrderedDict)
     _failed: dict[str, str] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
@@ -86,10 +88,19 @@ class Engine:
         """
         self._trial = trial.id
         final = self.state(trial.after)
-        measured = {name: self._leaf(key, step) for name, (key, step) in measurements(self.study, trial).items()}
+        wanted = measurements(self.study, trial).items()
+        measured = {
+            name: self._leaf(key, step)
+            for name, (key, step) in wanted
+            if self.time_latency or type(step) is not Latency
+        }
         saved = self.model_file(trial)
         size = saved.stat().st_size if saved else None
         return trial_row(trial, final, measured, self.graph, size, self._seconds(trial))
+
+    def is_timed(self, trial: Trial) -> bool:
+        """Whether latency is measured of a trial."""
+        return any(isinstance(step, Latency) for _, step in measurements(self.study, trial).values())
 
     def model_file(self, trial: Trial) -> Path | None:
         """The saved network of a finished trial."""
@@ -115,7 +126,7 @@ class Engine:
 
     def work_left(self, trials: list[Trial]) -> tuple[int, int]:
         """Number and size of the steps that ``trials`` still need."""
-        left = missing(self.plan, self.study, trials, self._is_there)
+        left = missing(self.plan, self.study, trials, self.is_there)
         return len(left), sum(self.work(node.step) for node in left.values())
 
     def work(self, step: Step) -> int:
@@ -139,7 +150,7 @@ class Engine:
 
     def _load(self, node: Node) -> State | None:
         path, meta = self.kept.file(node.key, MODEL), self.kept.meta(node.key)
-        if path is None or meta is None or not self._is_there(node):
+        if path is None or meta is None or not self.is_there(node):
             return None
         extra = self.kept.file(node.key, EXTRA)
         state = from_files(load_file(path), load_file(extra) if extra else {}, self.architecture)
@@ -147,8 +158,8 @@ class Engine:
             self._finished(node, meta["seconds"], cached=True)
         return state
 
-    def _is_there(self, node: Node) -> bool:
-        """Whether a state is kept, with the momentum if this plan goes on with it (another may not have)."""
+    def is_there(self, node: Node) -> bool:
+        """Whether a step's result is kept, with the momentum if this plan goes on with it (another may not have)."""
         meta = self.kept.meta(node.key)
         return meta is not None and (meta.get("momentum", False) or not self._is_carried(node))
 

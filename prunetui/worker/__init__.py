@@ -1,0 +1,9 @@
+"""Executes runs: joins the plan, the engine and the store. Nothing else joins them.
+
+``python -m prunetui.worker RUN`` is the detached child of the terminal app; ``--batch`` calls ``execute`` in
+its own process. Both leave the same folder behind.
+"""
+
+from prunetui.worker.execution import execute
+
+__all__ = ["execute"]

@@ -1,0 +1,115 @@
+"""Everything heavy that executing a study takes: imports, device, data, graph, plan, engine."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prunetui import events
+from prunetui.config import Study
+from prunetui.errors import Interrupted
+from prunetui.obey import Obedience
+from prunetui.plan import build_plan
+from prunetui.store import Cache, Run
+from prunetui.store.partial import PartialFiles
+from prunetui.store.runs import CACHE
+
+if TYPE_CHECKING:
+    from prunetui.engine.run import Engine
+
+Emit = Callable[[events.Event], None]
+DATA_SECONDS = 0.25
+"""How often the reading of data is told at most."""
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """An engine that is ready, and what it found of the machine."""
+
+    engine: Engine
+    device: str
+    context: Mapping[str, Any]
+    """What decides a study's numbers besides the study itself."""
+    batch_macs: int
+    """Multiply-accumulates of one training batch, forward."""
+
+
+def assemble(run: Run, study: Study, device: str, obey: Obedience, emit: Emit, processes: int = 1) -> Assembled:
+    """Make ready to execute a study in this process, one of ``processes`` that share the device.
+
+    Raises:
+        PrunetuiError: the device, the data or the checkpoint is not there or does not fit.
+        Interrupted: it was asked to stop.
+    """
+    from prunetui.engine.data import load_dataset
+    from prunetui.engine.device import find_device, fit_threads, prepare
+    from prunetui.engine.graph import trace
+    from prunetui.engine.models import Architecture
+    from prunetui.engine.run import Engine
+
+    found = find_device(device)
+    prepare(found)
+    _check(obey)
+    data = load_dataset(study.data, _data_report(obey, emit))
+    model = study.model
+    architecture = Architecture(model.name, data.channels, data.size, len(data.classes), model.shortcut, model.width)
+    graph = trace(architecture).restricted(study.layers)
+    batch_macs = graph.cost("macs", graph.dense) * study.train.batch_size
+    threads = fit_threads(batch_macs, processes, study.run.threads)
+    if graph.refused:
+        names = ", ".join(graph.refused)
+        emit(events.Log("info", f"channels that must stay (zero-padded shortcuts): {names}"))
+    context = _context(study, data.fingerprint, found, threads)
+    plan = build_plan(study, context, graph.units())
+    _check(obey)
+    engine = Engine(
+        study,
+        plan,
+        data.to(found.torch),
+        architecture,
+        graph,
+        found,
+        Cache(run.folder.parent / CACHE),
+        PartialFiles(run.partial),
+        emit,
+        obey,
+        obey.between_steps,
+    )
+    return Assembled(engine, found.name, context, batch_macs)
+
+
+def _check(obey: Obedience) -> None:
+    if obey():
+        raise Interrupted("stopped before the first step")
+
+
+def _data_report(obey: Obedience, emit: Emit) -> Callable[[str, int, int], None]:
+    told = {"time": 0.0}
+
+    def report(what: str, done: int, total: int) -> None:
+        _check(obey)
+        now = time.monotonic()
+        if now - told["time"] > DATA_SECONDS or done >= total:
+            told["time"] = now
+            emit(events.Progress(f"data: {what}", done, total, 0, 0, 0.0))
+
+    return report
+
+
+def _context(study: Study, fingerprint: str, device: Any, threads: int) -> Mapping[str, Any]:
+    """What decides a study's numbers besides the study itself: sums on a CPU depend on how threads share them."""
+    import torch
+
+    checkpoint = study.model.checkpoint
+    return {
+        "images": fingerprint,
+        "checkpoint": hashlib.sha256(Path(checkpoint).expanduser().read_bytes()).hexdigest() if checkpoint else None,
+        "device": device.torch.type,
+        "threads": threads if device.torch.type == "cpu" else None,
+        "arithmetic": [device.arithmetic(study.train.precision), device.arithmetic(study.finetune.precision)],
+        "torch": torch.__version__,
+    }
