@@ -18,7 +18,7 @@ from PIL import Image
 
 from prunetui.config import Data
 from prunetui.config.schema import Statistics
-from prunetui.engine.data import Dataset, Images, load_dataset
+from prunetui.engine.data import Dataset, Images, images, load_dataset
 from prunetui.engine.data.images import crop
 from prunetui.engine.data.load import statistics
 from prunetui.engine.data.split import stratified
@@ -142,6 +142,25 @@ def test_flipping_mirrors_about_half_of_the_images_left_to_right() -> None:
     straight = inputs[:, 0, 0, 0].round().long() == labels + 1
     assert torch.equal(mirrored, ~straight)
     assert 30 < int(mirrored.sum()) < 60
+
+
+@pytest.mark.parametrize("batches", [2, 100])
+def test_many_batches_augmented_at_once_are_those_augmented_one_by_one(
+    monkeypatch: pytest.MonkeyPatch, batches: int
+) -> None:
+    data = numbered(50, augment="crop+flip")
+    singly = list(data.epoch(8, seeded(3)))
+    monkeypatch.setattr(images, "at_once", lambda device, batch_size: batches * batch_size)
+    together = list(data.epoch(8, seeded(3)))
+    assert len(together) == len(singly) == 6
+    for (pixels, labels), (pixels_too, labels_too) in zip(singly, together, strict=True):
+        assert torch.equal(pixels, pixels_too)
+        assert torch.equal(labels, labels_too)
+
+
+def test_a_gpu_augments_a_whole_epoch_at_once_in_whole_batches() -> None:
+    assert images.at_once(torch.device("cpu"), 128) == 128
+    assert images.at_once(torch.device("cuda"), 500) == 131 * 500
 
 
 def test_cropping_leaves_the_size_and_shifts_by_an_eighth_of_the_side_at_most() -> None:

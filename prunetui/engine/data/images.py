@@ -12,6 +12,9 @@ from torch.nn import functional as F
 CROP_PADDING = 1 / 8
 """Zero padding before a random crop, as a fraction of the side: 4 pixels of 32."""
 
+AUGMENTED = 65_536
+"""Images that a GPU augments at once at most."""
+
 
 @dataclass(frozen=True)
 class Images:
@@ -92,13 +95,20 @@ class Dataset:
         shifts = torch.randint(0, 2 * pad + 1, (2, count), generator=generator)
         flips = torch.rand(count, generator=generator) < (0.5 if "flip" in self.augment else 0.0)
         order, shifts, flips = order.to(device), shifts.to(device), flips.to(device)
-        for start in range(0, count - batch_size + 1, batch_size):
-            part = slice(start, start + batch_size)
-            batch = self.train.take(order[part])
-            pixels = crop(batch.pixels, shifts[:, part], pad) if pad else batch.pixels
+        count -= count % batch_size
+        chunk = at_once(device, batch_size)
+        for first in range(0, count, chunk):
+            part = slice(first, min(first + chunk, count))
+            images = self.train.take(order[part])
+            pixels = crop(images.pixels, shifts[:, part], pad) if pad else images.pixels
             if "flip" in self.augment:
                 pixels = torch.where(flips[part].view(-1, 1, 1, 1), pixels.flip(3), pixels)
-            yield self.normalised(pixels), batch.labels
+            yield from self.batches(Images(pixels, images.labels), batch_size)
+
+
+def at_once(device: torch.device, batch_size: int) -> int:
+    """Images to augment at once: on a GPU an epoch in a few kernels, on a CPU a batch, which stays in its caches."""
+    return batch_size if device.type == "cpu" else max(1, AUGMENTED // batch_size) * batch_size
 
 
 def crop(pixels: Tensor, shifts: Tensor, pad: int) -> Tensor:
