@@ -9,6 +9,8 @@ from statistics import fmean, stdev
 from typing import Any
 
 Row = Mapping[str, Any]
+UNREADABLE = (KeyError, ValueError, TypeError)
+"""What a file of results that is not one makes of the tables."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Line:
     failed: int
     error: str
     figures: Mapping[str, Figure]
+    of: tuple[Row, ...] = field(default=(), compare=False, repr=False)
+    """The rows of the trials that were done."""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -91,7 +95,7 @@ def _line(key: tuple[str, str, str, str], rows: list[Row]) -> Line:
             figures[name] = Figure(fmean(values), stdev(values) if len(values) > 1 else None)
     errors = [str(row["error"]) for row in rows if row.get("error")]
     failed = sum(row["status"] == "failed" for row in rows)
-    return Line(*key, len(rows), failed, errors[0] if errors else "", figures)
+    return Line(*key, len(rows), failed, errors[0] if errors else "", figures, tuple(done))
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 
 from prunetui import events, report
 from prunetui.progress import Tracker
+from prunetui.report import UNREADABLE
 from prunetui.store import Run
 from prunetui.store.control import Control
 from prunetui.store.queue import Queue
@@ -24,8 +25,6 @@ V = TypeVar("V")
 RUNS_SECONDS = 1.0
 RUN_SECONDS = 0.4
 SETTLE_SECONDS = 2.0
-UNREADABLE = (KeyError, ValueError, TypeError)
-"""What a file of results that is not one makes of the tables."""
 CHUNK = 100
 """Events read at a time, which takes some milliseconds."""
 REST_SECONDS = 0.004

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from rich.text import Text
 from textual.screen import Screen
 
-from prunetui.store.run import COLUMNS
+from prunetui.tables import table_markdown
 from prunetui.tui.widgets.table import Table
 
 
@@ -61,29 +59,12 @@ def save(folder: Path, stem: str, suffix: str, content: str | bytes) -> Path:
     raise FileExistsError(17, "too many files of this name", str(folder / stem))
 
 
-def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows of results as results.csv has them, with the columns that only some have at the end."""
-    return table_csv(rows, COLUMNS)
-
-
-def table_csv(rows: Iterable[Mapping[str, Any]], first: Sequence[str] = ()) -> str:
-    """Rows as CSV; ``first`` are columns that there are in any case."""
-    rows = list(rows)
-    names = list(dict.fromkeys([*first, *(name for row in rows for name in row)]))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: "" if value is None else value for name, value in row.items()} for row in rows)
-    return text.getvalue()
-
-
 def markdown(table: Table[Any]) -> str:
     """What a table shows, all rows of it, as Markdown."""
-    lines = [[column.title for column in table.columns]]
-    lines.append(["---:" if column.right else "---" for column in table.columns])
-    lines += [[_plain(column.cell(row)) for column in table.columns] for row in table.rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    columns = table.columns
+    cells = [[_plain(column.cell(row)) for column in columns] for row in table.rows]
+    return table_markdown([column.title for column in columns], cells, [column.right for column in columns])
 
 
 def _plain(cell: Text | str) -> str:
-    return (cell.plain if isinstance(cell, Text) else cell).replace("|", "\\|")
+    return cell.plain if isinstance(cell, Text) else cell

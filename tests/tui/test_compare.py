@@ -11,8 +11,8 @@ from typing import Any
 from textual.pilot import Pilot
 from textual.widgets import Static
 
+from prunetui.differences import differences
 from prunetui.tui.app import PrunetuiApp
-from prunetui.tui.differences import differences
 from prunetui.tui.looks import CompareLook
 from prunetui.tui.screens.compare import CompareScreen
 from prunetui.tui.screens.results import ResultsScreen

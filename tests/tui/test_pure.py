@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 import prunetui.tui
+from prunetui.axes import X_AXES, Y_AXES, after, axis, best, curves, level, nearest, told
 from prunetui.report import Series, lines, with_drop
-from prunetui.tui.axes import X_AXES, Y_AXES, after, axis, best, curves, level, nearest, told
-from prunetui.tui.saving import csv_text, save, table_csv
+from prunetui.tables import csv_text, table_csv
+from prunetui.tui.saving import save
 from prunetui.tui.viewport import holding, panned, zoomed
 
 from .fakes import fake_row, study_rows

@@ -14,11 +14,13 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Static
 
+from prunetui.comparison import Comparison, RunLine, joined
 from prunetui.report import Line
+from prunetui.tables import table_csv
 from prunetui.tui.feed import Feed
 from prunetui.tui.filters import fits
-from prunetui.tui.looks import CompareLook, Comparison, RunLine, joined
-from prunetui.tui.saving import copy_text, keep, keep_drawn, markdown, table_csv
+from prunetui.tui.looks import CompareLook
+from prunetui.tui.saving import copy_text, keep, keep_drawn, markdown
 from prunetui.tui.screens.dialogs import Choice
 from prunetui.tui.widgets.chart import Chart
 from prunetui.tui.widgets.filtered import Filtered

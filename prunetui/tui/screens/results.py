@@ -15,12 +15,14 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Static
 
+from prunetui.comparison import failures
 from prunetui.report import dense_accuracy
 from prunetui.store import Run
+from prunetui.tables import csv_text
 from prunetui.tui.feed import RUN_SECONDS, Feed
 from prunetui.tui.filters import fits
-from prunetui.tui.looks import Results, ResultsLook, Row, failures
-from prunetui.tui.saving import copy_text, csv_text, keep, keep_drawn, markdown
+from prunetui.tui.looks import Results, ResultsLook, Row
+from prunetui.tui.saving import copy_text, keep, keep_drawn, markdown
 from prunetui.tui.screens.dialogs import Choice
 from prunetui.tui.widgets.chart import Chart
 from prunetui.tui.widgets.filtered import Filtered

@@ -14,11 +14,11 @@ from textual.containers import Container
 from textual.message import Message
 from textual.widgets import Static
 
+from prunetui.axes import X_AXES, Y_AXES, Point, after, axis, best, curves, level, nearest, told
 from prunetui.chart import DENSE_COLOR, DENSE_MARKER, Picture
 from prunetui.figure import figure_bytes
 from prunetui.report import Line
 from prunetui.tui import viewport
-from prunetui.tui.axes import X_AXES, Y_AXES, Point, after, axis, best, curves, level, nearest, told
 from prunetui.tui.widgets.chart import Chart
 from prunetui.tui.widgets.legend import Legend
 

@@ -1,0 +1,120 @@
+"""Several runs side by side: what each holds, the settings in which they differ, one table of all. Torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from prunetui import report
+from prunetui.differences import differences
+from prunetui.report import UNREADABLE, Line
+from prunetui.store import Run, Status
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A run as it was read."""
+
+    folder: Path
+    status: Status
+    rows: tuple[Row, ...]
+    study: Mapping[str, Any]
+
+    @property
+    def id(self) -> str:
+        return self.folder.name
+
+
+@dataclass(frozen=True)
+class RunLine:
+    """A line of results and the run that it is of."""
+
+    run: str
+    name: str
+    line: Line
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Several runs side by side."""
+
+    names: tuple[str, ...] = ()
+    """Of the runs that can be read."""
+    settings: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Those that differ: a value for each name."""
+    lines: tuple[RunLine, ...] = ()
+    troubles: tuple[str, ...] = ()
+
+
+def read_run(run: Run, status: Status | None) -> Reading | str:
+    """A run, or why it cannot be read."""
+    import tomli
+
+    if status is None:
+        return f"{run.id} cannot be read as a run"
+    try:
+        rows, study = tuple(run.rows()), tomli.loads(run.study_text())
+        report.lines(report.with_drop(rows))
+    except (OSError, *UNREADABLE) as error:
+        return f"{run.id} cannot be read: {error}"
+    return Reading(run.folder, status, rows, study)
+
+
+def compared(found: Sequence[Reading | str]) -> Comparison:
+    """The runs that could be read, and what is wrong with the others."""
+    runs = [run for run in found if isinstance(run, Reading)]
+    names = _names(runs)
+    table = [RunLine(run.id, name, line) for run, name in zip(runs, names, strict=True) for line in _lines(run)]
+    troubles = [run for run in found if isinstance(run, str)]
+    troubles += [f"{name}: {words}" for run, name in zip(runs, names, strict=True) if (words := _without(run))]
+    return Comparison(
+        tuple(names),
+        tuple(differences([run.study for run in runs])) if len(runs) > 1 else (),
+        tuple(table),
+        tuple(troubles),
+    )
+
+
+def _lines(run: Reading) -> list[Line]:
+    return report.lines(row for row in report.with_drop(run.rows) if not row.get("layer"))
+
+
+def _without(run: Reading) -> str:
+    if any(row.get("layer") for row in run.rows):
+        return "a sensitivity study has no curves; its own results show it"
+    return failures(run.rows) or ("" if run.rows else "no trial is finished yet")
+
+
+def _names(runs: Sequence[Reading]) -> list[str]:
+    """The names of the runs; equal ones get the end of their id."""
+    names = [run.status.name or run.id for run in runs]
+    return [
+        f"{name} {run.id.rpartition('-')[2]}" if names.count(name) > 1 else name
+        for name, run in zip(names, runs, strict=True)
+    ]
+
+
+def joined(lines: Sequence[RunLine]) -> list[Line]:
+    """Lines of several runs for one chart: a method that several runs have carries the name of its run."""
+    owners: dict[str, set[str]] = {}
+    for one in lines:
+        owners.setdefault(one.line.label, set()).add(one.run)
+    return [
+        replace(one.line, label=f"{one.line.label} ({one.name})") if len(owners[one.line.label]) > 1 else one.line
+        for one in lines
+    ]
+
+
+def failures(rows: Sequence[Row]) -> str:
+    """The trials that failed, in words; empty when none did."""
+    failed = [row for row in rows if row.get("status") == "failed"]
+    if not failed:
+        return ""
+    first = failed[0]
+    what = f"{first.get('label') or first.get('method')} {first.get('target', '')}"
+    many = "1 trial failed" if len(failed) == 1 else f"{len(failed)} trials failed (filter status:failed), the first"
+    return f"{many}: {what.strip()}: {first.get('error') or 'no reason was given'}"
