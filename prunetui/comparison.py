@@ -67,8 +67,8 @@ def read_run(run: Run, status: Status | None) -> Reading | str:
 def compared(found: Sequence[Reading | str]) -> Comparison:
     """The runs that could be read, and what is wrong with the others."""
     runs = [run for run in found if isinstance(run, Reading)]
-    names = _names(runs)
-    table = [RunLine(run.id, name, line) for run, name in zip(runs, names, strict=True) for line in _lines(run)]
+    names = names_of(runs)
+    table = [RunLine(run.id, name, line) for run, name in zip(runs, names, strict=True) for line in lines_of(run)]
     troubles = [run for run in found if isinstance(run, str)]
     troubles += [f"{name}: {words}" for run, name in zip(runs, names, strict=True) if (words := _without(run))]
     return Comparison(
@@ -79,7 +79,8 @@ def compared(found: Sequence[Reading | str]) -> Comparison:
     )
 
 
-def _lines(run: Reading) -> list[Line]:
+def lines_of(run: Reading) -> list[Line]:
+    """The table of a run, without the rows of a sensitivity study."""
     return report.lines(row for row in report.with_drop(run.rows) if not row.get("layer"))
 
 
@@ -89,7 +90,7 @@ def _without(run: Reading) -> str:
     return failures(run.rows) or ("" if run.rows else "no trial is finished yet")
 
 
-def _names(runs: Sequence[Reading]) -> list[str]:
+def names_of(runs: Sequence[Reading]) -> list[str]:
     """The names of the runs; equal ones get the end of their id."""
     names = [run.status.name or run.id for run in runs]
     return [

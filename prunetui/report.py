@@ -125,15 +125,20 @@ def sensitivities(rows: Iterable[Row], figure: str = "top1") -> list[Sensitivity
 def series(table: Iterable[Line], x: str = "sparsity", y: str = "top1") -> list[Series]:
     """One curve a method; the dense controls are not among them."""
     points: dict[str, list[tuple[float, float, float, int]]] = {}
-    labels = list(table)
-    schedules = Counter(label for label, _ in {(line.label, line.schedule) for line in labels})
-    for i, line in enumerate(labels):
+    called = named(table)
+    for i, (name, line) in enumerate(called):
         if line.method == "dense" or x not in line.figures or y not in line.figures:
             continue
-        name = f"{line.label} {line.schedule}" if schedules[line.label] > 1 else line.label
         figure = line.figures[y]
         points.setdefault(name, []).append((line.figures[x].mean, figure.mean, figure.spread or 0.0, i))
-    return [_series(name, sorted(values), labels) for name, values in points.items()]
+    return [_series(name, sorted(values), [line for _, line in called]) for name, values in points.items()]
+
+
+def named(table: Iterable[Line]) -> list[tuple[str, Line]]:
+    """The lines with the names of their curves: the schedule stands in it where a label has several."""
+    table = list(table)
+    schedules = Counter(label for label, _ in {(line.label, line.schedule) for line in table})
+    return [(f"{line.label} {line.schedule}" if schedules[line.label] > 1 else line.label, line) for line in table]
 
 
 def _series(name: str, values: list[tuple[float, float, float, int]], table: list[Line]) -> Series:

@@ -17,8 +17,8 @@ ROOT = Path(prunetui.__file__).resolve().parent.parent
 HEAVY = {"torch", "torchvision", "sklearn", "textual"}
 LIGHT = [
     "cli", "config", "plan", "schedules", "plugins", "events", "progress", "store", "report", "chart", "batch",
-    "listing", "inspect_model", "figure", "axes", "comparison", "differences", "tables", "environment", "errors", "atomic", "worker", "__main__", "estimate",
-    "history", "tui.study_draft", "runner", "submit", "obey",
+    "listing", "inspect_model", "figure", "environment", "errors", "atomic", "worker", "__main__", "estimate",
+    "history", "tui.study_draft", "runner", "submit", "obey", "axes", "comparison", "differences", "tables",
 ]  # fmt: skip
 METHODS = sorted((ROOT / "methods").glob("*.py"))
 PRODUCT = sorted((ROOT / "prunetui").rglob("*.py"))
