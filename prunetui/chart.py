@@ -186,8 +186,15 @@ def ticks(low: float, high: float, log: bool = False, about: int = 6) -> list[fl
 
 
 def short(number: float) -> str:
-    """A tick of an axis: 11200000 -> ``11.2M``, 0.12345 -> ``0.123``."""
-    return re.sub(r"\.?0+(?=[kMG]$)", "", human(number)) if abs(number) >= HUMAN else f"{number:.3g}"
+    """A tick of an axis: 11200000 -> ``11.2M``, 5000 -> ``5000``, 0.12345 -> ``0.123``."""
+    if abs(number) >= HUMAN:
+        return in_thousands(number)
+    return f"{number:.0f}" if abs(number) >= 1000 else f"{number:.3g}"
+
+
+def in_thousands(number: float) -> str:
+    """5000 -> ``5k``."""
+    return re.sub(r"\.?0+(?=[kMG]$)", "", human(number))
 
 
 def thinned(xs: Sequence[float], ys: Sequence[float], most: int) -> tuple[list[float], list[float]]:

@@ -158,15 +158,34 @@ def presets(json: Json = False, runs: Runs = None) -> None:
 @app.command("runs")
 def list_all_runs(
     ctx: typer.Context,
+    run: Annotated[
+        list[str] | None,
+        typer.Argument(help="With --export: which runs. [default: last]", autocompletion=_complete_runs),
+    ] = None,
     json: Json = False,
     runs: Runs = None,
     prune_cache: Annotated[bool, typer.Option("--prune-cache", help="Remove the states that runs share.")] = False,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            "--export",
+            metavar="DIR",
+            help="Copy runs to DIR/<id> without their networks, for others to open with --runs DIR; "
+            "host, process and working folder are left out, the home folder reads ~.",
+        ),
+    ] = None,
 ) -> None:
-    """List the runs, newest first."""
+    """List the runs, newest first; or pack some of them for others."""
     from prunetui import listing
 
     root = _root(ctx, runs)
-    if prune_cache:
+    if export is not None:
+        from prunetui.pack import print_packed
+
+        print_packed(root, run or [], export, json)
+    elif run:
+        raise UsageError("runs are named only with --export; `prunetui show RUN` shows one")
+    elif prune_cache:
         listing.prune_cache(root)
     else:
         listing.print_runs(root, json)
@@ -183,6 +202,32 @@ def show(
     from prunetui.listing import print_run
 
     print_run(_root(ctx, runs), run, json)
+
+
+@app.command()
+def report(
+    ctx: typer.Context,
+    run: Annotated[
+        list[str], typer.Argument(help="Ids, parts of them, paths, or last.", autocompletion=_complete_runs)
+    ],
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help="md, html (one page that needs no network), csv (all rows), svg or png (the main chart), or json. "
+            "[default: by the name of the file; md without one]",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="File to write. [default: stdout]", show_default=False)
+    ] = None,
+    runs: Runs = None,
+) -> None:
+    """Report one run, or compare several: which method wins where, and whether seeds confirm it."""
+    from prunetui.reporting.command import make_report
+
+    make_report(_root(ctx, runs), run, kind, output)
 
 
 @app.command()

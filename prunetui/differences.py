@@ -21,8 +21,10 @@ def differences(studies: Sequence[Mapping[str, Any]]) -> list[tuple[str, tuple[s
         for study, of in zip(studies, methods, strict=True)
     ]
     found = _differing("", general)
+    implied = set(found)  # what methods do not say themselves they take from the study
     for title in dict.fromkeys(title for of in methods for title in of):
-        found += _differing(f"{title}: ", [of.get(title) for of in methods])
+        own = _differing("", [of.get(title) for of in methods])
+        found += [(f"{title}: {key}", values) for key, values in own if (key, values) not in implied]
     return found
 
 
@@ -49,6 +51,8 @@ def _methods(methods: Any) -> dict[str, dict[str, str]]:
     """Settings by what a method is called; the second of a name is ``name #2``."""
     found: dict[str, dict[str, str]] = {}
     for method in methods if isinstance(methods, list) else []:
+        if not isinstance(method, Mapping):
+            continue  # no resolved study
         name = str(method.get("label") or method.get("name"))
         again = sum(title == name or title.startswith(f"{name} #") for title in found)
         found[f"{name} #{again + 1}" if again else name] = flattened(

@@ -5,17 +5,28 @@ from __future__ import annotations
 import io
 from typing import Any, Literal
 
-from prunetui.chart import Picture, look
+from prunetui.chart import HUMAN, Picture, in_thousands, look, ticks
 
 MARKERS = "os^Dv<>PX*hpd"
 DASHES = ("-", "--", ":", "-.")
 """Lines differ in more than colour."""
 STYLE = {"svg.hashsalt": "prunetui", "svg.fonttype": "none", "font.size": 9.0}
 INCHES, DOTS = (8.6, 5.2), 200
+ON_PAPER = {(240, 228, 66): (64, 64, 64)}
+"""Colours of the terminal that a white ground swallows."""
 
 
-def figure_bytes(picture: Picture, title: str, y_label: str, kind: Literal["svg", "png"]) -> bytes:
+def figure_bytes(
+    picture: Picture,
+    title: str,
+    y_label: str,
+    kind: Literal["svg", "png"],
+    inches: tuple[float, float] = INCHES,
+    legend_below: bool = False,
+) -> bytes:
     """The picture as a file; a sheet with nothing but its title when there is nothing to show.
+
+    The legend stands where it covers least, or below the axes.
 
     Takes a second the first time: call it from a thread.
     """
@@ -23,24 +34,27 @@ def figure_bytes(picture: Picture, title: str, y_label: str, kind: Literal["svg"
     from matplotlib.figure import Figure  # without pyplot, which has one state for all threads
 
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=INCHES, layout="constrained")
+        figure = Figure(figsize=inches, layout="constrained")
         axes = figure.subplots()
         axes.set_title(title, parse_math=False)
         axes.set_xlabel(picture.x_label)
         axes.set_ylabel(y_label)
-        draw_series(axes, picture)
+        draw_series(axes, picture, legend=not legend_below)
+        if legend_below and axes.has_data():
+            _plain_text(figure.legend(loc="outside lower center", fontsize=8, ncols=2, frameon=False))
         out = io.BytesIO()
         figure.savefig(out, format=kind, dpi=DOTS, metadata={"Date": None} if kind == "svg" else None)
     return out.getvalue()
 
 
-def draw_series(axes: Any, picture: Picture) -> None:
+def draw_series(axes: Any, picture: Picture, legend: bool = True) -> None:
     """Every series that is shown, with its error bars; the dense level; the front; a legend."""
     bounds = picture.bounds()
     if bounds is None:
         return
     for i, curve in picture.shown:
-        color = tuple(channel / 255 for channel in look(i)[1])
+        shade = look(i)[1]
+        color = tuple(channel / 255 for channel in ON_PAPER.get(shade, shade))
         axes.errorbar(
             curve.x, curve.y, yerr=curve.spread if any(curve.spread) else None, capsize=2, label=curve.label,
             color=color, marker=MARKERS[i % len(MARKERS)], linestyle=DASHES[i // 7 % len(DASHES)], markersize=4,
@@ -52,5 +66,24 @@ def draw_series(axes: Any, picture: Picture) -> None:
     axes.set_xscale("log" if picture.log_x else "linear")
     axes.set_xlim(bounds[0], bounds[1])
     axes.set_ylim(bounds[2], bounds[3])
+    if bounds[1] >= HUMAN:
+        _count_in_thousands(axes, bounds[0], bounds[1], picture.log_x)
     axes.grid(alpha=0.25)
-    axes.legend(fontsize=7, ncols=2)
+    if legend:
+        _plain_text(axes.legend(fontsize=7, ncols=2))
+
+
+def _plain_text(legend: Any) -> None:
+    """Labels are words that somebody typed, dollars and all."""
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+
+
+def _count_in_thousands(axes: Any, low: float, high: float, log: bool) -> None:
+    """Ticks as ``50k``."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda number, _: in_thousands(number)))
+    if log:
+        axes.xaxis.set_major_locator(FixedLocator(ticks(low, high, log=True)))
+        axes.xaxis.set_minor_locator(NullLocator())

@@ -100,16 +100,31 @@ def read_model(path: Path, dense: Path | None = None) -> Model:
     """
     before = _shapes(dense) if dense is not None else {}
     with _opened(path) as file:
-        keys = set(file.keys())
-        names = sorted((key.removesuffix(".weight") for key in keys if _is_layer(file, key)), key=_order(file))
-        layers = [_layer(file, name, f"{name}.labels" in keys) for name in names]
+        layers = _layers(file)
         limit = max([layer.histogram.limit for layer in layers], default=1.0)
         whole = [0] * BINS
-        for name in names:
-            counts = _histogram(file.get_tensor(f"{name}.weight"), limit).counts
+        for layer in layers:
+            counts = _histogram(file.get_tensor(f"{layer.name}.weight"), limit).counts
             whole = [a + b for a, b in zip(whole, counts, strict=True)]
     compared = tuple(replace(layer, dense=before.get(layer.name)) for layer in layers)
     return Model(compared, Histogram(limit, tuple(whole)), path.stat().st_size)
+
+
+def kept_layers(path: Path, dense: Path | None = None) -> tuple[Layer, ...]:
+    """The layers of ``read_model`` with empty histograms: for reports, which read many models and count only.
+
+    Raises:
+        DataError: a file is not there or is no safetensors file.
+    """
+    before = _shapes(dense) if dense is not None else {}
+    with _opened(path) as file:
+        return tuple(replace(layer, dense=before.get(layer.name)) for layer in _layers(file, histograms=False))
+
+
+def _layers(file: Any, histograms: bool = True) -> list[Layer]:
+    keys = set(file.keys())
+    names = sorted((key.removesuffix(".weight") for key in keys if _is_layer(file, key)), key=_order(file))
+    return [_layer(file, name, f"{name}.labels" in keys, histograms) for name in names]
 
 
 @contextmanager
@@ -140,14 +155,14 @@ def _order(file: Any) -> Any:
     return key
 
 
-def _layer(file: Any, name: str, shared: bool) -> Layer:
+def _layer(file: Any, name: str, shared: bool, histogram: bool) -> Layer:
     import numpy as np
 
     weights = file.get_tensor(f"{name}.weight")
     outputs = file.get_slice(f"{name}.labels").get_shape()[0] if shared else weights.shape[0]
-    limit = float(np.abs(weights).max()) if weights.size else 0.0
-    histogram = _histogram(weights, limit if 0 < limit < float("inf") else 1.0)
-    return Layer(name, tuple(weights.shape), int(np.count_nonzero(weights)), histogram, int(outputs))
+    limit = float(np.abs(weights).max()) if weights.size and histogram else 0.0
+    spread = _histogram(weights, limit if 0 < limit < float("inf") else 1.0) if histogram else Histogram(0.0, ())
+    return Layer(name, tuple(weights.shape), int(np.count_nonzero(weights)), spread, int(outputs))
 
 
 def _histogram(weights: Any, limit: float) -> Histogram:

@@ -48,7 +48,9 @@ def test_ticks_are_round():
     assert ticks(0.0, 70_000.0) == [0.0, 10_000.0, 20_000.0, 30_000.0, 40_000.0, 50_000.0, 60_000.0, 70_000.0]
     assert ticks(8.0, 600.0, log=True) == [10.0, 20.0, 50.0, 100.0, 200.0, 500.0]
     assert len(ticks(11.0, 13.0, log=True)) == 5
-    assert [short(number) for number in (0.123456, 90.0, 11_200_000.0, 50_000.0)] == ["0.123", "90", "11.2M", "50k"]
+    assert [short(number) for number in (0.123456, 90.0, 5000.0, 11_200_000.0, 50_000.0)] == [
+        "0.123", "90", "5000", "11.2M", "50k",
+    ]  # fmt: skip
 
 
 def test_a_logarithmic_chart_leaves_out_what_has_no_logarithm():

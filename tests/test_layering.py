@@ -19,6 +19,7 @@ LIGHT = [
     "cli", "config", "plan", "schedules", "plugins", "events", "progress", "store", "report", "chart", "batch",
     "listing", "inspect_model", "figure", "environment", "errors", "atomic", "worker", "__main__", "estimate",
     "history", "tui.study_draft", "runner", "submit", "obey", "axes", "comparison", "differences", "tables",
+    "pack", "reporting.command", "reporting.page", "reporting.text", "reporting.plain",
 ]  # fmt: skip
 METHODS = sorted((ROOT / "methods").glob("*.py"))
 PRODUCT = sorted((ROOT / "prunetui").rglob("*.py"))

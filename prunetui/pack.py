@@ -1,0 +1,126 @@
+"""``prunetui runs --export``: a run without its weights, for a colleague to open, show and report. Torch-free."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from prunetui.atomic import sync_folder, write_synced
+from prunetui.comparison import Reading, lines_of, read_run
+from prunetui.errors import DataError, UsageError
+from prunetui.paths import user_path
+from prunetui.report import human
+from prunetui.reporting.layers import LAYERS_FILE, packed_layers
+from prunetui.store import Run, find_run
+
+TEXTS = ("study.toml", "events.jsonl", "results.csv", "worker.log")
+"""Copied but for the user's home folder, which reads ``~``; a run need not have them all."""
+LEFT_OUT = ("cwd",)
+"""Keys of environment.json that say nothing about the figures."""
+LIVE = ("running", "queued")
+NOTE = (
+    "Without the networks, the host's name, the process id and the working folder; your home folder reads ~. "
+    "Versions, device, other paths, the command line and worker.log are in it as they are."
+)
+
+
+def print_packed(root: Path, given: Sequence[str], to: Path, as_json: bool) -> None:
+    """Pack runs and print where they are; sizes and what was left out go to stderr."""
+    folders = export_runs(root, given, user_path(to))
+    if as_json:
+        print(json.dumps([{"id": folder.name, "path": str(folder.resolve())} for folder in folders], indent=1))
+    else:
+        print("\n".join(map(str, folders)))
+
+
+def export_runs(root: Path, given: Sequence[str], to: Path) -> list[Path]:
+    """Write each run to ``to/<its id>`` and return these folders; sizes and what was left out are told on stderr.
+
+    Raises:
+        UsageError: no such run, one that is still executed, or a folder that is there already.
+        DataError: a run that cannot be read.
+    """
+    runs = list({run.folder.resolve(): run for run in (find_run(root, name) for name in given or ["last"])}.values())
+    readings = [_readable(run) for run in runs]
+    for run in runs:
+        if (to / run.id).exists():
+            raise UsageError(f"{to / run.id} is already there; name another folder or remove it")
+    try:
+        packed = [_exported(run, reading, to) for run, reading in zip(runs, readings, strict=True)]
+    except OSError as error:
+        raise UsageError(f"cannot write to {to}: {error.strerror}") from None
+    print(NOTE, file=sys.stderr)
+    return packed
+
+
+def _readable(run: Run) -> Reading:
+    found = read_run(run, run.status())
+    if isinstance(found, str):
+        raise DataError(found)
+    if found.status.state in LIVE:
+        raise UsageError(f"{run.id} is {found.status.state}; export it when it is over")
+    return found
+
+
+def _exported(run: Run, reading: Reading, to: Path) -> Path:
+    """Made under a hidden name first: a folder that has the run's id is whole."""
+    target, hidden = to / run.id, to / f".{run.id}.{os.getpid()}.tmp"
+    hidden.mkdir(parents=True)
+    try:
+        for name, data in _files(run, reading).items():
+            write_synced(hidden / name, data)
+        hidden.rename(target)
+    except OSError:
+        shutil.rmtree(hidden, ignore_errors=True)
+        raise
+    sync_folder(to)
+    small, whole = _size(target), _size(run.folder)
+    print(f"{run.id}: {human(small)}B, of {human(whole)}B with its networks", file=sys.stderr)
+    return target
+
+
+def _files(run: Run, reading: Reading) -> dict[str, bytes]:
+    """What is in a pack, by name."""
+    private = hider(str(Path.home()))
+    found = {name: private((run.folder / name).read_bytes()) for name in TEXTS if (run.folder / name).is_file()}
+    status = replace(reading.status, host="", pid=0)
+    found["status.json"] = _json(asdict(status))
+    environment = _environment(run.folder / "environment.json")
+    if environment is not None:
+        kept = {key: value for key, value in environment.items() if key not in LEFT_OUT}
+        found["environment.json"] = private(_json(kept))
+    layers = packed_layers(run.folder, lines_of(reading))
+    if layers:
+        found[LAYERS_FILE] = _json(layers, indent=None)
+    return found
+
+
+def _environment(path: Path) -> dict[str, Any] | None:
+    try:
+        plain = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return plain if isinstance(plain, dict) else None
+
+
+def _json(plain: object, indent: int | None = 1) -> bytes:
+    return (json.dumps(plain, indent=indent) + "\n").encode()
+
+
+def hider(home: str) -> Callable[[bytes], bytes]:
+    """A function that writes ``~`` for the folder ``home`` wherever a path begins with it; not for ``/``."""
+    if len(Path(home).parts) < 2:
+        return lambda data: data
+    pattern = re.compile(rb"(?<![\w./-])" + re.escape(home.rstrip("/").encode()) + rb"(?![\w.-])")
+    return lambda data: pattern.sub(b"~", data)
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

@@ -1,0 +1,1 @@
+"""Reports of runs for others to read: one page, table, picture or object from what the runs hold. Torch-free."""

@@ -1,0 +1,90 @@
+"""The charts of a report: those of the Results screen, as drawings that stand in a page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from prunetui.axes import X_AXES, Y_AXES, Axis, axis, best, curves, level
+from prunetui.chart import Picture
+from prunetui.figure import figure_bytes
+from prunetui.report import Line, Series
+from prunetui.reporting.drawing import inline
+
+INCHES = (5.6, 4.3)
+SPREAD_OUT = 4.0
+"""An axis is logarithmic where its largest value is this many times its smallest."""
+NOT_ZERO = Axis("params_nonzero", "parameters that are not zero", False)
+ACCURACY, BEFORE = axis(Y_AXES, "top1"), axis(Y_AXES, "top1_before")
+SPARSITY = axis(X_AXES, "sparsity")
+COSTS = (NOT_ZERO, axis(X_AXES, "params"), axis(X_AXES, "macs"), axis(X_AXES, "latency_ms"))
+LABELS = {
+    "sparsity": "fraction of prunable weights removed",
+    "params": "parameters",
+    "macs": "MACs of one image",
+    "latency_ms": "latency of one batch, ms",
+    "top1": "top-1 on the test split, %",
+    "top1_before": "top-1 before recovery training, %",
+}
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A drawing with what is said above and below it."""
+
+    name: str
+    title: str
+    caption: str
+    svg: str
+
+
+def main_picture(lines: Sequence[Line]) -> Picture:
+    """Accuracy against sparsity."""
+    return _picture(lines, SPARSITY, ACCURACY, with_front=False)
+
+
+def charts(lines: Sequence[Line], prefix: str = "") -> list[Chart]:
+    """Every chart that there is something to see in; accuracy against sparsity first.
+
+    ``prefix`` tells the names of several lots on one page apart.
+    """
+    pairs = [(SPARSITY, ACCURACY), (SPARSITY, BEFORE), *((cost, ACCURACY) for cost in COSTS)]
+    found = [_chart(lines, x, y, prefix) for x, y in pairs]
+    return [chart for chart in found if chart is not None]
+
+
+def _chart(lines: Sequence[Line], x: Axis, y: Axis, prefix: str) -> Chart | None:
+    picture = _picture(lines, x, y, with_front=x is not SPARSITY)
+    if not any(curve.x for _, curve in picture.shown):
+        return None
+    name = f"{prefix}{y.key}-{x.key}"
+    title = f"{y.words[0].upper()}{y.words[1:]} against {x.words}"
+    drawn = figure_bytes(picture, "", LABELS[y.key], "svg", INCHES, legend_below=True)
+    return Chart(name, title, _caption(picture, x), inline(drawn, name, title))
+
+
+def _picture(lines: Sequence[Line], x: Axis, y: Axis, with_front: bool) -> Picture:
+    found = curves(lines, x, y)
+    hidden = (_unmoved(found) if x in COSTS[1:] else frozenset()) | {curve.label for curve in found if not curve.x}
+    shown = [curve for curve in found if curve.label not in hidden]
+    xs = [value for curve in shown for value in curve.x]
+    log = x is not SPARSITY and len(xs) > 0 and min(xs) > 0 and max(xs) / min(xs) >= SPREAD_OUT
+    front = best(shown, x, y) if with_front else ()
+    label = LABELS.get(x.key, x.words)
+    return Picture(found, level(lines, y), "", label, log, hidden, front=front if len(front) > 1 else ())
+
+
+def _unmoved(found: Sequence[Series]) -> frozenset[str]:
+    """Methods whose cost is the same at every target, if others' is not: masks leave shapes as they are."""
+    still = {curve.label for curve in found if len(set(curve.x)) == 1 < len(curve.x)}
+    return frozenset(still) if len(still) < sum(bool(curve.x) for curve in found) else frozenset()
+
+
+def _caption(picture: Picture, x: Axis) -> str:
+    words = ["Error bars: sample standard deviation over seeds."] * any(any(c.spread) for _, c in picture.shown)
+    words += ["Dotted: what no other beats (Pareto front)."] * bool(picture.front)
+    hidden = [curve for curve in picture.series if curve.label in picture.hidden]
+    still, unknown = [curve.label for curve in hidden if curve.x], [curve.label for curve in hidden if not curve.x]
+    words += [f"Left out, for {x.words} stay the same at every sparsity: {', '.join(still)}."] * bool(still)
+    words += [f"Not measured of {', '.join(unknown)}."] * bool(unknown)
+    return " ".join(words)

@@ -1,0 +1,82 @@
+"""The table of results as text: which columns there is something to say in, and in which units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from prunetui.report import Figure, Line, human
+from prunetui.reporting.sentences import target_words
+
+GONE = "-"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: what stands above it, what each line says in it."""
+
+    title: str
+    cell: Callable[[Line], str]
+    right: bool = True
+    figure: str = ""
+    """The figure that it shows; empty for words."""
+
+
+def percent(figure: Figure) -> str:
+    """``95.56 ±0.28``; the unit stands above."""
+    return figure.text()
+
+
+def size(figure: Figure) -> str:
+    """``68.64k ±0.12k``, without a spread that rounds to nothing."""
+    mean, spread = human(figure.mean), human(figure.spread or 0.0)
+    return mean if figure.spread is None or figure.spread < figure.mean / 2000 else f"{mean} ±{spread}"
+
+
+def fraction(figure: Figure) -> str:
+    """``0.9000``; the same in every seed but for rounding."""
+    return f"{figure.mean:.4f}"
+
+
+def digits(count: int) -> Callable[[Figure], str]:
+    """As many decimals."""
+    return lambda figure: figure.text(count)
+
+
+FIGURES: tuple[tuple[str, str, Callable[[Figure], str]], ...] = (
+    ("sparsity", "sparsity", fraction),
+    ("params", "parameters", size),
+    ("params_nonzero", "not zero", size),
+    ("macs", "MACs", size),
+    ("bytes", "file, bytes", size),
+    ("latency_ms", "latency, ms", digits(3)),
+    ("top1_before", "top-1 before, %", percent),
+    ("top1", "top-1, %", percent),
+    ("top1_dense", "dense, %", percent),
+    ("top1_control", "control, %", percent),
+)
+
+
+def columns(lines: Sequence[Line]) -> list[Column]:
+    """Those in which any line says something; the schedule only where there are several."""
+    found = [Column("method", lambda line: line.label, right=False)]
+    if len({line.schedule for line in lines if line.method != "dense"}) > 1:
+        found.append(Column("schedule", lambda line: line.schedule, right=False))
+    found.append(Column("target", lambda line: target_words(line.target), right=False))
+    found += [_figure(*one) for one in FIGURES if _says_something(one[0], lines)]
+    return [*found, Column("seeds", seeds)]
+
+
+def _says_something(key: str, lines: Sequence[Line]) -> bool:
+    """Whether any line has this figure; the dense level only where it is not the same for all."""
+    found = [line.figures[key].mean for line in lines if key in line.figures]
+    return bool(found) and (key != "top1_dense" or max(found) - min(found) >= 0.005)
+
+
+def _figure(key: str, title: str, text: Callable[[Figure], str]) -> Column:
+    return Column(title, lambda line: text(line.figures[key]) if key in line.figures else GONE, figure=key)
+
+
+def seeds(line: Line) -> str:
+    """``3``, or ``2 of 3`` where one was not done."""
+    return f"{line.seeds}" if len(line.of) == line.seeds else f"{len(line.of)} of {line.seeds}"

@@ -1,0 +1,104 @@
+"""``prunetui report``: which format, and where it goes."""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from prunetui.atomic import write_atomic
+from prunetui.errors import DataError, UsageError
+from prunetui.paths import user_path
+from prunetui.report import human
+from prunetui.reporting.gather import Material, gather
+
+FORMATS = ("md", "html", "csv", "svg", "png", "json")
+SUFFIXES = {".md": "md", ".markdown": "md", ".htm": "html", **{f".{name}": name for name in FORMATS}}
+STDOUT = "md"
+"""What is printed when neither a format nor a file is named."""
+
+
+def make_report(root: Path, runs: Sequence[str], kind: str | None, output: Path | None) -> None:
+    """Print the report of the runs, or write it to ``output`` and print its path.
+
+    Raises:
+        UsageError: no such run or format, or a file that cannot be written.
+        DataError: none of the runs can be read, or there is nothing yet to draw.
+    """
+    kind = chosen(kind, output)
+    material = gather(root, runs)
+    for words in material.troubles:
+        print(f"note: {words}", file=sys.stderr)
+    with warnings.catch_warnings():
+        # Fonts of the reader's machine write what matplotlib's lack: labels are text in the drawings.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        content = made(material, kind)
+    if output is None:
+        _print(content)
+    else:
+        _write(user_path(output), content)
+
+
+def chosen(kind: str | None, output: Path | None) -> str:
+    """The format: as named, else by the end of the file's name, else Markdown.
+
+    Raises:
+        UsageError: there is no such format, or the name of the file tells none.
+    """
+    if kind is not None:
+        if kind not in FORMATS:
+            raise UsageError(f"there is no format {kind!r}; there are: {', '.join(FORMATS)}")
+        return kind
+    if output is None:
+        return STDOUT
+    if output.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"{output.name} does not tell the format; add --format with one of: {', '.join(FORMATS)}")
+    return SUFFIXES[output.suffix.lower()]
+
+
+def made(material: Material, kind: str) -> bytes:
+    """The report in one of ``FORMATS``."""
+    if kind in ("svg", "png"):
+        return _drawn(material, kind)
+    if kind == "html":
+        from prunetui.reporting.page import page
+
+        text = page(material)
+    elif kind == "md":
+        from prunetui.reporting.text import markdown
+
+        text = markdown(material)
+    else:
+        from prunetui.reporting.plain import csv_rows, plain
+
+        text = csv_rows(material) if kind == "csv" else json.dumps(plain(material), indent=1, ensure_ascii=False) + "\n"
+    return text.encode(errors="replace")
+
+
+def _drawn(material: Material, kind: str) -> bytes:
+    from prunetui.figure import figure_bytes
+    from prunetui.reporting.charts import LABELS, main_picture
+
+    picture = main_picture(material.lines)
+    if picture.bounds() is None:
+        raise DataError(f"there is nothing to draw of {material.title}: no trial of a method was done")
+    return figure_bytes(picture, material.title, LABELS["top1"], "svg" if kind == "svg" else "png")
+
+
+def _print(content: bytes) -> None:
+    if content.startswith(b"\x89PNG") and sys.stdout.isatty():
+        raise UsageError("a PNG is nothing for a terminal; name a file with -o")
+    sys.stdout.flush()
+    sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        write_atomic(path, content)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from None
+    print(f"wrote {human(len(content))}B", file=sys.stderr)
+    print(path)

@@ -1,0 +1,128 @@
+"""All that a report tells of its runs, read once: what was asked, what came out, what went wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prunetui.comparison import Reading, RunLine, joined, lines_of, names_of, read_run
+from prunetui.differences import differences
+from prunetui.errors import DataError
+from prunetui.report import Line, Row, Sensitivity, dense_accuracy, lines, sensitivities
+from prunetui.reporting.verdicts import Verdict, reaches, verdicts
+from prunetui.store import find_run
+
+
+@dataclass(frozen=True)
+class Part:
+    """One run of a report."""
+
+    name: str
+    reading: Reading
+    environment: Mapping[str, Any]
+    lines: tuple[Line, ...]
+    sensitivities: tuple[Sensitivity, ...]
+
+    @property
+    def failed(self) -> list[Row]:
+        """The rows of the trials that failed."""
+        return [row for row in self.reading.rows if row.get("status") == "failed"]
+
+    @property
+    def dense(self) -> float | None:
+        """Accuracy of the dense network over all seeds."""
+        return dense_accuracy(self.lines or lines(self.reading.rows))
+
+    @property
+    def trouble(self) -> str:
+        """Why there is less to see than was asked for; empty when all is there."""
+        status = self.reading.status
+        over = f"{status.done} of {status.trials} trials are done"
+        said = {
+            "running": f"it still runs: {over}",
+            "queued": "it has not begun",
+            "interrupted": f"it was interrupted: {over}; `prunetui --batch --resume {self.reading.id}` goes on with it",
+            "failed": f"it failed: {status.message or 'worker.log in its folder tells why'}",
+        }.get(status.state, "")
+        if not said and not self.sensitivities and all(line.method == "dense" for line in self.lines):
+            return "no trial of a method was done"
+        return said
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a report is made of."""
+
+    parts: tuple[Part, ...]
+    settings: tuple[tuple[str, tuple[str, ...]], ...]
+    """(setting, its value in each run) of those that differ; empty of one run."""
+    run_lines: tuple[RunLine, ...]
+    lines: tuple[Line, ...]
+    """Of all runs, for one chart: labels that several runs have carry the name of theirs."""
+    verdicts: tuple[tuple[str, tuple[Verdict, ...]], ...]
+    """(of what, verdicts): over all runs at once, or run by run where their data differ."""
+    troubles: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        return " and ".join(part.name for part in self.parts) if len(self.parts) < 3 else f"{len(self.parts)} runs"
+
+    @property
+    def one_data(self) -> bool:
+        """Whether accuracies are of the same task."""
+        return len(self.verdicts) == 1
+
+    def reaches(self) -> list[Any]:
+        """How far each method goes within a point of its control."""
+        return reaches(self.lines)
+
+
+def gather(root: Path, given: Sequence[str]) -> Material:
+    """Read the runs; one that cannot be read is told among the troubles.
+
+    Raises:
+        UsageError: there is no such run.
+        DataError: none of them can be read.
+    """
+    runs = {run.folder.resolve(): run for run in (find_run(root, name) for name in given)}.values()
+    found = [read_run(run, run.status()) for run in runs]
+    readings = [one for one in found if isinstance(one, Reading)]
+    unreadable = [one for one in found if isinstance(one, str)]
+    if not readings:
+        raise DataError("; ".join(unreadable))
+    return material(readings, unreadable)
+
+
+def material(readings: Sequence[Reading], unreadable: Iterable[str] = ()) -> Material:
+    """The same of runs that were read."""
+    parts = tuple(_part(name, one) for name, one in zip(names_of(readings), readings, strict=True))
+    table = tuple(RunLine(part.reading.id, part.name, line) for part in parts for line in part.lines)
+    together = tuple(joined(table))
+    settings = tuple(differences([one.study for one in readings])) if len(readings) > 1 else ()
+    apart = any(name.startswith("data.") for name, _ in settings)
+    told = [(part.name, part.lines) for part in parts] if apart else [("", together)]
+    return Material(
+        parts,
+        settings,
+        table,
+        together,
+        tuple((name, tuple(verdicts(of))) for name, of in told),
+        (*unreadable, *(f"{part.name}: {part.trouble}" for part in parts if part.trouble)),
+    )
+
+
+def _part(name: str, reading: Reading) -> Part:
+    layers = tuple(sensitivities(reading.rows))
+    return Part(name, reading, _environment(reading.folder), tuple(lines_of(reading)), layers)
+
+
+def _environment(folder: Path) -> Mapping[str, Any]:
+    """environment.json; empty where it is not there or another's."""
+    try:
+        plain = json.loads((folder / "environment.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return plain if isinstance(plain, dict) else {}

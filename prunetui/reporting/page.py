@@ -1,0 +1,152 @@
+"""The report as one HTML page that needs nothing else: no network, no fonts, no scripts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from prunetui import __version__
+from prunetui.report import Line
+from prunetui.reporting import facts, sentences
+from prunetui.reporting.charts import Chart, charts
+from prunetui.reporting.columns import columns
+from prunetui.reporting.gather import Material, Part
+from prunetui.reporting.layers import kept
+from prunetui.reporting.paired import PairedTest
+from prunetui.reporting.pictures import kept_chart, sensitivity_chart
+from prunetui.reporting.sensitivity import SensitivityTable, sensitivity_tables
+from prunetui.reporting.sentences import target_words
+from prunetui.reporting.verdicts import Verdict, contested
+
+MOST_TESTS = 300
+"""Rows of the table of tests; JSON has all in any case."""
+
+
+@dataclass(frozen=True)
+class Badge:
+    """What a verdict comes to, in two words."""
+
+    words: str
+    kind: str
+    """sure, open or untested."""
+
+
+def page(material: Material, now: float | None = None) -> str:
+    """The page as text; ``now`` is when it was made, in seconds since the epoch."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("prunetui", "reporting/templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html").render(context(material, time.time() if now is None else now))
+
+
+def context(material: Material, now: float) -> dict[str, Any]:
+    """All that the template shows."""
+    from markupsafe import Markup
+
+    many = len(material.parts) > 1
+    tests, all_tests = _tests([one for _, of in material.verdicts for one in of])
+    return {
+        "material": material,
+        "many": many,
+        "headlines": [(part, facts.headline(part)) for part in material.parts],
+        "findings": [(name, of, [(badge(one), one) for one in contested(of)]) for name, of in material.verdicts],
+        "said": sentences,
+        "reach": sentences.reach_words(material.reaches()),
+        "tested": sentences.how_tested([one for _, of in material.verdicts for one in of]),
+        "tests": tests,
+        "all_tests": all_tests,
+        "test_cells": test_cells,
+        "charts": charts(material.lines) if material.one_data or not many else _charts_apart(material),
+        "columns": columns(material.lines),
+        "groups": grouped(material),
+        "best": _is_best(material),
+        "kept": _kept(material),
+        "sensitivities": [(part, _sensitivities(part, i)) for i, part in enumerate(material.parts)],
+        "facts": facts,
+        "target_words": target_words,
+        "safe": Markup,  # for drawings alone: ElementTree wrote them, so all text in them is escaped
+        "version": __version__,
+        "made": facts.date(now),
+    }
+
+
+def _tests(found: Sequence[Verdict]) -> tuple[list[tuple[str, PairedTest]], bool]:
+    """(target, test) of all of them or, where they are too many for a page, of the best at each target."""
+    every = [(one.target, test) for one in found for test in one.tests]
+    if len(every) <= MOST_TESTS:
+        return every, True
+    return [(one.target, test) for one in found for test in one.against()], False
+
+
+def badge(verdict: Verdict) -> Badge:
+    """Of the lead over the next best."""
+    test = verdict.against()[0]
+    if test.p is None:
+        return Badge("not tested", "untested")
+    return Badge("significant lead", "sure") if test.exceeds else Badge("lead not significant", "open")
+
+
+def test_cells(test: PairedTest) -> list[str]:
+    """What the table of tests says of one, the better method first."""
+    test = test if test.difference >= 0 else test.seen_from(test.second)
+    spread = "" if test.spread is None else f" ±{test.spread:.2f}"
+    ps = [f"{p:.2g}" if p is not None else "-" for p in (test.p, test.p_holm)]
+    verdict = test.why_not or ("significant" if test.exceeds else "not significant")
+    return [test.first, test.second, f"{sentences.points(test.difference)}{spread}", str(test.seeds), *ps, verdict]
+
+
+def grouped(material: Material) -> list[tuple[str, list[tuple[str, list[Line]]]]]:
+    """(run, (method, its lines)): the table, run by run and method by method."""
+    found = []
+    for part in material.parts:
+        methods: dict[str, list[Line]] = {}
+        for line in part.lines:
+            methods.setdefault("dense" if line.method == "dense" else line.label, []).append(line)
+        found.append((part.name, list(methods.items())))
+    return found
+
+
+def best_lines(lines: Iterable[Line]) -> list[Line]:
+    """The line with the best mean at each target that several methods have."""
+    rivals: dict[str, list[Line]] = {}
+    for line in lines:
+        if line.method != "dense" and "top1" in line.figures:
+            rivals.setdefault(line.target, []).append(line)
+    return [max(of, key=lambda line: line.figures["top1"].mean) for of in rivals.values() if len(of) > 1]
+
+
+def _is_best(material: Material) -> Callable[[Line], bool]:
+    best = [line for part in material.parts for line in best_lines(part.lines)]
+    return lambda line: any(line is one for one in best)
+
+
+def _charts_apart(material: Material) -> list[Chart]:
+    """Runs on other data have charts of their own."""
+    return [
+        replace(chart, title=f"{part.name}: {chart.title}")
+        for i, part in enumerate(material.parts)
+        for chart in charts(part.lines, f"run{i}-")
+    ]
+
+
+def _kept(material: Material) -> list[tuple[Part, list[Chart]]]:
+    found = []
+    for i, part in enumerate(material.parts):
+        pictures = [kept_chart(one, f"kept{i}-{j}") for j, one in enumerate(kept(part.reading.folder, part.lines))]
+        found.append((part, pictures))
+    return found
+
+
+def _sensitivities(part: Part, place: int) -> list[tuple[SensitivityTable, Chart | None]]:
+    tables = sensitivity_tables(part.sensitivities, part.dense)
+    return [
+        (table, sensitivity_chart(table.method, table.of, f"sensitivity{place}-{j}")) for j, table in enumerate(tables)
+    ]

@@ -1,0 +1,137 @@
+"""What the figures say, in plain sentences that claim no more than their tests allow."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from prunetui.report import Figure, Line, human
+from prunetui.reporting.paired import LEVEL, NAME, PairedTest
+from prunetui.reporting.verdicts import WITHIN, Reach, Verdict, contested, lost
+
+NAMED = 4
+"""Rivals that are named in a sentence; the table of tests has them all."""
+FEW_SEEDS = 5
+NOT_ALIKE = (
+    "Equal sparsity is not equal cost: masks leave shapes, so parameters, MACs and latency stay dense; "
+    "removed channels shrink all three."
+)
+
+
+def target_words(target: str) -> str:
+    """``sparsity:0.5`` -> ``sparsity 0.5``."""
+    return target.replace(":", " ", 1)
+
+
+def alone_words(found: Sequence[Verdict]) -> list[str]:
+    """The methods that share no target with another, one sentence for each kind of target."""
+    alone: dict[tuple[str, str], list[str]] = {}
+    for verdict in found:
+        if len(verdict.ranking) == 1:
+            kind, _, value = verdict.target.partition(":")
+            alone.setdefault((verdict.winner, kind), []).append(value)
+    return [
+        f"{name} has no rival at {kind} {', '.join(values)}: nothing to compare there."
+        for (name, kind), values in alone.items()
+    ]
+
+
+def verdict_words(verdict: Verdict) -> str:
+    """Who is best at a target that two methods have or more, and against whom that can be said."""
+    name, figure = verdict.ranking[0]
+    head = f"{name} has the best mean, {accuracy(figure)}"
+    tests = verdict.against()
+    sure = [test for test in tests if test.exceeds]
+    unsure = [test for test in tests if test.p is not None and not test.exceeds]
+    parts = [f"its lead exceeds the spread over seeds against {_rivals(sure)}"] if sure else []
+    if unsure:
+        words = "does not confirm that against" if sure else "confirms no lead beyond their spread:"
+        parts.append(f"with {_range({test.seeds for test in unsure})} seeds the test {words} {_rivals(unsure)}")
+    reasons = dict.fromkeys(test.why_not for test in tests if test.p is None)
+    parts += [f"{why} (against {_rivals([test for test in tests if test.why_not == why])})" for why in reasons]
+    return f"{head}; {'; '.join(parts)}."
+
+
+def _rivals(tests: Sequence[PairedTest]) -> str:
+    said = [f"{test.second} ({points(test.difference)}{_p(test)})" for test in tests[:NAMED]]
+    return ", ".join(said) + (f" and {len(tests) - NAMED} more" if len(tests) > NAMED else "")
+
+
+def points(difference: float) -> str:
+    """``+0.83``; what rounds to nothing has no minus."""
+    return f"{round(difference, 2) + 0.0:+.2f}"
+
+
+def _p(test: PairedTest) -> str:
+    if test.p_holm is None:
+        return ""
+    return ", p < 0.001" if test.p_holm < 0.001 else f", p = {test.p_holm:.3f}"
+
+
+def accuracy(figure: Figure) -> str:
+    """``95.56 ±0.28 %``."""
+    return f"{figure.text()} %"
+
+
+def how_tested(found: Iterable[Verdict]) -> str:
+    """The test by name, its seeds and its correction; empty when nothing could be tested."""
+    tests = [test for verdict in found for test in verdict.tests if test.p is not None]
+    if not tests:
+        return ""
+    seeds, pairs = _range({test.seeds for test in tests}), _range({test.pairs for test in tests})
+    few = " So few seeds show only large and steady differences." if min(t.seeds for t in tests) < FEW_SEEDS else ""
+    return (
+        f"Tested by a {NAME} ({seeds} shared seeds), on top-1 after recovery, for every pair of methods at the same "
+        f"target; each p is corrected by Holm's method for the {pairs} pairs of its target, not over targets. "
+        f"A lead is said to exceed the spread over seeds, or to be significant, where that p is below {LEVEL}.{few}"
+    )
+
+
+def _range(numbers: set[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
+def summary(found: Sequence[Verdict]) -> list[str]:
+    """The verdicts of all targets in a sentence or two; empty when no target has two methods."""
+    met = contested(found)
+    if not met:
+        return []
+    wins = Counter(verdict.winner for verdict in met).most_common()
+    many = f"{len(met)} targets" if len(met) > 1 else "1 target"
+    words = [f"Best mean top-1, of {many}: {', '.join(f'{name} at {count}' for name, count in wins)}."]
+    sure = [verdict for verdict in met if verdict.against()[0].exceeds]
+    if all(test.p is None for verdict in met for test in verdict.tests):
+        why = next(test.why_not for verdict in met for test in verdict.tests)
+        return [*words, f"None of these leads is tested ({why})."]
+    if not sure:
+        return [*words, "At none of them does the test confirm a lead over the next best beyond the spread over seeds."]
+    where = ", ".join(f"{target_words(verdict.target)} ({verdict.winner})" for verdict in sure)
+    return [*words, f"The lead over the next best exceeds the spread over seeds at {where}."]
+
+
+def reach_words(found: Iterable[Reach]) -> list[str]:
+    """How far each method goes at little cost, the furthest first."""
+    found = list(found)
+    far = [(reach.method, reach.line) for reach in found if reach.line is not None]
+    far.sort(key=lambda one: -one[1].figures["sparsity"].mean)
+    said = [f"{name} with {100 * line.figures['sparsity'].mean:.1f} % removed ({_lost(line)})" for name, line in far]
+    none = [reach.method for reach in found if reach.line is None]
+    words = [f"Within {WITHIN:g} point of the dense control, by the means: {'; '.join(said)}."] if said else []
+    words += [f"Never within {WITHIN:g} point of it: {', '.join(none)}."] if none else []
+    small = [line for _, line in far if "params" in line.figures and "macs" in line.figures]
+    return words + ([_smallest(small)] if len({line.figures["params"].mean for line in small}) > 1 else [])
+
+
+def _lost(line: Line) -> str:
+    points = lost(line)
+    return f"{points:.2f} points lost" if points > 0 else f"{-points:.2f} points above it"
+
+
+def _smallest(lines: Sequence[Line]) -> str:
+    line = min(lines, key=lambda line: line.figures["params"].mean)
+    params, macs = human(line.figures["params"].mean), human(line.figures["macs"].mean)
+    return (
+        f"The physically smallest of these networks: {line.label} at {target_words(line.target)}, "
+        f"{params} parameters and {macs} MACs, {accuracy(line.figures['top1'])}."
+    )
