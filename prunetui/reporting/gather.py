@@ -47,7 +47,7 @@ class Part:
             "interrupted": f"it was interrupted: {over}; `prunetui --batch --resume {self.reading.id}` goes on with it",
             "failed": f"it failed: {status.message or 'worker.log in its folder tells why'}",
         }.get(status.state, "")
-        if not said and not self.sensitivities and all(line.method == "dense" for line in self.lines):
+        if not said and not self.sensitivities and not any(line.of for line in self.lines if line.method != "dense"):
             return "no trial of a method was done"
         return said
 

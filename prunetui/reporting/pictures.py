@@ -21,7 +21,8 @@ LABELS = 30
 """Most names along an axis; of more layers every second, third, ... is named."""
 LOW = 0.4
 """Exponent of the colour scale of densities: 0.01, 0.05 and 0.1 can be told apart."""
-SHADES = "viridis"
+SHADES, LEVELS = "viridis", 40
+"""Colours, and how many: of more than 50, matplotlib would put the scale as pixels into the drawing."""
 
 
 def kept_chart(kept: Kept, name: str) -> Chart:
@@ -70,7 +71,8 @@ def _heat(
         height = max(AROUND + ROW * len(rows) + LETTER * max(map(len, columns)), LEAST)
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         axes = figure.subplots()
-        mesh = axes.pcolormesh(cells, cmap=SHADES, norm=norm, edgecolor="white", linewidth=0.4)
+        shades = matplotlib.colormaps[SHADES].resampled(LEVELS)
+        mesh = axes.pcolormesh(cells, cmap=shades, norm=norm, edgecolor="white", linewidth=0.4)
         axes.invert_yaxis()
         step = 1 + (len(columns) - 1) // LABELS
         axes.set_xticks([i + 0.5 for i in range(0, len(columns), step)], columns[::step], rotation=90, fontsize=6.5)
