@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from typing import Any, Literal
 
 from prunetui.chart import HUMAN, Picture, in_thousands, look, ticks
@@ -12,6 +13,10 @@ DASHES = ("-", "--", ":", "-.")
 """Lines differ in more than colour."""
 STYLE = {"svg.hashsalt": "prunetui", "svg.fonttype": "none", "font.size": 9.0}
 INCHES, DOTS = (8.6, 5.2), 200
+LEGEND_ROW, LETTERS = 0.17, 84
+"""Inches of a row of the legend below the axes; letters that fit in one."""
+LONGEST = 70
+"""Letters from which a label is cut."""
 ON_PAPER = {(240, 228, 66): (64, 64, 64)}
 """Colours of the terminal that a white ground swallows."""
 
@@ -26,7 +31,7 @@ def figure_bytes(
 ) -> bytes:
     """The picture as a file; a sheet with nothing but its title when there is nothing to show.
 
-    The legend stands where it covers least, or below the axes.
+    The legend stands where it covers least, or below the axes, and the sheet grows by it.
 
     Takes a second the first time: call it from a thread.
     """
@@ -34,14 +39,16 @@ def figure_bytes(
     from matplotlib.figure import Figure  # without pyplot, which has one state for all threads
 
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=inches, layout="constrained")
+        columns = _legend_columns(picture)
+        below = LEGEND_ROW * math.ceil((len(picture.shown) + 2) / columns) if legend_below else 0.0
+        figure = Figure(figsize=(inches[0], inches[1] + below), layout="constrained")
         axes = figure.subplots()
         axes.set_title(title, parse_math=False)
         axes.set_xlabel(picture.x_label)
         axes.set_ylabel(y_label)
         draw_series(axes, picture, legend=not legend_below)
         if legend_below and axes.has_data():
-            _plain_text(figure.legend(loc="outside lower center", fontsize=8, ncols=2, frameon=False))
+            _plain_text(figure.legend(loc="outside lower center", fontsize=8, ncols=columns, frameon=False))
         out = io.BytesIO()
         figure.savefig(out, format=kind, dpi=DOTS, metadata={"Date": None} if kind == "svg" else None)
     return out.getvalue()
@@ -56,7 +63,7 @@ def draw_series(axes: Any, picture: Picture, legend: bool = True) -> None:
         shade = look(i)[1]
         color = tuple(channel / 255 for channel in ON_PAPER.get(shade, shade))
         axes.errorbar(
-            curve.x, curve.y, yerr=curve.spread if any(curve.spread) else None, capsize=2, label=curve.label,
+            curve.x, curve.y, yerr=curve.spread if any(curve.spread) else None, capsize=2, label=_cut(curve.label),
             color=color, marker=MARKERS[i % len(MARKERS)], linestyle=DASHES[i // 7 % len(DASHES)], markersize=4,
         )  # fmt: skip
     if picture.level is not None:
@@ -71,6 +78,16 @@ def draw_series(axes: Any, picture: Picture, legend: bool = True) -> None:
     axes.grid(alpha=0.25)
     if legend:
         _plain_text(axes.legend(fontsize=7, ncols=2))
+
+
+def _legend_columns(picture: Picture) -> int:
+    """As many as the longest label leaves room for."""
+    longest = max((len(_cut(curve.label)) for _, curve in picture.shown), default=1)
+    return max(1, min(3, LETTERS // (longest + 6)))
+
+
+def _cut(label: str) -> str:
+    return label if len(label) <= LONGEST else f"{label[: LONGEST - 2]}.."
 
 
 def _plain_text(legend: Any) -> None:

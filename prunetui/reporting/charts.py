@@ -11,7 +11,8 @@ from prunetui.figure import figure_bytes
 from prunetui.report import Line, Series
 from prunetui.reporting.drawing import inline
 
-INCHES = (5.6, 4.3)
+INCHES = (5.6, 3.5)
+"""Without the legend."""
 SPREAD_OUT = 4.0
 """An axis is logarithmic where its largest value is this many times its smallest."""
 NOT_ZERO = Axis("params_nonzero", "parameters that are not zero", False)

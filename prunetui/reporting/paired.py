@@ -58,17 +58,33 @@ def paired_test(first: str, second: str, a: BySeed, b: BySeed) -> PairedTest:
     Two seeds are the least. Where all differences are equal there is no spread to test against, and no p, for a t-test
     would be sure of a single image; no difference at all is p = 1.
     """
+    return _with_p([_compared(first, second, a, b)])[0]
+
+
+def _compared(first: str, second: str, a: BySeed, b: BySeed) -> tuple[PairedTest, list[float]]:
+    """All but p, and the differences that p is to be computed of; none of these where it is clear without."""
     shared = [seed for seed in a if seed in b]
     differences = [a[seed] - b[seed] for seed in shared]
     found = PairedTest(first, second, len(shared))
     if len(shared) < 2:
-        return replace(found, difference=sum(differences), why_not=ONE_SEED if shared else NO_SEED)
+        return replace(found, difference=sum(differences), why_not=ONE_SEED if shared else NO_SEED), []
     found = replace(found, difference=fmean(differences), spread=stdev(differences))
-    if max(differences) - min(differences) <= ROUNDING:
-        return replace(found, p=1.0) if abs(found.difference) <= ROUNDING else replace(found, why_not=NO_SPREAD)
+    if max(differences) - min(differences) > ROUNDING:
+        return found, differences
+    return (replace(found, p=1.0) if abs(found.difference) <= ROUNDING else replace(found, why_not=NO_SPREAD)), []
+
+
+def _with_p(found: Sequence[tuple[PairedTest, list[float]]]) -> list[PairedTest]:
+    """One call of scipy for all pairs of as many seeds: thousands of single calls would take seconds."""
     from scipy.stats import ttest_1samp  # the paired test is the one-sample test of the differences
 
-    return replace(found, p=float(ttest_1samp(differences, 0.0).pvalue))
+    tests = [test for test, _ in found]
+    for count in {len(differences) for _, differences in found if differences}:
+        places = [i for i, (_, differences) in enumerate(found) if len(differences) == count]
+        ps = ttest_1samp([found[i][1] for i in places], 0.0, axis=1).pvalue
+        for i, p in zip(places, ps, strict=True):
+            tests[i] = replace(tests[i], p=float(p))
+    return tests
 
 
 def holm(ps: Sequence[float]) -> list[float]:
@@ -87,7 +103,7 @@ def holm(ps: Sequence[float]) -> list[float]:
 
 def all_pairs(contenders: Mapping[str, BySeed]) -> list[PairedTest]:
     """Every pair, corrected for their number: the best is found by the same figures, so every pair is looked at."""
-    tests = [paired_test(a, b, contenders[a], contenders[b]) for a, b in combinations(contenders, 2)]
+    tests = _with_p([_compared(a, b, contenders[a], contenders[b]) for a, b in combinations(contenders, 2)])
     ps = [test.p for test in tests if test.p is not None]
     corrected = iter(holm(ps))
     return [replace(test, p_holm=next(corrected), pairs=len(ps)) if test.p is not None else test for test in tests]

@@ -11,7 +11,10 @@ from prunetui.reporting.verdicts import WITHIN, Reach, Verdict, contested, lost
 
 NAMED = 4
 """Rivals that are named in a sentence; the table of tests has them all."""
+LISTED = 10
+"""Methods in a list of all."""
 FEW_SEEDS = 5
+"""Below which a t-test finds little."""
 NOT_ALIKE = (
     "Equal sparsity is not equal cost: masks leave shapes, so parameters, MACs and latency stay dense; "
     "removed channels shrink all three."
@@ -117,10 +120,15 @@ def reach_words(found: Iterable[Reach]) -> list[str]:
     far.sort(key=lambda one: -one[1].figures["sparsity"].mean)
     said = [f"{name} with {100 * line.figures['sparsity'].mean:.1f} % removed ({_lost(line)})" for name, line in far]
     none = [reach.method for reach in found if reach.line is None]
-    words = [f"Within {WITHIN:g} point of the dense control, by the means: {'; '.join(said)}."] if said else []
-    words += [f"Never within {WITHIN:g} point of it: {', '.join(none)}."] if none else []
+    words = [f"Within {WITHIN:g} point of the dense control, by the means: {_some(said, '; ')}."] if said else []
+    words += [f"Never within {WITHIN:g} point of it: {_some(none, ', ')}."] if none else []
     small = [line for _, line in far if "params" in line.figures and "macs" in line.figures]
     return words + ([_smallest(small)] if len({line.figures["params"].mean for line in small}) > 1 else [])
+
+
+def _some(words: Sequence[str], between: str) -> str:
+    """The first ``LISTED``, and how many there are more."""
+    return between.join(words[:LISTED]) + (f" and {len(words) - LISTED} more" if len(words) > LISTED else "")
 
 
 def _lost(line: Line) -> str:
