@@ -160,7 +160,7 @@ def list_all_runs(
     ctx: typer.Context,
     run: Annotated[
         list[str] | None,
-        typer.Argument(help="With --export: which runs. [default: last]", autocompletion=_complete_runs),
+        typer.Argument(help="With --export: which runs; the newest without any.", autocompletion=_complete_runs),
     ] = None,
     json: Json = False,
     runs: Runs = None,
@@ -215,12 +215,12 @@ def report(
         typer.Option(
             "--format",
             help="md, html (one page that needs no network), csv (all rows), svg or png (the main chart), or json. "
-            "[default: by the name of the file; md without one]",
+            "Default: by the name of the file; md without one.",
             show_default=False,
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="File to write. [default: stdout]", show_default=False)
+        Path | None, typer.Option("-o", "--output", help="File to write; stdout without it.", show_default=False)
     ] = None,
     runs: Runs = None,
 ) -> None:

@@ -43,7 +43,7 @@ def figure_bytes(
         below = LEGEND_ROW * math.ceil((len(picture.shown) + 2) / columns) if legend_below else 0.0
         figure = Figure(figsize=(inches[0], inches[1] + below), layout="constrained")
         axes = figure.subplots()
-        axes.set_title(title, parse_math=False)
+        axes.set_title(_cut(title), parse_math=False)
         axes.set_xlabel(picture.x_label)
         axes.set_ylabel(y_label)
         draw_series(axes, picture, legend=not legend_below)
@@ -87,7 +87,10 @@ def _legend_columns(picture: Picture) -> int:
 
 
 def _cut(label: str) -> str:
-    return label if len(label) <= LONGEST else f"{label[: LONGEST - 2]}.."
+    """The label as a legend has it: matplotlib leaves out those that begin with ``_``, and XML has no control codes."""
+    text = "".join(letter for letter in label if letter.isprintable())
+    text = f" {text}" if text.startswith("_") else text
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 2]}.."
 
 
 def _plain_text(legend: Any) -> None:

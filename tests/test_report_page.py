@@ -128,6 +128,16 @@ def test_what_somebody_typed_is_text_wherever_it_stands(tmp_path: Path):
     assert reader.text.count('<script>alert("x")</script>') >= 8
 
 
+@pytest.mark.parametrize("label", ["_hidden", "bell\a and null\0", "剪枝 обрезка", "x" * 300, " ", "a\nb"])
+def test_any_label_can_be_drawn(tmp_path: Path, label: str):
+    fake_run(tmp_path, "one", rows=[fake_row(label=label, sparsity=s) for s in (0.5, 0.9)])
+    material = of(tmp_path, "one")
+    for kind in FORMATS:
+        assert made(material, kind)
+    if label.strip():
+        assert label.strip("_")[:6] in made(material, "html").decode()
+
+
 def test_layers_are_drawn_without_torch_and_missing_networks_are_told(three_seeds: Path, tmp_path: Path):
     assert "what taylor keeps of each layer" in page(of(three_seeds, "first"))
     fake_run(tmp_path / "other", "bare", rows=study_rows())

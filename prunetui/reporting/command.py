@@ -31,10 +31,7 @@ def make_report(root: Path, runs: Sequence[str], kind: str | None, output: Path 
     material = gather(root, runs)
     for words in material.troubles:
         print(f"note: {words}", file=sys.stderr)
-    with warnings.catch_warnings():
-        # Fonts of the reader's machine write what matplotlib's lack: labels are text in the drawings.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        content = made(material, kind)
+    content = made(material, kind)
     if output is None:
         _print(content)
     else:
@@ -60,21 +57,24 @@ def chosen(kind: str | None, output: Path | None) -> str:
 
 def made(material: Material, kind: str) -> bytes:
     """The report in one of ``FORMATS``."""
-    if kind in ("svg", "png"):
-        return _drawn(material, kind)
+    with warnings.catch_warnings():
+        # Fonts of the reader's machine write what matplotlib's lack: labels are text in the drawings.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        return _drawn(material, kind) if kind in ("svg", "png") else _written(material, kind).encode(errors="replace")
+
+
+def _written(material: Material, kind: str) -> str:
     if kind == "html":
         from prunetui.reporting.page import page
 
-        text = page(material)
-    elif kind == "md":
+        return page(material)
+    if kind == "md":
         from prunetui.reporting.text import markdown
 
-        text = markdown(material)
-    else:
-        from prunetui.reporting.plain import csv_rows, plain
+        return markdown(material)
+    from prunetui.reporting.plain import csv_rows, plain
 
-        text = csv_rows(material) if kind == "csv" else json.dumps(plain(material), indent=1, ensure_ascii=False) + "\n"
-    return text.encode(errors="replace")
+    return csv_rows(material) if kind == "csv" else json.dumps(plain(material), indent=1, ensure_ascii=False) + "\n"
 
 
 def _drawn(material: Material, kind: str) -> bytes:

@@ -12,7 +12,7 @@ from prunetui.comparison import Reading, RunLine, joined, lines_of, names_of, re
 from prunetui.differences import differences
 from prunetui.errors import DataError
 from prunetui.report import Line, Row, Sensitivity, dense_accuracy, lines, sensitivities
-from prunetui.reporting.verdicts import Verdict, reaches, verdicts
+from prunetui.reporting.verdicts import Reach, Verdict, reaches, verdicts
 from prunetui.store import find_run
 
 
@@ -75,7 +75,7 @@ class Material:
         """Whether accuracies are of the same task."""
         return len(self.verdicts) == 1
 
-    def reaches(self) -> list[Any]:
+    def reaches(self) -> list[Reach]:
         """How far each method goes within a point of its control."""
         return reaches(self.lines)
 
