@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from prunetui.errors import DataError
-from prunetui.inspect_model import dense_file, read_model
+from prunetui.inspect_model import dense_file, kept_layers, read_model
 
 
 def saved(folder: Path, name: str, **tensors: np.ndarray) -> Path:
@@ -77,3 +77,11 @@ def test_a_file_that_is_not_there_or_no_model_is_told(tmp_path: Path):
     (tmp_path / "m.safetensors").write_bytes(b"no model")
     with pytest.raises(DataError, match=r"m\.safetensors cannot be read"):
         read_model(tmp_path / "m.safetensors")
+
+
+def test_counting_alone_finds_the_same_layers(tmp_path: Path):
+    dense = saved(tmp_path, "dense-4ep-s0", conv__weight=ones(8, 3, 3, 3), fc__weight=ones(10, 8))
+    path = saved(tmp_path, "m", conv__weight=ones(4, 3, 3, 3), fc__weight=ones(10, 4))
+    counted, whole = kept_layers(path, dense), read_model(path, dense).layers
+    assert [(one.name, one.nonzero, one.density) for one in counted] == [("conv", 108, 0.5), ("fc", 40, 0.5)]
+    assert [(one.shape, one.dense) for one in counted] == [(one.shape, one.dense) for one in whole]

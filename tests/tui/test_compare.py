@@ -161,3 +161,14 @@ def test_only_what_differs_is_shown():
     ]
     assert differences([left, left]) == []
     assert differences([left]) == []
+
+
+def test_what_methods_take_from_the_study_is_one_difference():
+    def study(schedule: str, own: str) -> dict[str, object]:
+        methods = [{"name": "taylor", "schedule": schedule}, {"name": "l1", "schedule": own}]
+        return {"schedule": schedule, "methods": methods}
+
+    assert differences([study("one-shot", "one-shot"), study("iterative", "gradual")]) == [
+        ("schedule", ("one-shot", "iterative")),
+        ("l1: schedule", ("one-shot", "gradual")),
+    ]
