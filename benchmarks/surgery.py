@@ -1,0 +1,69 @@
+"""Channel surgery, networks a second: half of ResNet-18's channels removed, against Torch-Pruning's own pruner.
+
+Ours scores, solves the budget, removes, and checks that the smaller network computes what the larger one with those
+channels silenced does; the peer scores and removes.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import torch_pruning as tp
+
+from benchmarks._images import colour_digits
+from benchmarks._turns import Work, in_turns
+from benchmarks.training import network
+from prunetui.config import Layers
+from prunetui.engine.device import find_device, prepare
+from prunetui.engine.graph import trace
+from prunetui.engine.models import build
+from prunetui.engine.state import State
+from prunetui.engine.steps import prune
+from prunetui.plan import Prune
+from prunetui.plugins import method_info
+
+RATIO = 0.5
+
+
+def ours() -> Work:
+    """The prune step of a run."""
+    found = find_device("cpu")
+    prepare(found)
+    torch.manual_seed(0)
+    architecture = network("resnet18")
+    state = State(architecture, dict(build(architecture).state_dict()))
+    graph = trace(architecture).restricted(Layers())
+    data = colour_digits(512, 10)
+    options = {"round_to": 1}
+    step = Prune("l2-structured", options, method_info("l2-structured").digest, "channels", RATIO, 1.0, 128)
+
+    def work() -> float:
+        prune(state, step, "benchmark", data, graph, found)
+        return 1
+
+    return work
+
+
+def peer() -> Work:
+    """As its README shows."""
+    torch.manual_seed(0)
+    model = build(network("resnet18")).eval()
+    example = torch.zeros(1, 3, 32, 32)
+
+    def work() -> float:
+        pruned = copy.deepcopy(model)
+        importance = tp.importance.GroupMagnitudeImportance(p=2)
+        tp.pruner.BasePruner(
+            pruned, example, importance=importance, pruning_ratio=RATIO, ignored_layers=[pruned.linear]
+        ).step()
+        return 1
+
+    return work
+
+
+def results() -> Iterator[dict[str, Any]]:
+    """On the CPU."""
+    yield in_turns("surgery resnet18, half of the channels", ours, peer, "nets/s", rounds=7)
