@@ -20,7 +20,7 @@ from prunetui.runner import Runner
 from prunetui.store import Run
 from prunetui.store.queue import Queue
 from prunetui.tui.feed import RUNS_SECONDS, Feed, RunsLook, settle
-from prunetui.tui.settings import Settings, load_settings, save_settings, settings_path
+from prunetui.tui.settings import Keeper, Settings, load_settings, settings_path
 from prunetui.tui.themes import NAMES, THEMES
 from prunetui.tui.views import Entry
 
@@ -34,6 +34,7 @@ def warm() -> None:
         import_module(f"prunetui.tui.screens.{name}")
     for name in ("plotext", "psutil"):
         import_module(name)
+    settle(at_once=True)
 
 
 class RunsChanged(Message):
@@ -71,8 +72,9 @@ class PrunetuiApp(App[int]):
         self.root, self.device, self.now = root, device, now
         self.queue = Queue(root)
         self._watch = watch
-        self._settings_path = settings or settings_path()
-        self.settings: Settings = load_settings(self._settings_path)
+        settings = settings or settings_path()
+        self.settings: Settings = load_settings(settings)
+        self._keeper = Keeper(settings)
         if ascii_only:
             self.settings = replace(self.settings, ascii=True)
         self._ascii_asked = ascii_only
@@ -138,8 +140,7 @@ class PrunetuiApp(App[int]):
     def remember(self, **changes: Any) -> None:
         """Change settings that outlive the session."""
         self.settings = replace(self.settings, **changes)
-        kept = replace(self.settings, ascii=False) if self._ascii_asked else self.settings
-        save_settings(self._settings_path, kept)
+        self._keeper.keep(replace(self.settings, ascii=False) if self._ascii_asked else self.settings)
 
     # Where to go ----------------------------------------------------------------------------------
 
@@ -251,6 +252,7 @@ class PrunetuiApp(App[int]):
 
     def on_unmount(self) -> None:
         self._feed.close()
+        self._keeper.close()
         if self._serve:
             self.runner.close()
 

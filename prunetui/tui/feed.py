@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -34,16 +35,19 @@ REST_SECONDS = 0.004
 _settled = 0.0
 
 
-def settle() -> None:
+def settle(at_once: bool = False) -> bool:
     """Take what lives now out of the collector's rounds: one over 5,000 runs stops the screen for 100 ms.
 
-    What is no longer referred to is freed all the same; only rings of objects that are garbage now are not.
+    What is no longer referred to is freed all the same; only rings of objects that are garbage now are not, which
+    is why it is done every two seconds at most. False when it is too soon.
     """
     global _settled
     now = time.monotonic()
-    if now - _settled > SETTLE_SECONDS:
-        _settled = now
-        gc.freeze()
+    if not at_once and now - _settled < SETTLE_SECONDS:
+        return False
+    _settled = now
+    gc.freeze()
+    return True
 
 
 class Feed(threading.Thread, Generic[V]):
@@ -57,13 +61,15 @@ class Feed(threading.Thread, Generic[V]):
 
     def run(self) -> None:
         last: V | None = None
+        settled = True
         while not self._over.is_set():
             self._nudge.clear()
             seen = self._look()
             if seen != last and not self._over.is_set():
+                settled = last is None and settle(at_once=True)  # the first look makes the most
                 last = seen
                 self._tell(seen)
-                settle()
+            settled = settled or settle()
             self._nudge.wait(self._every)
 
     def nudge(self) -> None:
@@ -143,7 +149,6 @@ class RunLook:
         before = self._view
         if before and not lines and (status, wishes, rows) == (before.status, before.wishes, before.rows):
             return before
-        t = self._tracker
         self._view = RunView(
             id=self._run.id,
             folder=self._run.folder,
@@ -154,19 +159,7 @@ class RunLook:
             curves=dict(self._curves),
             current=self._current,
             wishes=wishes,
-            device=t.device,
-            step=t.step,
-            trial=t.trial,
-            trials=t.trials,
-            trials_done=t.trials_done,
-            done=t.done,
-            total=t.total,
-            epoch=t.epoch,
-            epochs=t.epochs,
-            images_per_second=t.images_per_second,
-            loss=t.loss,
-            fraction=t.fraction,
-            seconds_left=t.seconds_left,
+            progress=copy(self._tracker),
         )
         return self._view
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -48,3 +49,19 @@ def save_settings(path: Path, settings: Settings) -> None:
         write_atomic(path, json.dumps(asdict(settings), indent=1) + "\n")
     except OSError:
         return
+
+
+class Keeper:
+    """Saves settings in a thread, one after the other: the disk may take its time, the screen must not."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._thread = ThreadPoolExecutor(1, "settings")
+
+    def keep(self, settings: Settings) -> None:
+        """Save them soon."""
+        self._thread.submit(save_settings, self._path, settings)
+
+    def close(self) -> None:
+        """Wait until all is saved."""
+        self._thread.shutdown()

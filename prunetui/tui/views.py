@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from prunetui.progress import Tracker
 from prunetui.report import Line
 from prunetui.store import Status
 from prunetui.store.control import Wishes
@@ -106,19 +107,8 @@ class RunView:
     current: str = ""
     """Key of the training that runs, or ran last."""
     wishes: Wishes = field(default_factory=Wishes)
-    device: str = ""
-    step: str = ""
-    trial: str = ""
-    trials: int = 0
-    trials_done: int = 0
-    done: int = 0
-    total: int = 0
-    epoch: int = 0
-    epochs: int = 0
-    images_per_second: float = 0.0
-    loss: float | None = None
-    fraction: float = 0.0
-    seconds_left: float | None = None
+    progress: Tracker = field(default_factory=Tracker)
+    """How far it is: a copy that is fed no more."""
 
     @property
     def state(self) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 from textual.widgets import Static
+from textual.widgets._footer import FooterKey
 
 from prunetui import events
 from prunetui.store import Run
@@ -21,6 +22,7 @@ from prunetui.store.queue import Queue
 from prunetui.tui.app import PrunetuiApp
 from prunetui.tui.feed import RunLook
 from prunetui.tui.screens.dialogs import Choice
+from prunetui.tui.screens.help import keys_of
 from prunetui.tui.screens.live import PANES, LiveScreen
 from prunetui.tui.screens.results import ResultsScreen
 from prunetui.tui.widgets.chart import Chart
@@ -143,7 +145,7 @@ def test_a_resumed_training_goes_on_with_its_curve(root: Path):
     tell(Run(root / RUN), resumed, events.Planned(5, 2, 4, 600), TRAINS)
     view = look()
     assert view.curves["k9"].epochs == (1, 2, 3)
-    assert (view.trials_done, view.fraction) == (2, 0.0)
+    assert (view.progress.trials_done, view.progress.fraction) == (2, 0.0)
     tell(Run(root / RUN), *again)
     curve = look().curves["k9"]
     assert (curve.epochs, curve.accuracy) == ((1, 2, 3, 4), (10.0, 20.0, 60.0, 80.0))
@@ -250,14 +252,13 @@ def test_a_run_whose_process_died_is_interrupted_and_can_be_resumed(root: Path, 
     async def story(pilot: Pilot[Any], screen: LiveScreen) -> None:
         assert screen.view.is_running
         await pilot.press("R")
-        assert notes(pilot) == ["Only what is not running and not done can be resumed."]
+        assert Queue(root).waiting == ()
         run.write_status(replace(run.status(), host=socket.gethostname()))  # nobody holds its lock
         await until(pilot, lambda: screen.view.state == "interrupted")
         assert "the process that ran it is gone" in words(screen, "#title")
         await pilot.press("R")
+        await until(pilot, lambda: notes(pilot) == ["in the queue"])
         assert Queue(root).waiting == (RUN,)
-        await pilot.press("p")
-        assert notes(pilot)[-1] == "The run is not running."
 
     drive(app_of(root), live(story))
 
@@ -300,12 +301,13 @@ def test_pause_writes_the_wish_and_takes_it_back(root: Path, app_of: App, drive:
 
     async def story(pilot: Pilot[Any], screen: LiveScreen) -> None:
         await pilot.press("p")
+        await until(pilot, lambda: notes(pilot) == ["pauses after this batch"])
         assert Control(run).read() == Wishes(pause=True)
         tell(run, message="paused")
         await until(pilot, lambda: words(screen, "#title").startswith("= paused") and screen.view.wishes.pause)
         await pilot.press("p")
+        await until(pilot, lambda: notes(pilot) == ["pauses after this batch", "goes on"])
         assert Control(run).read() == Wishes()
-        assert notes(pilot) == ["pauses after this batch", "goes on"]
 
     drive(app_of(root), live(story))
 
@@ -379,15 +381,38 @@ def test_skip_asks_and_leaves_out_the_current_trial(root: Path, app_of: App, dri
     drive(app_of(root), live(story))
 
 
+STEERING = {"Pause", "Stop...", "Skip trial"}
+
+
+def test_only_what_can_be_done_now_is_listed(root: Path, app_of: App, drive: Drive):
+    run = fake_run(root, "first", "running", told=[*BEGUN, TRAINS, SEEN])
+
+    def listed(app: PrunetuiApp) -> list[set[str]]:
+        """In the line of keys, in the help and in the palette."""
+        footer = {key.description for key in app.screen.query(FooterKey)}
+        helped = {what for _, what in keys_of(app.screen)}
+        commands = {command.title.rpartition(" (")[0] for command in app.get_system_commands(app.screen)}
+        return [footer, helped, commands]
+
+    async def story(pilot: Pilot[Any], screen: LiveScreen) -> None:
+        await until(pilot, lambda: listed(pilot.app)[0] > STEERING)
+        assert all(names > STEERING and "Resume" not in names for names in listed(pilot.app))
+        tell(run, state="interrupted")
+        await until(pilot, lambda: not listed(pilot.app)[0] & STEERING)
+        assert all("Results" in names and not names & STEERING for names in listed(pilot.app))
+        assert all("Resume" in names for names in listed(pilot.app)[1:])
+
+    drive(app_of(root), live(story))
+
+
 def test_nothing_is_asked_of_what_does_not_run(root: Path, app_of: App, drive: Drive):
     run = fake_run(root, "first", rows=study_rows(), told=[*BEGUN, *training("dense-4ep-s0")])
 
     async def story(pilot: Pilot[Any], screen: LiveScreen) -> None:
-        await pilot.press("p", "s", "x")
+        await pilot.press("p", "s", "x", "R")
         await pilot.pause()
-        assert notes(pilot) == ["The run is not running."] * 3
-        await pilot.press("R")
-        assert "can be resumed" in notes(pilot)[-1]
+        assert pilot.app.screen is screen
+        assert notes(pilot) == []
 
     drive(app_of(root), live(story))
     assert Control(run).read() == Wishes()

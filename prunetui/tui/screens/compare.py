@@ -4,35 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from rich.text import Text
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
-from textual.screen import Screen
 from textual.widgets import Static
 
 from prunetui.comparison import Comparison, RunLine, joined
 from prunetui.report import Line
 from prunetui.tables import table_csv
-from prunetui.tui.feed import Feed
 from prunetui.tui.filters import fits
 from prunetui.tui.looks import CompareLook
 from prunetui.tui.saving import copy_text, keep, keep_drawn, markdown
 from prunetui.tui.screens.dialogs import Choice
+from prunetui.tui.screens.following import ChartScreen
 from prunetui.tui.widgets.chart import Chart
 from prunetui.tui.widgets.filtered import Filtered
 from prunetui.tui.widgets.footer import Keys
-from prunetui.tui.widgets.legend import Legend
 from prunetui.tui.widgets.panes import Panes
 from prunetui.tui.widgets.plot import KEYS, Plot
 from prunetui.tui.widgets.results import Lines, Settings
 from prunetui.tui.widgets.table import Table
-
-if TYPE_CHECKING:
-    from prunetui.tui.app import PrunetuiApp
 
 SECONDS = 1.0
 TITLE = "2 results, mean ± deviation over seeds"
@@ -47,10 +42,9 @@ class ComparisonChanged(Message):
         super().__init__()
 
 
-class CompareScreen(Screen[None]):
+class CompareScreen(ChartScreen):
     """Runs side by side; above, only what differs. Filter with / by words or run: method: target: schedule: ."""
 
-    app: PrunetuiApp
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "Back"),
         *KEYS,
@@ -66,7 +60,6 @@ class CompareScreen(Screen[None]):
         super().__init__()
         self.run_ids = list(runs)
         self.comparison: Comparison | None = None
-        self._feed: Feed[Comparison] | None = None
         self._behind: dict[int, RunLine] = {}
 
     def compose(self) -> ComposeResult:
@@ -81,16 +74,7 @@ class CompareScreen(Screen[None]):
     def on_mount(self) -> None:
         for name in ("#trouble", "#settings"):
             self.query_one(name).display = False
-        self._feed = Feed(CompareLook(self.app.root, self.run_ids), self._tell, SECONDS)
-        self._feed.start()
-
-    def on_unmount(self) -> None:
-        if self._feed:
-            self._feed.close()
-
-    def _tell(self, comparison: Comparison) -> None:
-        if self.is_attached:
-            self.post_message(ComparisonChanged(comparison))
+        self.follow(CompareLook(self.app.root, self.run_ids), ComparisonChanged, SECONDS)
 
     # Showing --------------------------------------------------------------------------------------
 
@@ -112,6 +96,7 @@ class CompareScreen(Screen[None]):
         self._behind = {id(line): one for line, one in zip(lines, comparison.lines, strict=True)}
         self.query_one(Plot).show_lines(lines, self._why(comparison))
         self._show_lines()
+        self.refresh_bindings()
 
     def _why(self, comparison: Comparison) -> str:
         if not comparison.names:
@@ -126,41 +111,27 @@ class CompareScreen(Screen[None]):
         self.query_one(Lines).fill(lines)
         pane.count(len(lines), len(self.comparison.lines))
 
-    # Chart --------------------------------------------------------------------------------------------
+    # Differences ----------------------------------------------------------------------------------
 
-    def action_methods(self) -> None:
-        """To the list of methods."""
-        self.query_one(Panes).bring(0)
-        self.query_one(Legend).focus()
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """To the differences only where there are some."""
+        return action != "settings" or bool(self.comparison and self.comparison.settings)
 
     def action_settings(self) -> None:
         """To the settings that differ."""
         self.query_one(Settings).focus()
 
-    def action_plot(self, name: str, *arguments: Any) -> None:
-        """What a key means for the chart, wherever the focus is."""
-        getattr(self.query_one(Plot), f"action_{name}")(*arguments)
-        self.query_one(Panes).uncover()
-
-    def on_plot_axes_changed(self, event: Plot.AxesChanged) -> None:
-        self.app.remember(chart_x=event.x, chart_y=event.y)
-
     # Table ----------------------------------------------------------------------------------------
-
-    def action_filter(self) -> None:
-        """Type a filter."""
-        self.query_one(Panes).bring(1)
-        self.query_one(Filtered).open()
 
     def on_filtered_changed(self) -> None:
         self._show_lines()
 
     def action_back(self) -> None:
-        """Back to what was before: from the legend, from a filter, from the screen."""
-        if self.query_one(Legend).has_focus or self.query_one(Settings).has_focus:
+        """Back to what was before: from the settings or the legend, from a filter, from the screen."""
+        if self.query_one(Settings).has_focus:
             self.query_one(Chart).focus()
-        elif not self.query_one(Filtered).close():
-            self.dismiss()
+        else:
+            super().action_back()
 
     @work
     async def action_sort(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from rich.text import Text
 from textual import work
@@ -12,31 +12,26 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.message import Message
-from textual.screen import Screen
 from textual.widgets import Static
 
 from prunetui.comparison import failures
 from prunetui.report import dense_accuracy
 from prunetui.store import Run
 from prunetui.tables import csv_text
-from prunetui.tui.feed import RUN_SECONDS, Feed
+from prunetui.tui.feed import RUN_SECONDS
 from prunetui.tui.filters import fits
 from prunetui.tui.looks import Results, ResultsLook, Row
 from prunetui.tui.saving import copy_text, keep, keep_drawn, markdown
 from prunetui.tui.screens.dialogs import Choice
-from prunetui.tui.widgets.chart import Chart
+from prunetui.tui.screens.following import ChartScreen
 from prunetui.tui.widgets.filtered import Filtered
 from prunetui.tui.widgets.footer import Keys
-from prunetui.tui.widgets.legend import Legend
 from prunetui.tui.widgets.panes import Panes
 from prunetui.tui.widgets.plot import KEYS, Plot
 from prunetui.tui.widgets.results import Layers
 from prunetui.tui.widgets.table import Table
 from prunetui.tui.widgets.trials import Trials
 from prunetui.tui.words import state_text
-
-if TYPE_CHECKING:
-    from prunetui.tui.app import PrunetuiApp
 
 SEARCHED = ("trial", "method", "label", "schedule", "target", "seed", "status", "layer", "error")
 """Columns that the filter looks into, as words or as ``column:value``."""
@@ -52,10 +47,9 @@ class ResultsChanged(Message):
         super().__init__()
 
 
-class ResultsScreen(Screen[None]):
+class ResultsScreen(ChartScreen):
     """Results of a run. Filter trials with / by words or status: method: target: seed: layer: ; m chooses methods."""
 
-    app: PrunetuiApp
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "Back"),
         *KEYS,
@@ -70,7 +64,6 @@ class ResultsScreen(Screen[None]):
         super().__init__()
         self.run_id = run
         self.results: Results | None = None
-        self._feed: Feed[Results] | None = None
 
     def compose(self) -> ComposeResult:
         yield Static(Text(f"{self.run_id}  reading"), id="title")
@@ -83,16 +76,7 @@ class ResultsScreen(Screen[None]):
 
     def on_mount(self) -> None:
         self.query_one("#trouble").display = False
-        self._feed = Feed(ResultsLook(Run(self.app.root / self.run_id)), self._tell, RUN_SECONDS)
-        self._feed.start()
-
-    def on_unmount(self) -> None:
-        if self._feed:
-            self._feed.close()
-
-    def _tell(self, results: Results) -> None:
-        if self.is_attached:
-            self.post_message(ResultsChanged(results))
+        self.follow(ResultsLook(Run(self.app.root / self.run_id)), ResultsChanged, RUN_SECONDS)
 
     # Showing --------------------------------------------------------------------------------------
 
@@ -112,6 +96,8 @@ class ResultsScreen(Screen[None]):
         self._show_layers()
         self._show_trials()
         self.query_one(Panes).exchange(results.is_sensitivity)
+        if before is None or results.is_sensitivity != before.is_sensitivity:
+            self.refresh_bindings()
 
     def _show_title(self, results: Results) -> None:
         view, status = results.view, results.view.status
@@ -146,38 +132,21 @@ class ResultsScreen(Screen[None]):
 
     # Chart --------------------------------------------------------------------------------------------
 
-    def action_methods(self) -> None:
-        """To the list of methods."""
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Layers have no methods to choose and no chart, only another figure."""
         if not self._is_sensitivity:
-            self.query_one(Panes).bring(0)
-            self.query_one(Legend).focus()
+            return True
+        return parameters[0] == "y" if action == "plot" else action != "methods"
 
     def action_plot(self, name: str, *arguments: Any) -> None:
         """What a key means for the chart, wherever the focus is."""
-        plot = self.query_one(Plot)
-        getattr(plot, f"action_{name}")(*arguments)
+        super().action_plot(name, *arguments)
         self._show_layers()
-        self.query_one(Panes).uncover()
-
-    def on_plot_axes_changed(self, event: Plot.AxesChanged) -> None:
-        self.app.remember(chart_x=event.x, chart_y=event.y)
 
     # Table ----------------------------------------------------------------------------------------
 
-    def action_filter(self) -> None:
-        """Type a filter."""
-        self.query_one(Panes).bring(1)
-        self.query_one(Filtered).open()
-
     def on_filtered_changed(self) -> None:
         self._show_trials()
-
-    def action_back(self) -> None:
-        """Back to what was before: from the legend, from a filter, from the screen."""
-        if self.query_one(Legend).has_focus:
-            self.query_one(Chart).focus()
-        elif not self.query_one(Filtered).close():
-            self.dismiss()
 
     @work
     async def action_sort(self) -> None:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from rich.table import Table as Grid
 from rich.text import Text
-from textual import events, work
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container, Vertical, VerticalScroll
+from textual.containers import Vertical, VerticalScroll
 from textual.screen import Screen
 from textual.widgets import Static
 
@@ -29,6 +29,7 @@ from prunetui.tui.widgets.chart import Chart, legend_text
 from prunetui.tui.widgets.footer import Keys
 from prunetui.tui.widgets.histogram import Bars
 from prunetui.tui.widgets.model import ModelTable
+from prunetui.tui.widgets.quarters import Quarters, pane_keys
 from prunetui.tui.widgets.table import Table
 
 if TYPE_CHECKING:
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 
 PANES = {"numbers": "#numbers-scroll", "layers": "#model-table", "weights": "#bars", "training": "#curves"}
 TRIALS = Binding.Group("Next/previous trial ", compact=True)
-WIDE, HIGH = 110, 34
-"""Cells from which all four panes are shown at once."""
 
 
 class TrialScreen(Screen[None]):
@@ -46,8 +45,7 @@ class TrialScreen(Screen[None]):
     app: PrunetuiApp
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss", "Back"),
-        Binding("tab", "next_pane", "Pane"),
-        *(Binding(str(i), f"pane('{name}')", name.title(), show=False) for i, name in enumerate(PANES, 1)),
+        *pane_keys(list(PANES)),
         Binding("n,right", "trial(1)", "Next trial", group=TRIALS),
         Binding("p,left", "trial(-1)", "Trial before", group=TRIALS),
         Binding("y", "loss", "Accuracy/loss"),
@@ -59,12 +57,11 @@ class TrialScreen(Screen[None]):
         super().__init__()
         self.view, self.rows, self.place = view, rows, place
         self.model: Model | None = None
-        self._pane = "numbers"
         self._losses = False
 
     def compose(self) -> ComposeResult:
         yield Static("", id="title")
-        with Container(id="panes"):
+        with Quarters(PANES, {"layers": "weights"}, id="panes"):
             with Vertical(id="numbers", classes="panel") as numbers_pane:
                 numbers_pane.border_title = "1 numbers"
                 with VerticalScroll(id="numbers-scroll"):
@@ -83,7 +80,6 @@ class TrialScreen(Screen[None]):
         yield Keys()
 
     def on_mount(self) -> None:
-        self._front()
         self._show_trial()
 
     @property
@@ -110,9 +106,6 @@ class TrialScreen(Screen[None]):
     async def action_export(self) -> None:
         """Save the network for other programs, into the folder where prunetui was started."""
         trial = str(self.row.get("trial"))
-        if self.row.get("status") != "done":
-            self.notify("The trial has no network: it was not finished.", severity="warning")
-            return
         kind = await self.app.push_screen_wait(Choice("Export", f"{trial}, into {Path.cwd()}", [*FORMATS.items()]))
         if kind:
             self.notify(f"exports {trial}; it takes a few seconds")
@@ -184,31 +177,25 @@ class TrialScreen(Screen[None]):
 
     # Keys -----------------------------------------------------------------------------------------
 
-    def on_resize(self, event: events.Resize) -> None:
-        self._front()
-
-    def _front(self) -> None:
-        everything = self.size.width >= WIDE and self.size.height >= HIGH
-        self.query_one("#panes").set_class(everything, "wide")
-        for name in PANES:
-            beside = name == "weights" and self._pane == "layers" and self.size.height >= 20
-            self.query_one(f"#{name}").display = everything or name == self._pane or beside
-        self.query_one(PANES[self._pane]).focus()
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Another trial where there is one; what was not finished has no network to export."""
+        if action == "trial":
+            return len(self.rows) > 1
+        return self.row.get("status") == "done" if action == "export" else True
 
     def action_pane(self, name: str) -> None:
         """Bring a pane to the front."""
-        self._pane = name
-        self._front()
+        self.query_one(Quarters).bring(name)
 
     def action_next_pane(self) -> None:
         """The next pane."""
-        names = list(PANES)
-        self.action_pane(names[(names.index(self._pane) + 1) % len(names)])
+        self.query_one(Quarters).bring_next()
 
     def action_trial(self, by: int) -> None:
         """Another trial, in the order of the table."""
         self.place = (self.place + by) % len(self.rows)
         self._show_trial()
+        self.refresh_bindings()
 
     def action_copy(self) -> None:
         """Copy all numbers of the trial."""
