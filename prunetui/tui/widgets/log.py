@@ -49,10 +49,9 @@ class Log(Table[tuple[int, LogLine]]):
             return
         follows = self.cursor >= len(self.rows) - 1
         self._lines = lines
-        least = LEVELS.index(self.level)
-        for i in range(self._seen, len(lines)):
-            if LEVELS.index(lines[i].level if lines[i].level in LEVELS else "info") >= least:
-                self._chosen.append((i, lines[i]))
+        silent = LEVELS[: LEVELS.index(self.level)]
+        new = enumerate(lines[self._seen :], self._seen)
+        self._chosen += [(i, line) for i, line in new if _level(line) not in silent]
         self._seen = len(lines)
         self.show(self._chosen)
         if follows:
@@ -65,6 +64,11 @@ class Log(Table[tuple[int, LogLine]]):
         self.rows = ()
         self.add(lines)
         return self.level
+
+
+def _level(line: LogLine) -> str:
+    """Its level; what another program calls otherwise is information."""
+    return line.level if line.level in STYLES else "info"
 
 
 def _clock(seconds: float) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, ClassVar, Generic, TypeVar
 
 from rich.segment import Segment
@@ -83,6 +85,8 @@ class Table(ScrollView, Generic[R], can_focus=True):
         """Column, and whether it descends; only shown, the giver of rows sorts them."""
         self._shown: list[Column[R]] = []
         self._widths: list[int] = []
+        self._style: Style | None = None
+        """Of the rows that are drawn just now."""
 
     # Rows -----------------------------------------------------------------------------------------
 
@@ -104,7 +108,7 @@ class Table(ScrollView, Generic[R], can_focus=True):
     @property
     def chosen(self) -> list[R]:
         """The marked rows, or the one under the cursor."""
-        marked = [row for row in self.rows if self._key(row) in self.marked]
+        marked = [row for row in self.rows if self._key(row) in self.marked] if self.marked else []
         return marked or ([self.current] if self.current is not None else [])
 
     def toggle_mark(self) -> None:
@@ -146,13 +150,20 @@ class Table(ScrollView, Generic[R], can_focus=True):
         self.refresh()
         self.call_after_refresh(self._reveal)
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        self._style = self.rich_style  # blended from all that is around: once, not for each row
+        try:
+            return super().render_lines(crop)
+        finally:
+            self._style = None
+
     def render_line(self, y: int) -> Strip:
         width = self.size.width
         if y == 0:
             return self._header(width)
         index = y - 1 + int(self.scroll_offset.y)
         if index >= len(self.rows):
-            return Strip.blank(width, self.rich_style)
+            return Strip.blank(width, self._style or self.rich_style)
         return self._row(index, width)
 
     def _header(self, width: int) -> Strip:
@@ -167,16 +178,17 @@ class Table(ScrollView, Generic[R], can_focus=True):
 
     def _row(self, index: int, width: int) -> Strip:
         row = self.rows[index]
-        base = self.rich_style
+        base = self._style or self.rich_style
         marked = self._key(row) in self.marked
         if marked:
             base += self.get_component_rich_style("table--marked", partial=True)
         if index == self.cursor and (self.has_focus or not marked):
             base += self.get_component_rich_style("table--cursor", partial=True)
-        segments = [Segment("*" if marked else " ", base)]
+        cells = [("*" if marked else " ", base)]
         for column, room in zip(self._shown, self._widths, strict=True):
-            segments += _segments(column.cell(row), room, column.right, base)
-            segments.append(Segment(" " * GAP, base))
+            cells += [_styled(column.cell(row), room, column.right, base), (" " * GAP, base)]
+        alike = groupby(cells, itemgetter(1))  # few long segments are drawn faster than many short ones
+        segments = [Segment("".join(text for text, _ in group), style) for style, group in alike]
         return Strip(segments).adjust_cell_length(width, base).crop(0, width)
 
     # Moving ---------------------------------------------------------------------------------------
@@ -255,8 +267,8 @@ def _fitted(text: str, room: int, right: bool) -> str:
     return text.rjust(room) if right else text.ljust(room)
 
 
-def _segments(cell: Text | str, room: int, right: bool, base: Style) -> list[Segment]:
+def _styled(cell: Text | str, room: int, right: bool, base: Style) -> tuple[str, Style]:
     if isinstance(cell, str):
-        return [Segment(_fitted(cell, room, right), base)]
+        return _fitted(cell, room, right), base
     style = base + (cell.style if isinstance(cell.style, Style) else Style.parse(cell.style))
-    return [Segment(_fitted(cell.plain, room, right), style)]
+    return _fitted(cell.plain, room, right), style
