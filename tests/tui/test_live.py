@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 from textual.widgets import Static
-from textual.widgets._footer import FooterKey
 
 from prunetui import events
 from prunetui.store import Run
@@ -26,6 +25,7 @@ from prunetui.tui.screens.help import keys_of
 from prunetui.tui.screens.live import PANES, LiveScreen
 from prunetui.tui.screens.results import ResultsScreen
 from prunetui.tui.widgets.chart import Chart
+from prunetui.tui.widgets.footer import Keys
 from prunetui.tui.widgets.log import Log
 from prunetui.tui.widgets.trials import Trials
 
@@ -389,7 +389,7 @@ def test_only_what_can_be_done_now_is_listed(root: Path, app_of: App, drive: Dri
 
     def listed(app: PrunetuiApp) -> list[set[str]]:
         """In the line of keys, in the help and in the palette."""
-        footer = {key.description for key in app.screen.query(FooterKey)}
+        footer = {hint.words for hint in app.screen.query_one(Keys).shown}
         helped = {what for _, what in keys_of(app.screen)}
         commands = {command.title.rpartition(" (")[0] for command in app.get_system_commands(app.screen)}
         return [footer, helped, commands]

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 from textual.binding import Binding
 from textual.pilot import Pilot
-from textual.widgets import Footer, Static
-from textual.widgets._footer import FooterKey
+from textual.widgets import Static
 
 from prunetui.store import Run
 from prunetui.store.queue import Queue
@@ -25,6 +24,7 @@ from prunetui.tui.screens.leave import LeaveScreen
 from prunetui.tui.screens.live import LiveScreen
 from prunetui.tui.screens.results import ResultsScreen
 from prunetui.tui.screens.runs import RunsScreen
+from prunetui.tui.widgets.footer import Keys
 from prunetui.tui.widgets.table import Table
 
 from .fakes import NOW, fake_run, until
@@ -42,6 +42,11 @@ def runs(story: Story) -> Callable[[Pilot[Any]], Awaitable[None]]:
         await story(pilot, pilot.app.screen.query_one(Table))
 
     return told
+
+
+def listed(app: PrunetuiApp) -> set[str]:
+    """What the line of keys tells."""
+    return {hint.words for hint in app.screen.query_one(Keys).shown}
 
 
 def names(table: Table[Any]) -> list[str]:
@@ -529,13 +534,30 @@ def test_the_most_important_keys_are_to_be_seen_at_80_columns(root: Path, app_of
         }.get(screen)  # fmt: skip
         if open_it:
             open_it()
-        await until(pilot, lambda: bool(app.screen.query(FooterKey)))
+        await until(pilot, lambda: len(listed(app)) >= 8)
         await pilot.pause(0.2)
-        keys = list(app.screen.query(FooterKey))
-        seen = {key.description for key in keys if 0 < key.region.right <= 80}
-        assert {key.description for key in keys if key.display} == seen
-        assert {"Help", "Quit"} <= seen
-        assert len(seen) >= 8
+        keys = app.screen.query_one(Keys)
+        line = keys.render_line(0)
+        assert line.cell_length == 80
+        assert line.text.split() == [
+            word for hint in keys.shown for word in (*[k for _, k in hint.keys], *hint.words.split())
+        ]
+        assert {"Help", "Quit"} <= listed(app)
+
+    drive(app_of(root), runs(story))
+
+
+def test_a_click_on_a_key_presses_it(root: Path, app_of: App, drive: Drive):
+    fake_run(root, "first")
+
+    async def story(pilot: Pilot[Any], table: Table[Any]) -> None:
+        line = pilot.app.screen.query_one(Keys).render_line(0).text
+        await pilot.click(Keys, offset=(line.index("? Help"), 0))
+        await until(pilot, lambda: isinstance(pilot.app.screen, HelpScreen))
+        await pilot.press("escape")
+        await pilot.click(Keys, offset=(line.index("Filter"), 0))
+        await until(pilot, lambda: pilot.app.screen.query_one("#filter").has_focus)
+        assert isinstance(pilot.app.screen, RunsScreen)
 
     drive(app_of(root), runs(story))
 
@@ -558,9 +580,9 @@ def test_the_keys_of_the_list_are_those_of_the_run_under_the_cursor(root: Path, 
             "stopped": {"Rename", "Resume"},
             "over": {"Rename"},
         }
-        await until(pilot, lambda: "Resume" not in {key.description for key in pilot.app.screen.query(FooterKey)})
+        await until(pilot, lambda: "Resume" not in listed(pilot.app))
         await pilot.press("up", "space")
-        await until(pilot, lambda: "Resume" in {key.description for key in pilot.app.screen.query(FooterKey)})
+        await until(pilot, lambda: "Resume" in listed(pilot.app))
         assert table.current.name == "over"
 
     drive(app_of(root), runs(story))
@@ -616,6 +638,6 @@ def test_themes_follow_each_other_and_are_remembered(root: Path, app_of: App, dr
             await pilot.press("ctrl+t")
             seen.append(app.theme)
         assert seen == ["prunetui-dark", "prunetui-light", "prunetui-contrast", "prunetui-dark"]
-        assert pilot.app.screen.query_one(Footer).is_attached
+        assert pilot.app.screen.query_one(Keys).is_attached
 
     drive(app, runs(story))

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from prunetui.tui.app import PrunetuiApp
 
 PANES = {"numbers": "#numbers-scroll", "layers": "#model-table", "weights": "#bars", "training": "#curves"}
-TRIALS = Binding.Group("Next/previous trial ", compact=True)
+TRIALS = Binding.Group("Next/previous trial")
 
 
 class TrialScreen(Screen[None]):

@@ -22,7 +22,7 @@ from prunetui.tui import viewport
 from prunetui.tui.widgets.chart import Chart
 from prunetui.tui.widgets.legend import Legend
 
-AXES = Binding.Group("Axes ", compact=True)  # a compact footer leaves no room behind a group
+AXES = Binding.Group("Axes")
 KEYS: list[BindingType] = [
     Binding("x", "plot('x', 1)", "X axis", group=AXES),
     Binding("y", "plot('y', 1)", "Y axis", group=AXES),
