@@ -139,18 +139,18 @@ def methods(
     runs: Runs = None,
 ) -> None:
     """List the pruning methods."""
-    from prunetui import listing
+    from prunetui import offers
 
     if name:
-        listing.print_method(name, json)
+        offers.print_method(name, json)
     else:
-        listing.print_methods(json)
+        offers.print_methods(json)
 
 
 @app.command()
 def presets(json: Json = False, runs: Runs = None) -> None:
     """List the studies that ship with prunetui."""
-    from prunetui.listing import print_presets
+    from prunetui.offers import print_presets
 
     print_presets(json)
 
@@ -289,7 +289,7 @@ def init(
     runs: Runs = None,
 ) -> None:
     """Write a commented study file to start from."""
-    from prunetui.listing import print_json
+    from prunetui.output import print_json
 
     if schema:
         from prunetui.config import Study

@@ -11,7 +11,7 @@ from typing import Any
 from rich.text import Text
 
 from prunetui.environment import versions
-from prunetui.listing import console, print_json, table
+from prunetui.output import console, print_json, table
 from prunetui.report import human
 
 LOW_DISK = 2_000_000_000

@@ -10,7 +10,7 @@ from typing import Any
 
 from prunetui.config import Study, parse_study
 from prunetui.errors import UsageError
-from prunetui.listing import print_json
+from prunetui.output import print_json
 
 
 def evaluate_checkpoint(

@@ -1,4 +1,4 @@
-"""What the listing commands print: tables for people, JSON for programs. Torch-free."""
+"""What the listing commands print about runs: tables for people, JSON for programs. Torch-free."""
 
 from __future__ import annotations
 
@@ -6,48 +6,24 @@ import dataclasses
 import json
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from prunetui import report
 from prunetui.chart import accuracy_chart, legend
 from prunetui.errors import UsageError
+from prunetui.output import aligned, console, print_json, table
 from prunetui.store import Cache, Run, Status, find_run, list_runs
 from prunetui.store.runs import CACHE
 
-if TYPE_CHECKING:
-    from prunetui.plugins import MethodInfo
-
-PLAIN_WIDTH = 140
 NARROW = 100
 CHART_WIDTH, CHART_HEIGHT = 100, 24
 RIGHT = ("trials", "dense %", "best %", "age")
 RUN_COLUMNS = ("run", "state", "trials", "model", "data", "methods", "dense %", "best %", "age")
-
-
-def console() -> Console:
-    """stdout: coloured and fitted on a terminal, plain and wide in a pipe."""
-    width = None if sys.stdout.isatty() else PLAIN_WIDTH
-    return Console(width=width, highlight=False, markup=False)  # a label may hold brackets
-
-
-def print_json(plain: object) -> None:
-    """One JSON document on stdout."""
-    print(json.dumps(plain, indent=1, ensure_ascii=False))
-
-
-def table(*columns: str, right: Sequence[str] = ()) -> Table:
-    """An unboxed table; the columns named in ``right`` are aligned to the right."""
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for column in columns:
-        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
-    return made
 
 
 # Runs -----------------------------------------------------------------------------------------------
@@ -99,16 +75,6 @@ def _fitted(cells: list[list[str]]) -> list[str]:
 
 def _but(cells: list[str], place: int) -> list[str]:
     return cells[:place] + cells[place + 1 :]
-
-
-def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> list[str]:
-    """Lines of a plain table. A thousand rows take a hundredth of the time that rich needs."""
-    widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
-    sides = [">" if column in right else "<" for column in columns]
-    return [
-        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)).rstrip()
-        for row in (columns, *rows)
-    ]
 
 
 def run_object(run: Run, status: Status | None) -> dict[str, Any]:
@@ -257,92 +223,6 @@ def _result_cells(line: report.Line) -> dict[str, str]:
         "dense": figure("top1_dense"),
         "control": figure("top1_control"),
     }
-
-
-# Methods and presets --------------------------------------------------------------------------------
-
-
-FAMILY_ORDER = ("weights", "kernels", "channels", "sharing", "sequence")
-
-
-def print_methods(as_json: bool) -> None:
-    """All methods by family: what they are, their options with defaults and help, where they come from."""
-    from prunetui.plugins import catalogue
-
-    found = catalogue()
-    infos = found.methods.values()
-    if as_json:
-        print_json([method_object(info) for info in infos])
-    else:
-        families = dict.fromkeys([*FAMILY_ORDER, *(info.family for info in infos)])
-        for family in families:
-            _print_family(family, [info for info in infos if info.family == family])
-    for problem in found.problems:
-        print(f"warning: {problem}", file=sys.stderr)
-
-
-def _print_family(family: str, infos: list[MethodInfo]) -> None:
-    out = console()
-    if infos:
-        out.print(Text(f"{family}\n", "bold underline"))
-    for info in infos:
-        out.print(Text.assemble((info.name, "bold"), f"  {info.summary}"))
-        for option in info.options:
-            told = Text(f"{option.name} = {json.dumps(option.default)}  {option.help}")
-            out.print(Padding(told, (0, 0, 0, 4), expand=False))
-        schedules = f"; only {', '.join(info.schedules)}" if info.schedules else ""
-        about = Text(f"target {', '.join(info.targets)}{schedules}; source {info.source}", "dim")
-        out.print(Padding(about, (0, 0, 1, 4), expand=False))
-
-
-def method_object(info: Any) -> dict[str, Any]:
-    """A method as JSON."""
-    return {
-        "name": info.name,
-        "family": info.family,
-        "summary": info.summary,
-        "source": info.source,
-        "targets": list(info.targets),
-        "options": [{"name": o.name, "type": o.annotation, "default": o.default, "help": o.help} for o in info.options],
-    }
-
-
-def print_method(name: str, as_json: bool) -> None:
-    """One method: its whole docstring, source and options."""
-    from prunetui.plugins import method_info
-
-    info = method_info(name)
-    if as_json:
-        print_json({**method_object(info), "doc": info.doc})
-        return
-    print(f"{info.name} ({info.family})\n\n{info.doc}\n\nsource: {info.source}\ntargets: {', '.join(info.targets)}")
-    if info.options:
-        print("options:")
-    for option in info.options:
-        print(f"  {option.name} = {json.dumps(option.default)}    {option.annotation}\n      {option.help}")
-
-
-def print_presets(as_json: bool) -> None:
-    """The packaged studies with their first comment line."""
-    from prunetui.config.load import preset_names, preset_text
-
-    about = [{"name": name, "summary": _first_comment(preset_text(name))} for name in preset_names()]
-    if as_json:
-        print_json(about)
-        return
-    shown = table("preset", "summary")
-    for preset in about:
-        shown.add_row(preset["name"], preset["summary"])
-    console().print(shown)
-
-
-def _first_comment(text: str) -> str:
-    lines = []
-    for line in text.splitlines():
-        if not line.startswith("#"):
-            break
-        lines.append(line.lstrip("# "))
-    return " ".join(lines)
 
 
 def age(seconds: float) -> str:

@@ -24,7 +24,7 @@ from prunetui.engine.graph import Graph
 from prunetui.engine.models import Architecture
 from prunetui.engine.state import State
 from prunetui.errors import TrialError
-from prunetui.listing import print_method, print_methods
+from prunetui.offers import print_method, print_methods
 from prunetui.plan import Prune
 
 NETS = {

@@ -17,9 +17,9 @@ ROOT = Path(prunetui.__file__).resolve().parent.parent
 HEAVY = {"torch", "torchvision", "sklearn", "textual"}
 LIGHT = [
     "cli", "config", "plan", "schedules", "plugins", "events", "progress", "store", "report", "chart", "batch",
-    "listing", "inspect_model", "figure", "environment", "errors", "atomic", "worker", "__main__", "estimate",
-    "history", "tui.study_draft", "runner", "submit", "obey", "axes", "comparison", "differences", "tables",
-    "pack", "reporting.command", "reporting.page", "reporting.text", "reporting.plain",
+    "listing", "offers", "output", "inspect_model", "figure", "environment", "errors", "atomic", "worker", "__main__",
+    "estimate", "history", "tui.study_draft", "runner", "submit", "obey", "axes", "comparison", "differences",
+    "tables", "pack", "reporting.command", "reporting.page", "reporting.text", "reporting.plain",
 ]  # fmt: skip
 METHODS = sorted((ROOT / "methods").glob("*.py"))
 PRODUCT = sorted((ROOT / "prunetui").rglob("*.py"))
@@ -102,6 +102,19 @@ def test_no_module_of_the_product_imports_a_method_by_name(file: Path):
 @pytest.mark.parametrize("file", ENGINE, ids=lambda file: str(file.relative_to(ROOT)))
 def test_the_engine_sees_neither_the_store_nor_a_view(file: Path):
     seen = {".".join(name.split(".")[:2]) for name in _imports(ast.parse(file.read_text(encoding="utf-8")))}
-    views = {"store", "batch", "cli", "listing", "report", "chart", "progress", "worker", "tui", "runner"}
+    views = {
+        "store",
+        "batch",
+        "cli",
+        "listing",
+        "offers",
+        "output",
+        "report",
+        "chart",
+        "progress",
+        "worker",
+        "tui",
+        "runner",
+    }
     assert not seen & {f"prunetui.{view}" for view in views}
     assert not {name.split(".")[0] for name in seen} & {"textual", "rich", "typer", "plotext"}

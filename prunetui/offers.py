@@ -1,0 +1,97 @@
+"""What the listing commands print about methods and presets. Torch-free."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from rich.padding import Padding
+from rich.text import Text
+
+from prunetui.output import console, print_json, table
+
+if TYPE_CHECKING:
+    from prunetui.plugins import MethodInfo
+
+FAMILY_ORDER = ("weights", "kernels", "channels", "sharing", "sequence")
+
+
+def print_methods(as_json: bool) -> None:
+    """All methods by family: what they are, their options with defaults and help, where they come from."""
+    from prunetui.plugins import catalogue
+
+    found = catalogue()
+    infos = found.methods.values()
+    if as_json:
+        print_json([method_object(info) for info in infos])
+    else:
+        families = dict.fromkeys([*FAMILY_ORDER, *(info.family for info in infos)])
+        for family in families:
+            _print_family(family, [info for info in infos if info.family == family])
+    for problem in found.problems:
+        print(f"warning: {problem}", file=sys.stderr)
+
+
+def _print_family(family: str, infos: list[MethodInfo]) -> None:
+    out = console()
+    if infos:
+        out.print(Text(f"{family}\n", "bold underline"))
+    for info in infos:
+        out.print(Text.assemble((info.name, "bold"), f"  {info.summary}"))
+        for option in info.options:
+            told = Text(f"{option.name} = {json.dumps(option.default)}  {option.help}")
+            out.print(Padding(told, (0, 0, 0, 4), expand=False))
+        schedules = f"; only {', '.join(info.schedules)}" if info.schedules else ""
+        about = Text(f"target {', '.join(info.targets)}{schedules}; source {info.source}", "dim")
+        out.print(Padding(about, (0, 0, 1, 4), expand=False))
+
+
+def method_object(info: Any) -> dict[str, Any]:
+    """A method as JSON."""
+    return {
+        "name": info.name,
+        "family": info.family,
+        "summary": info.summary,
+        "source": info.source,
+        "targets": list(info.targets),
+        "options": [{"name": o.name, "type": o.annotation, "default": o.default, "help": o.help} for o in info.options],
+    }
+
+
+def print_method(name: str, as_json: bool) -> None:
+    """One method: its whole docstring, source and options."""
+    from prunetui.plugins import method_info
+
+    info = method_info(name)
+    if as_json:
+        print_json({**method_object(info), "doc": info.doc})
+        return
+    print(f"{info.name} ({info.family})\n\n{info.doc}\n\nsource: {info.source}\ntargets: {', '.join(info.targets)}")
+    if info.options:
+        print("options:")
+    for option in info.options:
+        print(f"  {option.name} = {json.dumps(option.default)}    {option.annotation}\n      {option.help}")
+
+
+def print_presets(as_json: bool) -> None:
+    """The packaged studies with their first comment line."""
+    from prunetui.config.load import preset_names, preset_text
+
+    about = [{"name": name, "summary": _first_comment(preset_text(name))} for name in preset_names()]
+    if as_json:
+        print_json(about)
+        return
+    shown = table("preset", "summary")
+    for preset in about:
+        shown.add_row(preset["name"], preset["summary"])
+    console().print(shown)
+
+
+def _first_comment(text: str) -> str:
+    lines = []
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            break
+        lines.append(line.lstrip("# "))
+    return " ".join(lines)
