@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.text import Text
 
 from prunetui import report
 from prunetui.chart import accuracy_chart, legend
 from prunetui.errors import UsageError
-from prunetui.output import aligned, console, print_json, table
+from prunetui.output import aligned, console, packed, print_json, table
 from prunetui.store import Cache, Run, Status, find_run, list_runs
 from prunetui.store.runs import CACHE
 
@@ -173,19 +172,8 @@ def _print_chart(out: Console, table_lines: list[report.Line]) -> None:
     color = sys.stdout.isatty() and not out.no_color
     # Straight to stdout: rich would wrap and re-style what plotext has laid out.
     print("\n" + accuracy_chart(curves, dense, width, CHART_HEIGHT, color))
-    for row in _packed(legend(curves, dense), width):
+    for row in packed(legend(curves, dense), width):
         out.print(row)
-
-
-def _packed(entries: Iterable[tuple[str, tuple[int, int, int], str]], width: int) -> list[Text]:
-    """A legend as lines of whole entries: rich would break between a marker and its name."""
-    rows = [Text()]
-    for marker, (r, g, b), label in entries:
-        entry = Text.assemble((marker, f"rgb({r},{g},{b})"), f" {label}   ")
-        if len(rows[-1]) and len(rows[-1]) + len(entry) > width:
-            rows.append(Text())
-        rows[-1].append_text(entry)
-    return rows
 
 
 def _columns(table_lines: list[report.Line], width: int) -> list[str]:

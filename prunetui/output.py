@@ -1,13 +1,14 @@
-"""stdout: tables for people, JSON for programs. Torch-free."""
+"""What is printed: tables and legends for people, JSON for programs. Torch-free."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 PLAIN_WIDTH = 140
 """Cells of a line in a pipe."""
@@ -40,3 +41,14 @@ def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequen
         "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)).rstrip()
         for row in (columns, *rows)
     ]
+
+
+def packed(entries: Iterable[tuple[str, tuple[int, int, int], str]], width: int) -> list[Text]:
+    """A legend as lines of whole entries: rich would break between a marker and its name."""
+    rows = [Text()]
+    for marker, (r, g, b), label in entries:
+        entry = Text.assemble((marker, f"rgb({r},{g},{b})"), f" {label}   ")
+        if len(rows[-1]) and len(rows[-1]) + len(entry) > width:
+            rows.append(Text())
+        rows[-1].append_text(entry)
+    return rows

@@ -154,10 +154,10 @@ def test_a_process_that_cannot_be_started_does_not_end_the_thread(
         return launch(run, device)
 
     monkeypatch.setattr(runner, "launch", sometimes)
-    queued(root, "first")
-    second = queued(root, "second")
+    first, second = queued(root, "first"), queued(root, "second")
     serve()
     until(lambda: state(second) == "running")
+    assert (state(first), failures) == ("queued", [])
 
 
 def test_a_run_goes_on_when_the_application_closes(root: Path, serve: Callable[..., Runner]) -> None:
@@ -176,6 +176,7 @@ def test_a_folder_that_may_not_be_written_is_served_as_soon_as_it_may(root: Path
     root.unlink()
     run = queued(root, "first")
     until(lambda: state(run) == "running")
+    assert Queue(root).read() == ((), run.id)
 
 
 # Ending a run -----------------------------------------------------------------------------------------

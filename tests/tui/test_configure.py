@@ -173,6 +173,7 @@ def test_n_in_the_list_of_runs_opens_it_and_escape_goes_back(make):
             await until(pilot, lambda: isinstance(pilot.app.screen, ConfigureScreen) and pilot.app.screen.settled)
             await pilot.press("escape")
             await until(pilot, lambda: isinstance(pilot.app.screen, RunsScreen))
+            assert not any(isinstance(screen, ConfigureScreen) for screen in pilot.app.screen_stack)
 
     asyncio.run(run())
 
@@ -649,6 +650,7 @@ def test_leaving_with_changes_asks(make, key):
         await until(pilot, lambda: isinstance(pilot.app.screen, UnsavedScreen))
         await pilot.press("enter")  # stay
         await until(pilot, lambda: pilot.app.screen is screen)
+        assert screen.draft.get(("name",)) == "x"
         await pilot.press(key)
         await until(pilot, lambda: isinstance(pilot.app.screen, UnsavedScreen))
         await pilot.press("j", "enter")

@@ -187,6 +187,11 @@ def test_lines_that_are_no_events_are_passed_over(root: Path, app_of: App, drive
     async def story(pilot: Pilot[Any], screen: LiveScreen) -> None:
         tell(run, TRAINS, SEEN)
         await until(pilot, lambda: "epoch 2/4" in words(screen, "#step"))
+        assert [line.text for line in screen.view.log] == [
+            "starts on cpu",
+            "5 trials, 0 already done, 9 steps to compute",
+            "taylor-0.5-s0: train 4 epochs",
+        ]
 
     drive(app_of(root), live(story))
 
@@ -198,6 +203,8 @@ def test_a_results_file_that_is_none_does_not_stop_the_rest(root: Path, app_of: 
     async def story(pilot: Pilot[Any], screen: LiveScreen) -> None:
         tell(run, TRAINS, SEEN)
         await until(pilot, lambda: "epoch 2/4" in words(screen, "#step"))
+        assert screen.view.rows == ()
+        assert not screen.query_one(Trials).rows
 
     drive(app_of(root), live(story))
 

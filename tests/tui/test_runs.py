@@ -297,9 +297,11 @@ def test_enter_opens_what_runs_live_and_what_is_over_as_results(root: Path, app_
         for screen in (LiveScreen, ResultsScreen):
             await pilot.press("enter")
             await until(pilot, lambda screen=screen: isinstance(pilot.app.screen, screen))
+            assert pilot.app.screen.run_id == table.current.id
             await pilot.press("escape")
             await until(pilot, lambda: isinstance(pilot.app.screen, RunsScreen))
             await pilot.press("down")
+        assert names(table) == ["busy", "over"]
 
     drive(app_of(root), runs(story))
 

@@ -134,7 +134,8 @@ class LiveScreen(FollowingScreen):
             tuple(report.series(lines)), report.dense_accuracy(lines), "top-1 % on the test split", "sparsity"
         )
         self.query_one("#accuracy-chart", Chart).show(picture)
-        self.query_one("#legend", Static).update(legend_text(picture) if picture.series else "")
+        words = self.query_one("#legend", Static)
+        words.update(legend_text(picture, words.container_size.width) if picture.series else "")
         self.query_one(Trials).fill(view.rows)
 
     def _show_curve(self, view: RunView) -> None:
@@ -159,6 +160,7 @@ class LiveScreen(FollowingScreen):
     def on_resize(self, event: events.Resize) -> None:
         if self.view:
             self._show_progress(self.view)
+            self.call_after_refresh(self._show_results, self.view)  # its legend is as wide as there is room
 
     def action_pane(self, name: str) -> None:
         """Bring a pane to the front."""

@@ -21,7 +21,7 @@ from prunetui.tui.widgets.table import Table
 EMPTY = """No runs in {root} yet.
 
 Press n to configure a study and start it, or leave and run
-  prunetui --batch         the quickstart: handwritten digits, a minute, no GPU
+  prunetui --batch         the quickstart: digits, a minute, no GPU
   prunetui --batch STUDY   a study file; prunetui init writes one
 
 Runs that any process starts in this folder appear here by themselves."""

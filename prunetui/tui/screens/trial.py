@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from prunetui.tui.app import PrunetuiApp
 
 PANES = {"numbers": "#numbers-scroll", "layers": "#model-table", "weights": "#bars", "training": "#curves"}
-TRIALS = Binding.Group("Next/previous trial")
+TRIALS = Binding.Group("Trial")
 
 
 class TrialScreen(Screen[None]):
@@ -168,7 +168,8 @@ class TrialScreen(Screen[None]):
         self.query_one("#training").border_title = f"4 training {'loss' if self._losses else 'accuracy %'}"
         nothing = "No training was done for this trial alone: it shares its steps with others, or has none."
         self.query_one(Chart).show(picture, nothing, soon=True)
-        self.query_one("#legend", Static).update(legend_text(picture))
+        words = self.query_one("#legend", Static)
+        words.update(legend_text(picture, words.container_size.width))
 
     def action_loss(self) -> None:
         """Loss instead of accuracy, or back."""

@@ -9,7 +9,8 @@ from rich.text import Text
 from textual import events, work
 from textual.widget import Widget
 
-from prunetui.chart import DENSE_COLOR, DENSE_MARKER, Picture, draw, look
+from prunetui.chart import Picture, draw, legend
+from prunetui.output import packed
 
 LEAST_SECONDS = 0.5
 SOON_SECONDS = 0.06
@@ -74,17 +75,6 @@ class Chart(Widget, can_focus=True):
         return self._text
 
 
-def legend_text(picture: Picture, focus: int | None = None) -> Text:
-    """Marker and name of every series; hidden ones are struck out, the one in ``focus`` is turned over."""
-    text = Text()
-    for i, curve in enumerate(picture.series):
-        marker, (r, g, b) = look(i)
-        hidden = curve.label in picture.hidden
-        style = "strike dim" if hidden else ""
-        text.append(marker + " ", f"rgb({r},{g},{b})")
-        text.append(curve.label, f"{style} reverse" if i == focus else style)
-        text.append("   ")
-    if picture.level is not None:
-        r, g, b = DENSE_COLOR
-        text.append(f"{DENSE_MARKER} dense {picture.level:.2f} %", f"rgb({r},{g},{b})")
-    return text
+def legend_text(picture: Picture, width: int) -> Text:
+    """Marker and name of every series, in lines of at most so many cells, none of which ends between the two."""
+    return Text("\n").join(packed(legend(picture.series, picture.level), width))
