@@ -151,7 +151,8 @@ def test_the_application_is_killed_and_the_next_one_finds_its_run(
     second.wait_for(b"Stop after this step")
     second.press(b"\x1b[B\r")  # the second answer: stop now
     wait_until(queued, "interrupted", second)
-    second.press(b"R")  # resume from here
+    second.wait_for(b"R resumes it")
+    second.press(b"R")
     wait_until(queued, "running", second)
     wait_until(queued, "done", second)
     second.press(b"q")

@@ -80,8 +80,8 @@ def test_from_a_study_to_a_network_taken_home(
         while not isinstance(app.screen, RunsScreen):
             await pilot.press("escape")
             await pilot.pause()
-        await until(pilot, lambda: len(app.screen._table.rows) == 2)
-        app.screen._table.focus()
+        await until(pilot, lambda: len(app.screen.table.rows) == 2)
+        app.screen.table.focus()
         await pilot.press("g", "space", "space", "c")
         await until(pilot, on(pilot, CompareScreen))
         await until(pilot, lambda: app.screen.comparison is not None)
