@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from prunetui.report import Figure, Line, Series, front, human, series
+from prunetui.report import Figure, Line, Series, front, human, is_only_masks, series
 
 
 @dataclass(frozen=True)
@@ -19,12 +19,14 @@ class Axis:
     unit: str = ""
     level: str = ""
     """The figure of the dense network that is drawn as a level, where there is one."""
+    always: bool = True
+    """Whether it is offered where nothing has this figure."""
 
     def text(self, figure: Figure | None) -> str:
         """A figure as it is told."""
         if figure is None:
             return f"no {self.words}"
-        if self.key in ("params", "macs", "bytes"):
+        if self.key in ("params", "macs", "macs_nonzero", "bytes"):
             return f"{human(figure.mean)} {self.words}"
         digits = {"loss": 4, "sparsity": 4}.get(self.key, 2)
         if figure.spread is not None and round(figure.spread, digits) == 0:  # the same in every seed
@@ -43,8 +45,12 @@ X_AXES = (
     Axis("sparsity", "sparsity", True),
     Axis("params", "parameters", False),
     Axis("macs", "MACs", False),
+    Axis("macs_nonzero", "MACs without zeros", False, always=False),
     Axis("bytes", "bytes", False),
     Axis("latency_ms", "latency", False, " ms"),
+    Axis("latency128_ms", "latency of 128", False, " ms", always=False),
+    Axis("latency_cuda_ms", "GPU latency", False, " ms", always=False),
+    Axis("latency128_cuda_ms", "GPU latency of 128", False, " ms", always=False),
 )
 Point = tuple[int, int]
 """Place of a series, and of a point in it."""
@@ -53,6 +59,11 @@ Point = tuple[int, int]
 def axis(axes: Sequence[Axis], key: str) -> Axis:
     """The axis of a figure; the first for one that is not known."""
     return next((one for one in axes if one.key == key), axes[0])
+
+
+def offered(axes: Sequence[Axis], lines: Sequence[Line], current: Axis) -> list[Axis]:
+    """The axes to choose from: those that something has a figure for, and the usual ones in any case."""
+    return [one for one in axes if one.always or one is current or any(one.key in line.figures for line in lines)]
 
 
 def after(axes: Sequence[Axis], current: Axis, by: int) -> Axis:
@@ -91,6 +102,7 @@ def told(line: Line, x: Axis, y: Axis, is_best: bool = False) -> str:
     shown += [one.text(figures[one.key]) for one in (x, *X_AXES) if one.key in figures]
     seeds = f"{line.seeds} seed{'s' if line.seeds != 1 else ''}"
     shown += [seeds + (f", {line.failed} failed" if line.failed else "")]
+    shown += [line.runtime] if is_only_masks(line) else []
     return f"{' '.join(word for word in first if word)}: {', '.join(dict.fromkeys(shown))}"
 
 

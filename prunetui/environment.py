@@ -13,8 +13,8 @@ from typing import Any
 from prunetui import __version__
 
 PACKAGES = (
-    "torch", "torchvision", "torch-pruning", "numpy", "scikit-learn", "safetensors", "textual", "rich", "plotext",
-    "pydantic", "typer",
+    "torch", "torchvision", "torch-pruning", "numpy", "scikit-learn", "safetensors", "onnxruntime", "textual",
+    "rich", "plotext", "pydantic", "typer",
 )  # fmt: skip
 
 

@@ -11,6 +11,9 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+NO_SPEED_UP = "no speed-up in this runtime"
+"""In the column ``runtime`` of a net with masks: zeros are computed like the rest, so there is nothing to time."""
+
 
 @dataclass(frozen=True)
 class Event:

@@ -30,7 +30,7 @@ def export_model(root: Path, run: str, trial: str, kind: str, output: Path) -> N
     """Write a trial's network to ``output`` and print the path; what was checked goes to stderr.
 
     Raises:
-        UsageError: no such run, trial or format, or a package is missing.
+        UsageError: no such run, trial or format.
         RunFailed: the written file computes something else.
     """
     import torch
@@ -100,7 +100,9 @@ def _made(kind: str, model: Pixels, header: dict[str, Any], source: Path, exampl
     if kind == "pt2":
         return _pt2(model, header, example), _run_pt2
     if kind == "onnx":
-        return _onnx(model, header, example), _run_onnx
+        from prunetui.engine.onnx import onnx_bytes
+
+        return onnx_bytes(model, example[:1], header), _run_onnx
     raise UsageError(f"no format is called {kind!r}; there are: {', '.join(FORMATS)}")
 
 
@@ -124,27 +126,6 @@ def _run_pt2(path: Path, images: Tensor) -> Tensor:
 
     result: Tensor = load_exported(path)[0](images).detach()
     return result
-
-
-def _onnx(model: Pixels, header: dict[str, Any], example: Tensor) -> bytes:
-    import torch
-
-    try:
-        import onnxruntime  # noqa: F401 - what the file is checked with
-        import onnxscript  # noqa: F401 - what torch writes it with
-    except ImportError as error:
-        raise UsageError(f"ONNX needs {error.name}: pip install 'prunetui[onnx]'") from None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of deprecations inside torch
-        program = torch.onnx.export(
-            model, (example,), dynamo=True, dynamic_shapes=({0: torch.export.Dim("batch")},), verbose=False,
-            input_names=["pixels"], output_names=["logits"],
-        )  # fmt: skip
-    assert program is not None
-    proto = program.model_proto
-    entry = proto.metadata_props.add()
-    entry.key, entry.value = "prunetui", json.dumps(header)
-    return bytes(proto.SerializeToString())
 
 
 def _run_onnx(path: Path, images: Tensor) -> Tensor:

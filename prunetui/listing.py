@@ -19,7 +19,11 @@ from prunetui.output import aligned, console, packed, print_json, table
 from prunetui.store import Cache, Run, Status, find_run, list_runs
 from prunetui.store.runs import CACHE
 
-NARROW = 100
+NARROW, WIDE = 100, 140
+LATENCIES = {
+    "ms@1": "latency_ms", "ms@128": "latency128_ms", "gpu ms@1": "latency_cuda_ms", "gpu ms@128": "latency128_cuda_ms",
+}  # fmt: skip
+"""Milliseconds a batch: columns of the table -> columns of results.csv."""
 CHART_WIDTH, CHART_HEIGHT = 100, 24
 RIGHT = ("trials", "dense %", "best %", "age")
 RUN_COLUMNS = ("run", "state", "trials", "model", "data", "methods", "dense %", "best %", "age")
@@ -136,6 +140,9 @@ def print_results(rows: Iterable[Mapping[str, Any]]) -> None:
         cells = _result_cells(line)
         shown.add_row(*(cells[name] for name in columns))
     out.print(shown)
+    if report.only_masks(table_lines):
+        nominal = "; nominal: MACs without those of zeros" if "nominal" in columns else ""
+        out.print(f"{report.only_masks(table_lines)}{nominal}")
     _print_chart(out, table_lines)
     failed = [line for line in table_lines if line.failed]
     for line in failed:
@@ -182,9 +189,19 @@ def _columns(table_lines: list[report.Line], width: int) -> list[str]:
         columns = ["method", "target", "params", "before", "top-1", "control"]
     else:
         columns = ["method", "target", "sparsity", "params", "MACs", "before", "top-1", "dense", "control"]
+    if width >= WIDE:
+        columns[5:5] = ["nominal"] if report.only_masks(table_lines) else []
+        columns += [name for name, figure in LATENCIES.items() if any(figure in line.figures for line in table_lines)]
     if len({line.schedule for line in table_lines}) > 1:
         columns.insert(1, "schedule")
     return columns
+
+
+def _milliseconds(figure: report.Figure | None) -> str:
+    """Three digits: 0.408, 14.3, 2050."""
+    if figure is None:
+        return "-"
+    return f"{figure.mean:.3g}" if figure.mean < 1000 else f"{figure.mean:.0f}"
 
 
 def _result_cells(line: report.Line) -> dict[str, str]:
@@ -206,6 +223,8 @@ def _result_cells(line: report.Line) -> dict[str, str]:
         "sparsity": f"{sparsity.mean:.4f}" if sparsity else "failed",
         "params": size("params"),
         "MACs": size("macs"),
+        "nominal": size("macs_nonzero"),
+        **{name: _milliseconds(line.figures.get(key)) for name, key in LATENCIES.items()},
         "before": figure("top1_before"),
         "top-1": figure("top1"),
         "dense": figure("top1_dense"),

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from prunetui.engine.models import Architecture
 from prunetui.engine.models.checkpoint import Checkpoint, read_checkpoint
+from prunetui.engine.onnx import PIXELS
 from prunetui.engine.state import State, instantiate
 from prunetui.errors import UsageError
 
@@ -100,18 +101,16 @@ def load_onnx(path: Path) -> tuple[Callable[[Tensor], Tensor], dict[str, Any]]:
     """What runs an ONNX file of prunetui's on images [B, C, H, W] in [0, 1], and its header.
 
     Raises:
-        UsageError: onnxruntime is missing, or the file cannot be read.
+        UsageError: the file cannot be read.
     """
-    try:
-        import onnxruntime
-    except ImportError:
-        raise UsageError("ONNX needs onnxruntime: pip install 'prunetui[onnx]'") from None
+    import onnxruntime
+
     try:
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001 - onnxruntime has an error class for each way a file can be wrong
         raise UsageError(f"cannot read the ONNX file {path}: {str(error).splitlines()[0][:200]}") from None
 
     def run(pixels: Tensor) -> Tensor:
-        return torch.from_numpy(session.run(None, {"pixels": pixels.detach().cpu().contiguous().numpy()})[0])
+        return torch.from_numpy(session.run(None, {PIXELS: pixels.detach().cpu().contiguous().numpy()})[0])
 
     return run, json.loads(session.get_modelmeta().custom_metadata_map.get("prunetui", "{}"))

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-PLAIN_WIDTH = 140
+PLAIN_WIDTH = 160
 """Cells of a line in a pipe."""
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from statistics import fmean, stdev
 from typing import Any
 
+from prunetui.events import NO_SPEED_UP
+
 Row = Mapping[str, Any]
 UNREADABLE = (KeyError, ValueError, TypeError)
 """What a file of results that is not one makes of the tables."""
@@ -39,6 +41,8 @@ class Line:
     failed: int
     error: str
     figures: Mapping[str, Figure]
+    runtime: str = ""
+    """What latency was timed with; of nets with masks, that they are no faster in it."""
     of: tuple[Row, ...] = field(default=(), compare=False, repr=False)
     """The rows of the trials that were done."""
 
@@ -61,8 +65,9 @@ class Series:
 
 
 FIGURES = (
-    "sparsity", "params", "params_nonzero", "macs", "top1_before", "top1_before_raw", "top1", "val_top1", "top1_dense",
-    "top1_control", "loss", "bytes", "latency_ms", "seconds", "drop",
+    "sparsity", "params", "params_nonzero", "macs", "macs_nonzero", "top1_before", "top1_before_raw", "top1",
+    "val_top1", "top1_dense", "top1_control", "loss", "bytes", "latency_ms", "latency128_ms", "latency_cuda_ms",
+    "latency128_cuda_ms", "seconds", "drop",
 )  # fmt: skip
 
 
@@ -95,7 +100,20 @@ def _line(key: tuple[str, str, str, str], rows: list[Row]) -> Line:
             figures[name] = Figure(fmean(values), stdev(values) if len(values) > 1 else None)
     errors = [str(row["error"]) for row in rows if row.get("error")]
     failed = sum(row["status"] == "failed" for row in rows)
-    return Line(*key, len(rows), failed, errors[0] if errors else "", figures, tuple(done))
+    runtime = next((str(row["runtime"]) for row in done if row.get("runtime")), "")
+    return Line(*key, len(rows), failed, errors[0] if errors else "", figures, runtime, tuple(done))
+
+
+def is_only_masks(line: Line) -> bool:
+    """Whether its networks are as large and as slow as before."""
+    return line.runtime == NO_SPEED_UP
+
+
+def only_masks(table: Iterable[Line]) -> str:
+    """The methods that bring no speed-up, as a sentence; empty when there are none."""
+    lines = [line for line in table if is_only_masks(line)]
+    labels = ", ".join(dict.fromkeys(line.label for line in lines))
+    return f"{labels}: masks, {NO_SPEED_UP}" if lines else ""
 
 
 @dataclass(frozen=True)

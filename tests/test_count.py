@@ -25,6 +25,7 @@ def test_parameters_weights_and_macs_are_those_counted_by_hand(small: nn.Sequent
     assert counts.params == (2 * 3 * 9 + 3) + (3 + 3) + (12 * 5 + 5)  # 57 + 6 + 65 = 128
     assert counts.weights == 2 * 3 * 9 + 12 * 5  # 114: neither biases nor batch norm
     assert counts.macs == 2 * 3 * 9 * (2 * 2) + 12 * 5  # 276
+    assert counts.macs_nonzero == 276
     assert counts.params_nonzero == 128
     assert counts.weights_nonzero == 114
 
@@ -36,6 +37,7 @@ def test_zeros_are_parameters_that_are_there_but_not_nonzero(small: nn.Sequentia
     counts = count(small, EXAMPLE)
     assert (counts.params, counts.params_nonzero) == (128, 128 - 18 - 2)
     assert counts.macs == 276
+    assert counts.macs_nonzero == 276 - 18 * (2 * 2)  # each of the 18 is used at 4 places
 
 
 def test_masked_weights_are_gone_from_the_nonzero_weights(small: nn.Sequential) -> None:

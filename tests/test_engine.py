@@ -77,7 +77,7 @@ def by_trial(run: Run) -> dict[str, dict[str, str]]:
 
 def results(run: Run) -> list[dict[str, str]]:
     """The rows without what a clock decides."""
-    return [{k: v for k, v in row.items() if k not in ("seconds", "latency_ms")} for row in run.rows()]
+    return [{k: v for k, v in row.items() if k != "seconds" and "latency" not in k} for row in run.rows()]
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,16 @@ def test_every_column_is_filled(tiny: Run) -> None:
     for row in tiny.rows():
         masked = row["method"] == "global-unstructured"
         empty = {name for name, value in row.items() if value == ""}
-        assert empty == ({"error", "layer", "latency_ms"} if masked else {"error", "layer"})
+        gpu = {f"latency{batch}_cuda{figure}_ms" for batch in ("", 128) for figure in ("", "_iqr")}
+        times = {f"latency{batch}{figure}_ms" for batch in ("", 128) for figure in ("", "_iqr")}
+        assert empty == {"error", "layer"} | gpu | (times if masked else set())
+        if masked:
+            assert row["runtime"] == "no speed-up in this runtime"
+            assert int(row["macs_nonzero"]) < int(row["macs"])
+        else:
+            assert row["runtime"].startswith("onnxruntime ")
+            assert row["macs_nonzero"] == row["macs"]
+            assert 0 < float(row["latency_ms"]) < float(row["latency128_ms"])
         for name in ("top1", "top1_before", "top1_before_raw", "val_top1", "top1_dense", "top1_control", "top5"):
             assert 0 <= float(row[name]) <= 100
         assert float(row["top5"]) >= float(row["top1"])
@@ -210,7 +219,7 @@ def test_a_second_run_of_the_same_study_computes_nothing_and_gives_equal_rows(ro
 
 def test_times_that_were_taken_once_are_reported_again(root: Path, tiny: Run) -> None:
     again = done(root, TINY + MASKS + CHANNELS)
-    for name in ("seconds", "latency_ms"):
+    for name in ("seconds", "latency_ms", "latency128_ms"):
         assert [row[name] for row in again.rows()] == [row[name] for row in tiny.rows()]
 
 
@@ -273,7 +282,7 @@ def test_statistics_are_left_alone_if_not_to_be_estimated_again(tmp_path: Path) 
 
 
 def test_without_recovery_and_validation_the_net_is_measured_as_it_was_pruned(tmp_path: Path) -> None:
-    run = done(tmp_path, TINY + MASKS, "finetune.epochs=0", "data.validation=0.0", "measure.latency_batch=0")
+    run = done(tmp_path, TINY + MASKS, "finetune.epochs=0", "data.validation=0.0", "measure.latency=false")
     control = run.rows()[0]  # re-estimated as the pruned nets are, so that both can be compared
     assert (control["method"], control["top1_before_raw"]) == ("dense", control["top1_dense"])
     for row in run.rows():

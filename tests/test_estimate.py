@@ -28,7 +28,7 @@ epochs = 2
 epochs = 1
 [measure]
 recalibrate = 0
-latency_batch = 0
+latency = false
 [[methods]]
 name = "global-unstructured"
 """
@@ -236,4 +236,4 @@ def test_the_sizes_of_steps():
     assert work(Train({"epochs": 5}, first=2), images) == 3 * 3 * 1000
     assert [work(Measure(split, 10), images) for split in ("test", "validation")] == [200, 100]
     assert work(Prune("x", {}, "", "sparsity", 0.5, 1.0, 5000), images) == 1000
-    assert work(Latency(1), images) == 0
+    assert work(Latency((1, 128)), images) == 0

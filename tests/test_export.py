@@ -60,9 +60,6 @@ def run(tmp_path: Path, states: dict[str, State]) -> Run:
 def test_what_is_exported_computes_what_the_trial_does(
     run: Run, kind: str, trial: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if kind == "onnx":
-        pytest.importorskip("onnxruntime")
-        pytest.importorskip("onnxscript")
     output = tmp_path / f"out.{kind}"
     export_model(run.folder.parent, "last", trial, kind, output)
     out, err = capsys.readouterr()
@@ -86,9 +83,6 @@ def test_images_are_normalised_by_the_network_itself(run: Run) -> None:
 def test_evaluate_takes_every_format(run: Run, kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from prunetui.evaluate import evaluate_checkpoint
 
-    if kind == "onnx":
-        pytest.importorskip("onnxruntime")
-        pytest.importorskip("onnxscript")
     output = tmp_path / f"out.{kind}"
     export_model(run.folder.parent, "last", "channels", kind, output)
     figures = []

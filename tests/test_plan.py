@@ -227,7 +227,7 @@ def changed(override: str) -> set[str]:
         "name=other",
         "data.root=elsewhere",
         "measure.keep_models=false",
-        "measure.latency_batch=8",
+        "measure.latency=false",
         "measure.batch_size=64",
         "methods.0.label=other",
         "methods.0.round_to=0",
@@ -284,7 +284,7 @@ def test_a_key_changes_with_the_source_of_the_method():
 
 def test_equal_fields_of_another_kind_of_step_give_another_key():
     assert step_key("parent", Measure("test", 512)) != step_key("parent", Measure("validation", 512))
-    assert step_key("parent", Calibrate(1)) != step_key("parent", Latency(1))
+    assert step_key("parent", Calibrate(1)) != step_key("parent", Latency((1, 128)))
 
 
 # Names ------------------------------------------------------------------------------------------------
@@ -370,7 +370,7 @@ def test_a_trial_with_channels_removed_is_measured_on_both_splits_and_timed():
         "before": (trial.before, test),
         "after": (trial.after, with_loss),
         "validation": (trial.after, Measure("validation", 512)),
-        "latency": (trial.after, Latency(1)),
+        "latency": (trial.after, Latency((1, 128))),
     }
 
 
@@ -388,7 +388,7 @@ def test_without_loss_no_measurement_takes_float32_of_every_image():
 
 
 @pytest.mark.parametrize(
-    ("override", "gone"), [("measure.latency_batch=0", "latency"), ("data.validation=0.0", "validation")]
+    ("override", "gone"), [("measure.latency=false", "latency"), ("data.validation=0.0", "validation")]
 )
 def test_what_is_switched_off_is_not_measured(override: str, gone: str):
     study = parse_study(ONE, [override])

@@ -29,6 +29,7 @@ from prunetui.report import (
     front,
     human,
     lines,
+    only_masks,
     sensitivities,
     series,
     with_drop,
@@ -159,6 +160,40 @@ def test_one_label_under_two_schedules_is_two_curves():
         ]
     )
     assert [curve.label for curve in series(table)] == ["l1 one-shot", "l1 iterative", "random"]
+
+
+def test_masks_are_named_once_and_have_no_point_on_the_axis_of_latency():
+    masks = {"runtime": "no speed-up in this runtime", "macs": 1000, "macs_nonzero": 300}
+    table = lines(
+        [
+            row("l1", "sparsity:0.5", 0, top1=90, **masks),
+            row("l1", "sparsity:0.9", 0, top1=70, **masks),
+            row("l2", "sparsity:0.5", 0, top1=80, latency_ms=0.5, latency128_ms=20, runtime="onnxruntime 1.20.0"),
+        ]
+    )
+    assert only_masks(table) == "l1: masks, no speed-up in this runtime"
+    assert only_masks(table[2:]) == ""
+    assert series(table, x="latency_ms") == [Series("l2", (0.5,), (80.0,), (0.0,))]
+
+
+def test_the_table_has_latencies_and_says_of_masks_that_they_bring_none(capsys: pytest.CaptureFixture[str]):
+    sizes = {"params": 100, "macs": 1000, "top1": 90, "top1_before": 80, "top1_dense": 91, "top1_control": 92}
+    masks = {"runtime": "no speed-up in this runtime", "macs_nonzero": 300}
+    print_results(
+        [
+            row("l1", "sparsity:0.5", 0, sparsity=0.5, **sizes, **masks),
+            row(
+                "l2", "sparsity:0.5", 0, sparsity=0.5, **sizes, macs_nonzero=1000, latency_ms=0.4081, latency128_ms=2050
+            ),
+        ]
+    )
+    told = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()[:4]]
+    assert told == [
+        "method target sparsity params MACs nominal before top-1 dense control ms@1 ms@128",
+        "l1 sparsity:0.5 0.5000 100 1.00k 300 80.00 90.00 91.00 92.00 - -",
+        "l2 sparsity:0.5 0.5000 100 1.00k 1.00k 80.00 90.00 91.00 92.00 0.408 2050",
+        "l1: masks, no speed-up in this runtime; nominal: MACs without those of zeros",
+    ]
 
 
 def test_other_figures_can_be_the_axes():

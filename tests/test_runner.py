@@ -286,7 +286,7 @@ data = { limit = 600 }
 model = { name = "vgg11", width = 4 }
 train = { epochs = 1, batch_size = 8 }
 finetune = { epochs = 1, batch_size = 8 }
-measure = { latency_batch = 0 }
+measure = { latency = false }
 """
 
 

@@ -193,8 +193,8 @@ class Measure(Table):
     """Training images that re-estimate batch-norm statistics after an edit; 0 leaves the statistics alone."""
     calibrate: Annotated[int, Field(ge=1)] = 512
     """Training images that data-driven methods may look at."""
-    latency_batch: Annotated[int, Field(ge=0, le=65_536)] = 1
-    """Images a pass when latency is timed (physically changed nets only, one CPU thread); 0 times nothing."""
+    latency: bool = True
+    """Time a forward pass of 1 and of 128 images, on one CPU thread and on the run's GPU; masked nets are not timed."""
     keep_models: bool = True
     """Keep the final network of every trial under models/."""
 

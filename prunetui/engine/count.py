@@ -44,13 +44,18 @@ class LayerCost:
 
 @dataclass(frozen=True)
 class Counts:
-    """Of a whole net; ``weights`` are those of convolutions and linear layers."""
+    """Of a whole net; ``weights`` are those of convolutions and linear layers.
+
+    ``macs`` is what is computed, ``macs_nonzero`` the part whose weight is not zero: what a runtime that skips every
+    single zero would compute, as the literature counts masks.
+    """
 
     params: int
     params_nonzero: int
     weights: int
     weights_nonzero: int
     macs: int
+    macs_nonzero: int
 
 
 def layer_costs(model: nn.Module, example: Tensor) -> dict[str, LayerCost]:
@@ -105,4 +110,9 @@ def count(model: nn.Module, example: Tensor, masks: Mapping[str, Tensor] | None 
         weights=total,
         weights_nonzero=total - sum(removed.get(name, 0) for name in weights),
         macs=sum(layer.cost("macs") for layer in layers.values()),
+        macs_nonzero=sum(
+            (parameters[f"{n}.weight"].numel() - zeros[f"{n}.weight"]) * layer.places
+            for n, layer in layers.items()
+            if layer.kernel
+        ),
     )

@@ -11,6 +11,7 @@ from prunetui.engine.achieved import achieved
 from prunetui.engine.count import count
 from prunetui.engine.graph import Graph
 from prunetui.engine.state import State, instantiate
+from prunetui.events import NO_SPEED_UP
 from prunetui.plan import Trial
 
 
@@ -33,6 +34,7 @@ def trial_row(
         "params": counts.params,
         "params_nonzero": counts.params_nonzero,
         "macs": counts.macs,
+        "macs_nonzero": counts.macs_nonzero,
         "top1_before": round(measured["before"]["top1"], 4),
         "top1_before_raw": round(measured["edited"]["top1"], 4),
         "top1": round(measured["after"]["top1"], 4),
@@ -42,7 +44,8 @@ def trial_row(
         "top5": round(measured["after"]["top5"], 4),
         "loss": round(loss, 6) if (loss := measured["after"]["loss"]) is not None else None,
         "bytes": size,
-        "latency_ms": round(latency["median_ms"], 4) if latency else None,
+        **{name: round(value, 4) for name, value in latency.items() if name != "runtime"},
+        "runtime": NO_SPEED_UP if trial.masked else latency.get("runtime"),
         "seconds": round(seconds, 3),
         "status": "done",
     }

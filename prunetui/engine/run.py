@@ -23,6 +23,7 @@ from prunetui.engine.data import Dataset
 from prunetui.engine.device import Device
 from prunetui.engine.graph import Graph
 from prunetui.engine.keep import Partials, Steps
+from prunetui.engine.latency import latency
 from prunetui.engine.measure import evaluate
 from prunetui.engine.models import Architecture
 from prunetui.engine.partial import partial_bytes, read_partial
@@ -280,7 +281,7 @@ class Engine:
         self._started(node)
         started = time.monotonic()
         if isinstance(step, Latency):
-            result = steps.latency(state, step.batch, self.data, self.device)
+            result = latency(state, step.batches, self.data, self.device, self.should_stop)
         else:
             assert isinstance(step, Measure)
             images = self.data.test if step.split == "test" else self.data.validation

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from statistics import quantiles
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from prunetui import plugins
 from prunetui.api import Channels, Net
@@ -28,7 +25,6 @@ from prunetui.errors import TrialError
 from prunetui.plan import Prune, Train
 
 EQUIVALENCE_IMAGES = 4
-WARM_UP_PASSES, TIMED_PASSES = 10, 50
 
 
 def fresh(architecture: Architecture, seed: int, checkpoint: str | None) -> State:
@@ -139,32 +135,3 @@ def calibrate(state: State, images: int, key: str, data: Dataset, device: Device
     model = instantiate(state, device.torch)
     recalibrate(model, data, data.sample(images, torch.Generator().manual_seed(epoch_seed(key, 0))))
     return capture(model, state, state.momentum)
-
-
-def latency(state: State, batch: int, data: Dataset, device: Device) -> dict[str, float]:
-    """Median and interquartile range in milliseconds of a forward pass: float32, channels-last, one CPU thread."""
-    model = instantiate(state, device.torch)
-    repeats = -(-batch // len(data.test))
-    inputs = data.normalised(data.test.pixels.repeat(repeats, 1, 1, 1)[:batch])
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.inference_mode():
-            times = [_timed(model, inputs) for _ in range(WARM_UP_PASSES + TIMED_PASSES)][WARM_UP_PASSES:]
-    finally:
-        torch.set_num_threads(threads)
-    low, median, high = quantiles(times, n=4)
-    return {"median_ms": median, "iqr_ms": high - low}
-
-
-def _timed(model: torch.nn.Module, inputs: Tensor) -> float:
-    if inputs.device.type == "cuda":
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
-        start.record()
-        model(inputs)
-        end.record()
-        torch.cuda.synchronize()
-        return float(start.elapsed_time(end))
-    started = time.perf_counter()
-    model(inputs)
-    return 1000 * (time.perf_counter() - started)

@@ -79,9 +79,9 @@ class Measure:
 
 @dataclass(frozen=True)
 class Latency:
-    """Time of one forward pass of a batch; only of nets that are physically there, not of masks."""
+    """Time of a forward pass of each of these batches; only of nets that are physically there, not of masks."""
 
-    batch: int
+    batches: tuple[int, ...]
 
 
 Step = Load | Train | Prune | Rewind | Calibrate | Measure | Latency

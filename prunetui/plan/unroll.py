@@ -17,6 +17,8 @@ from prunetui.schedules import rewinding, schedule_name
 
 # Raise it when the engine computes something differently: older cached states are then not found.
 ENGINE_VERSION = 7
+LATENCY_BATCHES = (1, 128)
+"""Images a pass; columns of results.csv are named after them."""
 MOST_LABEL = 80
 """Characters of a label in a trial's id, which is a file name."""
 
@@ -117,8 +119,8 @@ def measurements(study: Study, trial: Trial) -> dict[str, tuple[str, Step]]:
     }
     if study.data.validation:
         wanted["validation"] = (trial.after, Measure("validation", batch))
-    if study.measure.latency_batch and not trial.masked:
-        wanted["latency"] = (trial.after, Latency(study.measure.latency_batch))
+    if study.measure.latency and not trial.masked:
+        wanted["latency"] = (trial.after, Latency(LATENCY_BATCHES))
     return wanted
 
 

@@ -24,8 +24,9 @@ def numbers(row: Row, dense: Row) -> list[tuple[str, str]]:
         ("parameters", _size(row, dense, "params")),
         ("not zero", _size(row, dense, "params_nonzero")),
         ("MACs", _size(row, dense, "macs")),
+        ("without zeros", "" if row.get("macs_nonzero") == row.get("macs") else _size(row, dense, "macs_nonzero")),
         ("bytes", _size(row, dense, "bytes")),
-        ("latency", _plain(row, "latency_ms", 3, " ms")),
+        *_latencies(row),
         ("dense top-1", _plain(row, "top1_dense", 2, " %")),
         ("after the edit", _plain(row, "top1_before_raw", 2, " %")),
         ("re-estimated", _plain(row, "top1_before", 2, " %")),
@@ -38,6 +39,24 @@ def numbers(row: Row, dense: Row) -> list[tuple[str, str]]:
         ("took", _plain(row, "seconds", 1, " s")),
     ]
     return [(what, value) for what, value in found if value]
+
+
+def _latencies(row: Row) -> list[tuple[str, str]]:
+    """Of one image and of 128, with what they were timed; of masks, that there is nothing to time."""
+    runtime = str(row.get("runtime") or "")
+    names = {
+        "latency": "latency", "latency of 128": "latency128", "on the GPU": "latency_cuda",
+        "128 on the GPU": "latency128_cuda",
+    }  # fmt: skip
+    found = [(what, _milliseconds(row, name)) for what, name in names.items() if _milliseconds(row, name)]
+    if not found:
+        return [("latency", runtime)]
+    return [*found, ("timed with", runtime)]
+
+
+def _milliseconds(row: Row, name: str) -> str:
+    spread = _plain(row, f"{name}_iqr_ms", 3)
+    return _plain(row, f"{name}_ms", 3, " ms") + (f", IQR {spread}" if spread else "")
 
 
 def _number(row: Row, name: str) -> float | None:

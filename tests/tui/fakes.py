@@ -59,6 +59,7 @@ def fake_row(method: str = "taylor", sparsity: float = 0.5, seed: int = 0, **mor
         "loss": round(1 - top1 / 100, 4),
         "bytes": round(280_000 * (1 - sparsity)),
         "latency_ms": round(0.4 * (1 - sparsity / 2), 4) if method == "taylor" else None,
+        "runtime": "no speed-up in this runtime" if method == "l1-unstructured" else "onnxruntime 1.20.0",
         "seconds": 1.5,
         "status": "done",
         **more,

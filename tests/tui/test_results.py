@@ -79,6 +79,34 @@ def test_a_figure_that_was_not_measured_is_told(root: Path, app_of: App, drive: 
     drive(app_of(root), results(story))
 
 
+def test_masks_have_no_point_on_the_axis_of_latency_and_the_screen_says_why(root: Path, app_of: App, drive: Drive):
+    fake_run(root, "first", rows=study_rows())
+
+    async def story(pilot: Pilot[Any], plot: Plot) -> None:
+        await pilot.press("X")
+        await settle(pilot)
+        assert [(curve.label, len(curve.x)) for curve in plot.picture.series] == [("l1-unstructured", 0), ("taylor", 2)]
+        assert words(pilot, ".point").startswith("No points for l1-unstructured: masks, no speed-up in this runtime.")
+        await pilot.press("x", "right")
+        assert words(pilot, ".point").endswith("1 seed, no speed-up in this runtime")
+
+    drive(app_of(root), results(story))
+
+
+def test_latency_of_128_and_macs_without_zeros_are_offered_where_they_are_known(root: Path, app_of: App, drive: Drive):
+    more = {"latency128_ms": 12.5, "macs_nonzero": 100}
+    fake_run(root, "first", rows=[{**row, **more} for row in study_rows()])
+
+    async def story(pilot: Pilot[Any], plot: Plot) -> None:
+        seen = []
+        for key in "xxxxxxx":
+            await pilot.press(key)
+            seen.append(plot.x_axis.key)
+        assert seen == ["params", "macs", "macs_nonzero", "bytes", "latency_ms", "latency128_ms", "sparsity"]
+
+    drive(app_of(root), results(story))
+
+
 def test_the_cursor_moves_within_a_series_and_between_them_and_tells_its_point(root: Path, app_of: App, drive: Drive):
     fake_run(root, "first", rows=study_rows(seeds=(0, 1)))
 
@@ -86,7 +114,7 @@ def test_the_cursor_moves_within_a_series_and_between_them_and_tells_its_point(r
         assert "Arrow keys" in words(pilot, ".point")
         await pilot.press("right")
         assert plot.told_point().startswith("l1-unstructured sparsity:0.5: top-1 89.75 ±0.35 %, sparsity 0.5000")
-        assert plot.told_point().endswith("2 seeds")
+        assert plot.told_point().endswith("2 seeds, no speed-up in this runtime")
         await pilot.press("right", "right")
         assert plot.picture.cursor == pytest.approx((0.9, 77.67))
         await pilot.press("down")

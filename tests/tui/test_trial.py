@@ -131,6 +131,19 @@ def test_numbers_leave_out_what_is_not_known():
     full = dict(numbers(fake_row("taylor", 0.5), fake_row("dense", 0.0)))
     assert full["parameters"] == "35.00k  50.0 % of dense"
     assert full["points lost"] == "5.50"
+    assert (full["latency"], full["timed with"]) == ("0.300 ms", "onnxruntime 1.20.0")
+
+
+def test_numbers_tell_latency_with_its_range_and_of_masks_that_there_is_none():
+    times = {"latency_iqr_ms": 0.01, "latency128_ms": 21.5, "latency128_iqr_ms": 0.25, "latency_cuda_ms": 1.25}
+    told = dict(numbers(fake_row("taylor", 0.5, **times), {}))
+    assert told["latency"] == "0.300 ms, IQR 0.010"
+    assert told["latency of 128"] == "21.500 ms, IQR 0.250"
+    assert told["on the GPU"] == "1.250 ms"
+    masked = dict(numbers(fake_row("l1-unstructured", 0.5, macs_nonzero=320_000), {"macs_nonzero": 640_000}))
+    assert masked["latency"] == "no speed-up in this runtime"
+    assert masked["without zeros"] == "320.00k  50.0 % of dense"
+    assert "timed with" not in masked
 
 
 def test_bars_are_as_high_as_their_counts():

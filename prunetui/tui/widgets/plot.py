@@ -14,10 +14,10 @@ from textual.containers import Container
 from textual.message import Message
 from textual.widgets import Static
 
-from prunetui.axes import X_AXES, Y_AXES, Point, after, axis, best, curves, level, nearest, told
+from prunetui.axes import X_AXES, Y_AXES, Point, after, axis, best, curves, level, nearest, offered, told
 from prunetui.chart import DENSE_COLOR, DENSE_MARKER, Picture
 from prunetui.figure import figure_bytes
-from prunetui.report import Line
+from prunetui.report import Line, only_masks
 from prunetui.tui import viewport
 from prunetui.tui.widgets.chart import Chart
 from prunetui.tui.widgets.legend import Legend
@@ -153,12 +153,18 @@ class Plot(Container):
         if any(curve.x for curve in self.picture.series):
             return "All methods are hidden; a shows them."
         if self.picture.series:
-            return f"Nothing has {self.heading} yet; x and y choose other axes."
+            return f"Nothing has {self.heading} yet; x and y choose other axes. {self._no_points()}".rstrip()
         return self._why
+
+    def _no_points(self) -> str:
+        """Why methods have no point where latency is an axis."""
+        masks = only_masks(self._lines) if self.x_axis.key.startswith("latency") else ""
+        return f"No points for {masks}." if masks else ""
 
     def _tell(self) -> None:
         words = self.told_point()
-        text = Text(words) if words else Text(HINT if any(curve.x for curve in self.picture.series) else "", "dim")
+        hint = f"{self._no_points()} {HINT}".lstrip() if any(curve.x for curve in self.picture.series) else ""
+        text = Text(words) if words else Text(hint, "dim")
         self.query_one(".point", Static).update(text)
         dense = f"{DENSE_MARKER} dense {self.picture.level:.2f}" if self.picture.level is not None else ""
         on = ["front: what no other result beats"] if self.picture.front else []
@@ -171,7 +177,7 @@ class Plot(Container):
 
     def action_x(self, by: int) -> None:
         """Another figure along the x axis."""
-        self.x_axis = after(X_AXES, self.x_axis, by)
+        self.x_axis = after(offered(X_AXES, self._lines, self.x_axis), self.x_axis, by)
         self._axes_changed()
 
     def action_y(self, by: int) -> None:
