@@ -1,4 +1,4 @@
-"""``python -m benchmarks [NAME...] [--json]``: run the cases of this package and print a line for each result.
+"""``python -m benchmarks [NAME...] [--json | --markdown]``: run the cases of this package, print a line a result.
 
 A case is a module with a function ``results()`` that yields mappings with at least ``name``, ``ours``, ``peer`` and
 ``ratio`` (above 1 is better), and mostly ``unit`` and ``spread``. Its name is the module's, with dashes.
@@ -11,13 +11,16 @@ import json
 import pkgutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from datetime import date
 from importlib import import_module
 from typing import Any
 
 import benchmarks
+from prunetui.environment import environment
 
 Result = Mapping[str, Any]
 LINE = "{name:<40} {ours:>12} {peer:>12} {ratio:>7} {spread:>8}"
+MARKDOWN = "| {name} | {ours} | {peer} | {ratio} | {spread} |"
 
 
 def cases() -> dict[str, Callable[[], Iterator[Result]]]:
@@ -27,29 +30,46 @@ def cases() -> dict[str, Callable[[], Iterator[Result]]]:
     return {name: module.results for name, module in loaded.items() if hasattr(module, "results")}
 
 
-def line(result: Result) -> str:
+def line(result: Result, form: str = LINE) -> str:
     """A result for the eye."""
     unit = result.get("unit", "")
     ours, peer = (f"{result[key]:.4g} {unit}".rstrip() for key in ("ours", "peer"))
     spread = f"±{result['spread']:.2g}" if "spread" in result else ""
-    return LINE.format(name=result["name"], ours=ours, peer=peer, ratio=f"{result['ratio']:.2f}", spread=spread)
+    return form.format(name=result["name"], ours=ours, peer=peer, ratio=f"{result['ratio']:.2f}", spread=spread)
+
+
+def origin(names: list[str]) -> str:
+    """What printed a table, on what and when."""
+    import torch
+
+    where = environment("cuda" if torch.cuda.is_available() else "cpu")
+    found = ", ".join(f"{name} {where['versions'][name]}" for name in ("python", "torch", "onnxruntime"))
+    command = " ".join(["python -m benchmarks", *names, "--markdown"])
+    return f"`{command}` on {where['device_name']}, {where['cpu_count']} CPUs; {found}; {date.today()}:"
 
 
 def main() -> int:
     """Run the named cases, or all of them."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Side-by-side measurements.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="cases to run; all without any")
-    parser.add_argument("--json", action="store_true", help="one object a line")
+    forms = parser.add_mutually_exclusive_group()
+    forms.add_argument("--json", action="store_true", help="one object a line")
+    forms.add_argument("--markdown", action="store_true", help="a table with the machine, versions and date above it")
     asked = parser.parse_args()
     found = cases()
     unknown = [name for name in asked.names if name not in found]
     if unknown:
         parser.error(f"no case is called {unknown[0]!r}; there are: {', '.join(found)}")
+    form = MARKDOWN if asked.markdown else LINE
+    if asked.markdown:
+        print(f"{origin(asked.names)}\n")
     if not asked.json:
-        print(LINE.format(name="name", ours="ours", peer="peer", ratio="ratio", spread="spread"))
+        print(form.format(name="name", ours="ours", peer="peer", ratio="ratio", spread="spread"))
+    if asked.markdown:
+        print("| --- | ---: | ---: | ---: | ---: |")
     for name in asked.names or found:
         for result in found[name]():
-            print(json.dumps(dict(result)) if asked.json else line(result), flush=True)
+            print(json.dumps(dict(result)) if asked.json else line(result, form), flush=True)
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -44,6 +45,22 @@ def test_json_is_one_object_a_line(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == list(made_up())
 
 
+def test_a_table_says_what_printed_it_on_what_and_when(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "made-up", "--markdown") == 0
+    above, empty, *table = capsys.readouterr().out.splitlines()
+    assert above.startswith("`python -m benchmarks made-up --markdown` on ")
+    assert f"torch {version('torch')}" in above
+    assert empty == ""
+    assert table == [
+        "| name | ours | peer | ratio | spread |",
+        "| --- | ---: | ---: | ---: | ---: |",
+        "| made up | 2 ms | 5 ms | 2.50 | ±0.1 |",
+        "| bare | 1 | 2 | 2.00 |  |",
+    ]
+
+
 def test_an_unknown_case_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         run(monkeypatch, "nothing")
@@ -55,6 +72,33 @@ def test_both_sides_take_turns() -> None:
     result = side_by_side("x", lambda: turns.append("ours"), lambda: turns.append("peer"), rounds=4)
     assert turns[-8:] == ["ours", "peer"] * 4
     assert set(result) == {"name", "ours", "peer", "ratio", "spread", "unit"}
+
+
+def test_a_turn_may_be_several_passes_by_any_clock() -> None:
+    turns: list[str] = []
+    ticks = iter(range(0, 1000, 6))  # 6 s a turn
+
+    def clock() -> float:
+        return float(next(ticks))
+
+    result = side_by_side("x", lambda: turns.append("ours"), lambda: turns.append("peer"), 2, 3, clock)
+    assert turns[-6:] == ["ours"] * 3 + ["peer"] * 3
+    assert (result["ours"], result["peer"], result["ratio"]) == (2000.0, 2000.0, 1.0)
+
+
+def test_the_benchmark_of_latency_compares_the_widths_it_says() -> None:
+    from benchmarks.latency import ALIGNED, ARCHITECTURE, ODD, Timed, narrowed, pruned
+    from prunetui.config import Layers
+    from prunetui.engine.graph import trace
+    from prunetui.engine.models import build
+    from prunetui.engine.state import State
+
+    graph = trace(ARCHITECTURE).restricted(Layers())
+    dense = State(ARCHITECTURE, dict(build(ARCHITECTURE).state_dict()))
+    hundredth = Timed(pruned(dense, graph, 0.9, 2))
+    assert (hundredth.widths, hundredth.counts.params, hundredth.counts.macs) == ("6/12/24/50", 105_428, 5_124_788)
+    aligned, odd = (Timed(narrowed(dense, graph, widths)) for widths in (ALIGNED, ODD))
+    assert aligned.counts.macs == pytest.approx(odd.counts.macs, rel=0.01)
 
 
 def test_the_page_of_methods_says_what_the_methods_say() -> None:

@@ -146,9 +146,14 @@ def _until(
 
 
 def _clock(run: Pass) -> float:
-    started = time.perf_counter()
+    """Processor time of this thread, the only one that computes: what others take from a busy core is not counted.
+
+    On an idle machine it is the time that passes; on one with twice as many processes as cores that was 1.7 times as
+    much, and five times as spread.
+    """
+    started = time.thread_time()
     run()
-    return 1000 * (time.perf_counter() - started)
+    return 1000 * (time.thread_time() - started)
 
 
 def _cuda_clock(run: Pass) -> float:
