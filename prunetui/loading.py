@@ -39,19 +39,30 @@ class Pixels(nn.Module):
         return logits
 
 
-def load(path: str | Path) -> nn.Module:
+def load(path: str | Path, semi_structured: bool = False) -> nn.Module:
     """The network in a file of prunetui's (.safetensors, or an exported .pt2), in evaluation mode on the CPU.
 
     It takes float images [B, C, H, W] in [0, 1] and gives logits [B, classes]: the normalisation it was trained with
     is part of it. Of a .safetensors file ``.net`` is the bare network.
 
+    ``semi_structured`` puts a 2:4 network (method nm) on the GPU instead, for images in bfloat16, its linear layers and
+    1x1 convolutions in torch's semi-structured format where their widths are those that its kernels take.
+
     Raises:
-        UsageError: there is no such file, or it does not say how to build its network.
+        UsageError: there is no such file, or it does not say how to build its network; no GPU for the semi-structured
+            format, or no layer that fits it.
     """
     path = Path(path).expanduser()
     if path.suffix == ".pt2":
+        if semi_structured:
+            raise UsageError(f"{path} is a fixed program; the semi-structured format is made from a .safetensors file")
         return load_exported(path)[0]
-    return pixels_of(read_checkpoint(path), path)
+    model = pixels_of(read_checkpoint(path), path)
+    if semi_structured:
+        from prunetui.engine.semi_structured import to_semi_structured
+
+        to_semi_structured(model)
+    return model
 
 
 def pixels_of(checkpoint: Checkpoint, path: Path) -> Pixels:
