@@ -248,7 +248,7 @@ def watch(
 
 @app.command()
 def evaluate(
-    checkpoint: Annotated[Path, typer.Argument(help="Weights: .pt, .pth, .th or .safetensors.")],
+    checkpoint: Annotated[Path, typer.Argument(help="Weights: .pt, .pth, .th or .safetensors; .pt2 or .onnx.")],
     model: Annotated[
         str | None, typer.Option("--model", help="Architecture; files that prunetui wrote know theirs.")
     ] = None,
