@@ -93,13 +93,14 @@ def best(shown: Sequence[Series], x: Axis, y: Axis) -> tuple[tuple[float, float]
 
 
 def told(line: Line, x: Axis, y: Axis, is_best: bool = False) -> str:
-    """A point in words: what it is, and all that was measured of it."""
+    """A point in words: what it is, and what was measured of it; two lines of a narrow screen."""
     figures = line.figures
     first = [line.label, line.schedule if line.schedule != "one-shot" else "", line.target]
     shown = [y.text(figures.get(y.key))]
     shown += [Y_AXES[0].text(figures.get("top1"))] if y.key != "top1" else []
     shown += ["on the front"] if is_best else []
-    shown += [one.text(figures[one.key]) for one in (x, *X_AXES) if one.key in figures]
+    usual = [one for one in X_AXES if one.always]
+    shown += [one.text(figures[one.key]) for one in (x, *usual) if one.key in figures]
     seeds = f"{line.seeds} seed{'s' if line.seeds != 1 else ''}"
     shown += [seeds + (f", {line.failed} failed" if line.failed else "")]
     shown += [line.runtime] if is_only_masks(line) else []
