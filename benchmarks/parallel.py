@@ -15,7 +15,7 @@ from prunetui.worker import execute
 
 SETTINGS = (
     "seeds=[0,1]", "methods=['global-unstructured','l1-structured']", "sparsities='0.1..0.9/0.1'", "model.width=64",
-    "train.epochs=1", "finetune.epochs=1", "data.limit=1000", "measure.latency_batch=0",
+    "train.epochs=1", "finetune.epochs=1", "data.limit=1000", "measure.latency=false",
 )  # fmt: skip
 TRIALS = 2 * (1 + 2 * 9)
 

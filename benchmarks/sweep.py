@@ -38,7 +38,7 @@ sparsities = {list(SPARSITIES)}
 epochs = 0
 [measure]
 recalibrate = 0
-latency_batch = 0
+latency = false
 loss = false
 keep_models = false
 """
