@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -27,9 +28,9 @@ def network(name: str) -> Architecture:
     return Architecture(name, 3, 32, 10, "B", width=WIDTH[name])
 
 
-def ours(name: str, batch: int, images: int) -> Work:
+def ours(name: str, batch: int, images: int, graphs: bool = False) -> Work:
     """``engine.train`` as a run calls it."""
-    found = find_device("auto")
+    found = replace(find_device("auto"), graphs=graphs)
     prepare(found)
     data = colour_digits(images, 10).to(found.torch)
     model = build(network(name)).to(memory_format=torch.channels_last).to(found.torch)
@@ -58,7 +59,9 @@ def peer(name: str, batch: int, images: int) -> Work:
 
 
 def results() -> Iterator[dict[str, Any]]:
-    """ResNet-20 and ResNet-18."""
-    for name, batch, images in ON_CUDA if torch.cuda.is_available() else ON_CPU:
-        sides = partial(ours, name, batch, images), partial(peer, name, batch, images)
-        yield in_turns(f"training {name}, batch {batch}", *sides, "images/s")
+    """ResNet-20 and ResNet-18; on CUDA with and without graphs."""
+    cuda = torch.cuda.is_available()
+    for name, batch, images in ON_CUDA if cuda else ON_CPU:
+        for graphs in (False, True) if cuda else (False,):
+            sides = partial(ours, name, batch, images, graphs), partial(peer, name, batch, images)
+            yield in_turns(f"training {name}, batch {batch}{', CUDA graphs' * graphs}", *sides, "images/s")

@@ -16,6 +16,7 @@ from prunetui.engine.data import Dataset
 from prunetui.engine.device import Device, find_device, prepare
 from prunetui.engine.edits import apply_masks
 from prunetui.engine.models import Architecture
+from prunetui.engine.repeated import Repeated
 from prunetui.engine.state import State, instantiate
 from prunetui.engine.train import Baggage, Course, Hooks, Report, epoch_seed, learning_rate
 from prunetui.engine.train import train as train_course
@@ -323,3 +324,46 @@ def test_the_wish_to_stop_is_heard_after_one_batch(digits: Dataset, cpu: Device,
         train(model, digits, recipe(epochs=50), "key", cpu, Diary(stop).hooks)
     assert len(asked) == 3
     assert not model.training
+
+
+# Steps on buffers that stay --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_steps_on_buffers_that_stay_train_the_very_same_net(
+    lively: Lively, digits: Dataset, cpu: Device, same: Same, optimizer: str
+) -> None:
+    state = lively(SMALL)
+    again = dataclasses.replace(cpu, graphs=True)
+    plain, repeated = (trained(state, digits, d, recipe(optimizer=optimizer, lr=0.01)) for d in (cpu, again))
+    assert same(plain[0], repeated[0])
+    assert same(plain[1], repeated[1])
+
+
+def test_a_repeated_step_sees_each_batch_through_one_buffer() -> None:
+    seen: list[tuple[int, float]] = []
+
+    def step(inputs: Tensor, labels: Tensor) -> Tensor:
+        seen.append((inputs.data_ptr(), float(inputs.sum())))
+        return labels + 1
+
+    repeated = Repeated(step)
+    for value in (1.0, 2.0, 3.0):
+        assert repeated(torch.full((2,), value), torch.tensor([5])).tolist() == [6]
+    assert [value for _, value in seen] == [2.0, 4.0, 6.0]
+    assert len({pointer for pointer, _ in seen}) == 1
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_recorded_training_is_the_plain_one(lively: Lively, digits: Dataset, optimizer: str) -> None:
+    device = find_device("cuda")
+    prepare(device)
+    data, settings = digits.to(device.torch), recipe(optimizer=optimizer, lr=0.01)
+    nets = []
+    for graphs in (False, True):
+        model = instantiate(lively(SMALL), device.torch)
+        train(model, data, settings, "key", dataclasses.replace(device, graphs=graphs), Diary().hooks)
+        nets.append(model.state_dict())
+    for name, tensor in nets[0].items():
+        torch.testing.assert_close(nets[1][name], tensor, rtol=1e-3, atol=1e-4)

@@ -206,6 +206,8 @@ class Execution(Table):
     """Trials at once on one device, each in its process: a number, or `auto` (one a core; few on CUDA)."""
     threads: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"
     """CPU threads of each process; `auto` shares the cores. Sums, and so last digits, depend on how many there are."""
+    cuda_graphs: bool = False
+    """Record training steps on CUDA and replay them: small nets no longer wait for the CPU. Not yet measured."""
 
 
 class Study(Table):

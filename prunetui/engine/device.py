@@ -24,6 +24,8 @@ class Device:
 
     torch: torch.device
     bf16: bool
+    graphs: bool = False
+    """Whether training steps are recorded and replayed as CUDA graphs."""
 
     @property
     def name(self) -> str:

@@ -35,10 +35,23 @@ def make_optimizer(model: nn.Module, recipe: Mapping[str, Any], device: Device) 
     """SGD with Nesterov momentum, or AdamW; fused on CUDA, one call for all parameters elsewhere."""
     common: dict[str, Any] = {"lr": recipe["lr"], "weight_decay": recipe["weight_decay"]}
     common |= {"fused": True} if device.torch.type == "cuda" else {"foreach": True}
+    recorded = device.graphs and device.torch.type == "cuda"
+    if recorded:  # a recording reads the rate from where it lies
+        common["lr"] = torch.tensor(float(recipe["lr"]), device=device.torch)
     if recipe["optimizer"] == "adamw":
-        return torch.optim.AdamW(model.parameters(), betas=(recipe["momentum"], 0.999), **common)
+        betas = (recipe["momentum"], 0.999)
+        return torch.optim.AdamW(model.parameters(), betas=betas, capturable=recorded, **common)
     momentum = recipe["momentum"]
     return torch.optim.SGD(model.parameters(), momentum=momentum, nesterov=momentum > 0, **common)
+
+
+def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """The learning rate of the next step; in place where a recording reads it."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(lr)
+        else:
+            group["lr"] = lr
 
 
 def buffers(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, Tensor]:

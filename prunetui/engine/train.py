@@ -20,7 +20,8 @@ from torch.nn import functional as F
 from prunetui.budget import Costs
 from prunetui.engine.data import Dataset
 from prunetui.engine.device import Device
-from prunetui.engine.optimizer import Hold, buffers, make_optimizer, restore
+from prunetui.engine.optimizer import Hold, buffers, make_optimizer, restore, set_lr
+from prunetui.engine.repeated import Repeated
 from prunetui.errors import Interrupted, TrialError
 from prunetui.net import Group
 from prunetui.training import Training
@@ -180,6 +181,8 @@ class _Loop:
             batches=self.batches,
         )
         self.hold = Hold(model, self.optimizer, self.training.masks)
+        # A method that shapes training may do anything between two steps, which no recording can repeat.
+        self.step = Repeated(self._batch) if device.graphs and not course.shape else self._batch
 
     def baggage(self) -> Baggage:
         return Baggage(buffers(self.optimizer, self.model), dict(self.training.masks), dict(self.training.memory))
@@ -195,7 +198,7 @@ class _Loop:
         started = reported = time.monotonic()
         for batch, (inputs, labels) in enumerate(self.data.epoch(self.recipe["batch_size"], generator)):
             lr = self._set_lr(epoch, batch)
-            sums += self._batch(inputs, labels)
+            sums += self.step(inputs, labels)
             seen += len(labels)
             if hooks.should_stop():
                 raise Interrupted("stopped while training")
@@ -213,8 +216,7 @@ class _Loop:
         lr: float = self.recipe["lr"] * learning_rate(
             self.recipe["schedule"], place / (self.recipe["epochs"] * self.batches)
         )
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
+        set_lr(self.optimizer, lr)
         training, begun = self.training, self.course.begun * self.batches
         training.lr, training.batch = lr, place - begun
         training.progress = training.batch / ((self.course.end - self.course.begun) * self.batches)

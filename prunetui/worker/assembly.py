@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +51,7 @@ def assemble(run: Run, study: Study, device: str, obey: Obedience, emit: Emit, p
     from prunetui.engine.models import Architecture
     from prunetui.engine.run import Engine
 
-    found = find_device(device)
+    found = replace(find_device(device), graphs=study.run.cuda_graphs)
     prepare(found)
     _check(obey)
     data = load_dataset(study.data, _data_report(obey, emit))
