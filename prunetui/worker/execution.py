@@ -158,7 +158,7 @@ class _Execution:
         return [
             trial
             for trial in engine.plan.trials
-            if engine.is_timed(trial) and (row := self.rows[trial.id])["status"] == "done" and not row["latency_ms"]
+            if engine.is_timed(trial) and (row := self.rows[trial.id])["status"] == "done" and not row.get("latency_ms")
         ]
 
     def _keep_model(self, engine: Engine, trial: Trial) -> None:
