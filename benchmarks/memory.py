@@ -18,7 +18,7 @@ def results() -> Iterator[dict[str, Any]]:
         "memory, training resnet20, batch 512", partial(training.ours, *sizes), partial(training.peer, *sizes)
     )
     with tempfile.TemporaryDirectory() as root:
-        yield _memory("memory, sweep", partial(sweep.ours, root), partial(sweep.peer, root))
+        yield _memory("memory, sweep", partial(sweep.ours, root, "1"), partial(sweep.peer, root))
 
 
 def _memory(name: str, ours: Any, peer: Any) -> dict[str, Any]:

@@ -6,7 +6,6 @@ to say the same.
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import tempfile
@@ -26,8 +25,7 @@ found = []
 for folder in sorted(pathlib.Path(sys.argv[1]).glob("2*")):
     study = tomli.loads((folder / "study.toml").read_text())
     rows = list(csv.DictReader((folder / "results.csv").open()))
-    log = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
-    found.append([study["name"], len(rows), max((float(r["top1"]) for r in rows), default=0), len(log)])
+    found.append([study["name"], len(rows), max((float(r["top1"]) for r in rows), default=0)])
 print(json.dumps(found))
 """
 RUNS = 500
@@ -50,9 +48,6 @@ def filled(root: Path) -> None:
     for _ in range(RUNS):
         run = create_run(root, text, Status(state="done", name="many", trials=9, done=9, top1_best=98.0))
         run.write_rows(rows)
-        (run.folder / "events.jsonl").write_text(
-            (json.dumps({"kind": "log", "level": "info", "text": "x"}) + "\n") * 200
-        )
 
 
 def results() -> Iterator[dict[str, Any]]:

@@ -44,10 +44,10 @@ keep_models = false
 """
 
 
-def study(root: Path) -> Study:
+def study(root: Path, parallel: str = "'auto'") -> Study:
     """The sweep; the dense network comes from a checkpoint."""
     given = os.environ.get("PRUNETUI_TEST_DATA")
-    settings = ["data.validation=0.0", "run.parallel='auto'"]
+    settings = ["data.validation=0.0", f"run.parallel={parallel}"]
     if given:
         checkpoint = Path(given) / "resnet20-12fca82f.th"
         settings += ["data.name='folder'", f"data.root='{Path(given) / 'cifar10'}'", "data.normalize='imagenet'"]
@@ -70,9 +70,9 @@ def _execute(root: Path, asked: Study) -> Run:
     return run
 
 
-def ours(root: str) -> Work:
+def ours(root: str, parallel: str = "'auto'") -> Work:
     """The study, every time in a new folder: nothing is found in a cache but the decoded images."""
-    asked = study(Path(root) / "trained")
+    asked = study(Path(root) / "trained", parallel)
 
     def work() -> float:
         with tempfile.TemporaryDirectory() as folder:

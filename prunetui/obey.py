@@ -44,6 +44,11 @@ class Obedience:
         """Whether to stop now that no step is half done."""
         return self() or self._wishes.stop_after_step
 
+    def wishes(self) -> Wishes:
+        """What is asked for now, for one who does not wait himself."""
+        self._look()
+        return self._wishes
+
     def _look(self) -> None:
         now = time.monotonic()
         if now - self._looked < LOOK_SECONDS:

@@ -46,6 +46,7 @@ class Tracker:
     state: str = ""
     message: str = ""
     _running: dict[str, _Running] = field(default_factory=dict)
+    _over: set[str] = field(default_factory=set)
     _finished: set[str] = field(default_factory=set)
 
     def feed(self, event: events.Event) -> None:
@@ -76,6 +77,7 @@ class Tracker:
         self.work, self.work_done, self.started = event.work, 0, event.time
         self._finished.clear()
         self._running.clear()
+        self._over.clear()
 
     def _on_step_started(self, event: events.StepStarted) -> None:
         self._running[event.key] = _Running(event.label, event.trial, event.work)
@@ -102,7 +104,11 @@ class Tracker:
         self.done = self.total = 0
 
     def _on_trial_finished(self, event: events.TrialFinished) -> None:
-        self.trials_done += 1
+        if event.trial not in self._over:  # told again when its latency was timed afterwards
+            self._over.add(event.trial)
+            self.trials_done += 1
+        for key in [key for key, step in self._running.items() if step.trial == event.trial]:
+            del self._running[key]  # of a trial that failed or was left out
 
     def _on_run_finished(self, event: events.RunFinished) -> None:
         self.state, self.message = event.state, event.message

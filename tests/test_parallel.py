@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -11,12 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from prunetui import events
 from prunetui.config import parse_study, study_toml
 from prunetui.progress import Tracker
 from prunetui.store import Run, Status, create_run
-from prunetui.worker import crew, execute
+from prunetui.worker import crew, execute, sharing
 
 STUDY = """
 seeds = [0, 1]
@@ -73,11 +75,39 @@ def test_the_rows_are_those_of_one_at_a_time_but_for_what_a_clock_decides(togeth
     assert rows[0] == rows[1]
 
 
-def test_no_step_is_computed_twice_and_trials_overlap(together: Run) -> None:
+def test_no_step_is_computed_twice(together: Run) -> None:
     computed = Counter(e.key for e in told(together) if isinstance(e, events.StepFinished) and not e.cached)
     assert max(computed.values()) == 1
-    kinds = [e.kind for e in told(together) if isinstance(e, events.StepStarted | events.StepFinished)]
-    assert any(kinds[i] == kinds[i + 1] == "step_started" for i in range(len(kinds) - 1))
+
+
+def test_trials_of_one_seed_overlap_once_what_they_share_is_computed(tmp_path: Path) -> None:
+    run = begin(tmp_path, "seeds=[0]", "measure.latency=false")
+    assert execute(run, "cpu", never) == 0
+    under_way: set[str] = set()
+    most = 0
+    for event in told(run):
+        if isinstance(event, events.StepStarted):
+            under_way.add(event.key)
+        elif isinstance(event, events.StepFinished):
+            under_way.discard(event.key)
+        most = max(most, len(under_way))
+    assert most == 2
+
+
+def test_models_are_kept_and_all_processes_agree_on_threads_and_keys(tmp_path: Path) -> None:
+    """A net large enough for two threads: each of two processes has one, and so has the one that watches over them."""
+    run = begin(tmp_path, "seeds=[0]", "model.width=64", "train.batch_size=140", "data.limit=200", "train.epochs=1")
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert execute(run, "cpu", never) == 0
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
+    assert json.loads((run.folder / "environment.json").read_text())["context"]["threads"] == 1
+    assert len(list(run.models.iterdir())) == len(run.rows()) == 5
+    trained = [e for e in told(run) if isinstance(e, events.StepFinished) and e.step == "Train" and not e.cached]
+    assert len(trained) == 1 + 1 + 4
 
 
 def test_latency_is_timed_when_all_else_is_done(together: Run) -> None:
@@ -138,25 +168,46 @@ def _kill_at_work(hand: crew._Hand, killed: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "device", "macs", "trials", "expected"),
+    ("wanted", "device", "macs", "expected"),
     [
-        (3, "cpu", 0, 10, 3),
-        (3, "cpu", 0, 2, 2),  # no more than there are trials
-        ("auto", "cpu", 0, 1, 1),
-        ("auto", "cuda:0", crew.SMALL_BATCH, 10, 1),  # a large net fills the GPU by itself
-        ("auto", "cpu", 0, 0, 1),
+        (3, "cpu", 0, 3),
+        ("auto", "cpu", sharing.SMALL_BATCH, 8),
+        ("auto", "cuda:0", 0, sharing.ON_A_GPU),
+        ("auto", "cuda:0", sharing.SMALL_BATCH, 1),  # a large net fills the GPU by itself
     ],
 )
-def test_how_many_processes(wanted: int | str, device: str, macs: int, trials: int, expected: int) -> None:
-    assert crew.processes(wanted, device, macs, trials) == expected
+def test_how_many_processes(
+    monkeypatch: pytest.MonkeyPatch, wanted: int | str, device: str, macs: int, expected: int
+) -> None:
+    machine(monkeypatch, cores=8, memory=100 * sharing.BYTES_EACH)
+    assert sharing.processes(wanted, device, macs) == expected
+
+
+def machine(monkeypatch: pytest.MonkeyPatch, cores: int, memory: int) -> None:
+    import psutil
+
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)), raising=False)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"total": memory})())
 
 
 def test_auto_leaves_memory_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    import psutil
+    machine(monkeypatch, cores=8, memory=3 * sharing.BYTES_EACH)
+    assert sharing.processes("auto", "cpu", 0) == 3
 
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": 3 * crew.BYTES_EACH})())
-    assert crew.processes("auto", "cpu", 0, 100) == 3
+
+def test_what_a_trial_that_failed_was_at_counts_no_longer() -> None:
+    tracker = Tracker()
+    for event in (
+        events.Planned(2, 0, 2, 200),
+        events.StepStarted("a", "Train", "train 1 epoch", "one", 100),
+        events.StepStarted("b", "Train", "train 1 epoch", "two", 100),
+        events.Progress("a", 50, 100, 1, 1, 300.0, 0.5),
+        events.TrialFinished("one", "failed", {}),
+        events.Progress("b", 10, 100, 1, 1, 200.0, 0.7),
+        events.TrialFinished("one", "failed", {}),
+    ):
+        tracker.feed(event)
+    assert (tracker.images_per_second, tracker.fraction, tracker.trials_done) == (200.0, 0.05, 1)
 
 
 def test_progress_of_two_steps_at_once_adds_up() -> None:

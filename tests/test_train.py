@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import math
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -367,3 +369,16 @@ def test_a_recorded_training_is_the_plain_one(lively: Lively, digits: Dataset, o
         nets.append(model.state_dict())
     for name, tensor in nets[0].items():
         torch.testing.assert_close(nets[1][name], tensor, rtol=1e-3, atol=1e-4)
+
+
+def test_a_training_leaves_nothing_of_itself_behind(lively: Lively, digits: Dataset, cpu: Device) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        model = instantiate(lively(SMALL), CPU)
+        train(model, digits, recipe(), "key", dataclasses.replace(cpu, graphs=True), Diary().hooks)
+        left = weakref.ref(model)
+        del model
+        assert left() is None  # no circle that keeps a GPU's memory until the collector comes by
+    finally:
+        gc.enable()

@@ -67,6 +67,8 @@ class Repeated:
         try:
             with torch.cuda.graph(graph):
                 self._result = self._step(*self._buffers)
+        except torch.cuda.OutOfMemoryError:  # a RuntimeError, too, but told by the training
+            raise
         except RuntimeError as error:
             raise TrialError(f"this training cannot be a CUDA graph ({error}); set run.cuda_graphs = false") from None
         self._graph = graph

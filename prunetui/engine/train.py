@@ -132,10 +132,12 @@ def train(model: nn.Module, data: Dataset, course: Course, start: Baggage, devic
         Interrupted: ``hooks.should_stop`` said so, at the latest after one batch.
     """
     loop = _Loop(model, data, course, start, device, hooks)
+    # A method that shapes training may do anything between two steps, which no recording can repeat.
+    step = Repeated(loop.batch) if device.graphs and not course.shape else loop.batch
     model.train()
     try:
         for epoch in range(course.first, course.end):
-            loop.epoch(epoch)
+            loop.epoch(epoch, step)
             if epoch + 1 < course.end:
                 hooks.save(epoch + 1, loop.baggage())
     except torch.cuda.OutOfMemoryError:
@@ -181,13 +183,11 @@ class _Loop:
             batches=self.batches,
         )
         self.hold = Hold(model, self.optimizer, self.training.masks)
-        # A method that shapes training may do anything between two steps, which no recording can repeat.
-        self.step = Repeated(self._batch) if device.graphs and not course.shape else self._batch
 
     def baggage(self) -> Baggage:
         return Baggage(buffers(self.optimizer, self.model), dict(self.training.masks), dict(self.training.memory))
 
-    def epoch(self, epoch: int) -> None:
+    def epoch(self, epoch: int, step: Callable[[Tensor, Tensor], Tensor]) -> None:
         """One pass over the training images, told twice a second."""
         course, hooks = self.course, self.hooks
         generator = torch.Generator().manual_seed(epoch_seed(course.key, epoch))
@@ -198,7 +198,7 @@ class _Loop:
         started = reported = time.monotonic()
         for batch, (inputs, labels) in enumerate(self.data.epoch(self.recipe["batch_size"], generator)):
             lr = self._set_lr(epoch, batch)
-            sums += self.step(inputs, labels)
+            sums += step(inputs, labels)
             seen += len(labels)
             if hooks.should_stop():
                 raise Interrupted("stopped while training")
@@ -222,7 +222,7 @@ class _Loop:
         training.progress = training.batch / ((self.course.end - self.course.begun) * self.batches)
         return lr
 
-    def _batch(self, inputs: Tensor, labels: Tensor) -> Tensor:
+    def batch(self, inputs: Tensor, labels: Tensor) -> Tensor:
         """One step of the optimiser; the batch's summed loss and its hits."""
         bf16 = self.device.arithmetic(self.recipe["precision"]) == "bf16"
         with torch.autocast(self.device.torch.type, torch.bfloat16, enabled=bf16):

@@ -17,6 +17,7 @@ from prunetui.plan import build_plan
 from prunetui.store import Cache, Run
 from prunetui.store.partial import PartialFiles
 from prunetui.store.runs import CACHE
+from prunetui.worker.sharing import processes
 
 if TYPE_CHECKING:
     from prunetui.engine.run import Engine
@@ -34,12 +35,12 @@ class Assembled:
     device: str
     context: Mapping[str, Any]
     """What decides a study's numbers besides the study itself."""
-    batch_macs: int
-    """Multiply-accumulates of one training batch, forward."""
+    processes: int
+    """How many processes share the device."""
 
 
-def assemble(run: Run, study: Study, device: str, obey: Obedience, emit: Emit, processes: int = 1) -> Assembled:
-    """Make ready to execute a study in this process, one of ``processes`` that share the device.
+def assemble(run: Run, study: Study, device: str, obey: Obedience, emit: Emit, count: int | None = None) -> Assembled:
+    """Make ready to execute a study in this process, one of ``count`` that share the device: as many as it asks for.
 
     Raises:
         PrunetuiError: the device, the data or the checkpoint is not there or does not fit.
@@ -59,7 +60,8 @@ def assemble(run: Run, study: Study, device: str, obey: Obedience, emit: Emit, p
     architecture = Architecture(model.name, data.channels, data.size, len(data.classes), model.shortcut, model.width)
     graph = trace(architecture).restricted(study.layers)
     batch_macs = graph.cost("macs", graph.dense) * study.train.batch_size
-    threads = fit_threads(batch_macs, processes, study.run.threads)
+    count = count or processes(study.run.parallel, found.name, batch_macs)
+    threads = fit_threads(batch_macs, count, study.run.threads)
     if graph.refused:
         names = ", ".join(graph.refused)
         emit(events.Log("info", f"channels that must stay (zero-padded shortcuts): {names}"))
@@ -79,7 +81,7 @@ def assemble(run: Run, study: Study, device: str, obey: Obedience, emit: Emit, p
         obey,
         obey.between_steps,
     )
-    return Assembled(engine, found.name, context, batch_macs)
+    return Assembled(engine, found.name, context, count)
 
 
 def _check(obey: Obedience) -> None:
@@ -110,6 +112,7 @@ def _context(study: Study, fingerprint: str, device: Any, threads: int) -> Mappi
         "checkpoint": hashlib.sha256(Path(checkpoint).expanduser().read_bytes()).hexdigest() if checkpoint else None,
         "device": device.torch.type,
         "threads": threads if device.torch.type == "cpu" else None,
+        "graphs": device.graphs and device.torch.type == "cuda",
         "arithmetic": [device.arithmetic(study.train.precision), device.arithmetic(study.finetune.precision)],
         "torch": torch.__version__,
     }

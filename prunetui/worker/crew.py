@@ -7,6 +7,7 @@ Latency is not timed here, beside other work, but afterwards.
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -20,9 +21,10 @@ from typing import TYPE_CHECKING, Any
 
 from prunetui import events
 from prunetui.config import parse_study
-from prunetui.errors import Interrupted, PrunetuiError, UsageError
+from prunetui.errors import Interrupted, PrunetuiError, RunFailed, UsageError
 from prunetui.obey import Obedience
 from prunetui.plan import Trial, missing
+from prunetui.stop import STOP_SIGNALS
 from prunetui.store import Run
 from prunetui.store.control import Control
 from prunetui.worker.assembly import assemble
@@ -35,24 +37,7 @@ if TYPE_CHECKING:
 LISTEN_SECONDS = 0.25
 PATIENCE_SECONDS = 5.0
 """How long an idle process is waited for at the end."""
-BYTES_EACH = 2 << 30
-"""Memory that "auto" leaves for each process."""
-SMALL_BATCH = 50_000_000_000
-"""Multiply-accumulates of a batch below which one process leaves a GPU idle."""
-ON_A_GPU = 4
 Row = dict[str, Any]
-
-
-def processes(wanted: int | str, device: str, batch_macs: int, trials: int) -> int:
-    """How many processes ``[run] parallel`` means here; "auto" is one a core, or a few for small nets on a GPU."""
-    if wanted != "auto":
-        return max(1, min(int(wanted), trials))
-    import psutil
-
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if device != "cpu":
-        cores = min(cores, ON_A_GPU) if batch_macs < SMALL_BATCH else 1
-    return max(1, min(cores, trials, int(psutil.virtual_memory().available) // BYTES_EACH))
 
 
 @dataclass
@@ -76,25 +61,32 @@ class Crew:
     _hands: list[_Hand] = field(default_factory=list)
     _needs: dict[str, set[str]] = field(default_factory=dict)
     _ending: str = ""
+    _paused: bool = False
+    _stop: Any = None
+    """A byte that the processes share. Without a lock: who is killed while holding one never gives it back."""
+
+    def __post_init__(self) -> None:
+        self._stop = multiprocessing.get_context("spawn").RawValue("b", 0)
 
     def rows(self, trials: list[Trial]) -> Iterator[tuple[Trial, Row]]:
         """Every trial with its row, as they finish.
 
         Raises:
             Interrupted: it was asked to stop, and every process has.
-            UsageError, OSError: a process met what the others would meet too.
+            PrunetuiError, OSError: a process met what the others would meet too.
         """
         engine = self.engine
         self._needs = {t.id: set(missing(engine.plan, engine.study, [t], engine.is_there)) for t in trials}
-        self._stop = multiprocessing.get_context("spawn").Event()
         waiting = list(trials)
         try:
+            for _ in range(min(self.count, len(trials))):  # all at once: they get ready while the first one works
+                self._hire()
             while waiting or self._busy:
                 self._heed()
-                if not self._ending:
-                    self._hand_out(waiting)
-                elif not self._busy:
+                if self._ending and not self._busy:
                     break
+                if not self._ending and not self._paused:
+                    self._hand_out(waiting)
                 yield from self._listen()
         finally:
             self._dismiss()
@@ -106,11 +98,15 @@ class Crew:
         return [hand for hand in self._hands if hand.trial]
 
     def _heed(self) -> None:
-        if self.obey():
-            self._stop.set()
+        """Hear wishes without waiting: the processes pause by themselves, and what they say is still listened to."""
+        wishes = self.obey.wishes()
+        if wishes.pause != self._paused:
+            self._paused = wishes.pause
+            self.obey.tell("paused" if self._paused else "resumed")
+        if self.obey.asked() or wishes.stop:
+            self._stop.value = 1
+        if self._stop.value or wishes.stop_after_step:
             self._ending = self._ending or "stopped between two steps"
-        elif self.obey.between_steps():
-            self._ending = "stopped between two steps"
 
     def _hand_out(self, waiting: list[Trial]) -> None:
         for trial in list(waiting):
@@ -131,7 +127,12 @@ class Crew:
         ours, theirs = context.Pipe()
         arguments = (str(self.run.folder), self.engine.device.name, self.count, theirs, self._stop)
         process = context.Process(target=_serve, args=arguments)
-        process.start()
+        # Until it can ignore them it must not hear the signals that everyone in this terminal gets.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         self._hands.append(_Hand(process, ours))
         return self._hands[-1]
@@ -153,23 +154,31 @@ class Crew:
                 raise said
             elif said is not None and hand.trial:
                 trial, hand.trial = hand.trial, None
-                if said["status"] == "done":
-                    for needs in self._needs.values():
-                        needs -= self._needs[trial.id]
+                self._release(trial)
                 yield trial, said
 
-    def _lost(self, hand: _Hand) -> Row | None:
-        """What is left of a process that ended by itself: most likely it was killed for its memory."""
+    def _release(self, trial: Trial) -> None:
+        """The steps that a trial has computed hold back no other; of one that failed that may be some of them."""
+        engine, needed = self.engine, self._needs.pop(trial.id)
+        computed = needed - set(missing(engine.plan, engine.study, [trial], engine.is_there))
+        for needs in self._needs.values():
+            needs -= computed
+
+    def _lost(self, hand: _Hand) -> Row | Interrupted | None:
+        """What is left of a process that ended by itself."""
         hand.process.join()
         self._hands.remove(hand)
         if hand.trial is None:
             return None
-        told = f"its process ended with code {hand.process.exitcode}, perhaps for lack of memory; lower run.parallel"
+        if self._ending:
+            return Interrupted(self._ending)
+        killed = ", perhaps for lack of memory; lower run.parallel" if hand.process.exitcode == -signal.SIGKILL else ""
+        told = f"its process ended with code {hand.process.exitcode}{killed}"
         self.emit(events.Log("error", f"{hand.trial.id}: {told}"))
         return failed_row(hand.trial, told)
 
     def _dismiss(self) -> None:
-        self._stop.set()
+        self._stop.value = 1
         for hand in self._hands:
             with suppress(OSError):
                 hand.pipe.send(None)
@@ -183,21 +192,23 @@ class Crew:
 
 def _serve(folder: str, device: str, count: int, pipe: Connection, stop: Any) -> None:
     """A process of the crew: executes the trials it is told, until it is told None or the crew is gone."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)  # the crew hears them, and says stop
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     crew = os.getppid()
     run = Run(Path(folder))
 
     def should_stop() -> bool:
-        return bool(stop.is_set()) or os.getppid() != crew
+        return bool(stop.value) or os.getppid() != crew
 
     obey = Obedience(should_stop, Control(run), lambda what: None)
     with suppress(EOFError, BrokenPipeError), logging_to(run.folder / "worker.log"):
         try:
             study = parse_study(run.study_text())
             made = assemble(run, study, device, obey, pipe.send, count)
-        except (PrunetuiError, OSError) as error:
-            pipe.send(error)
+        except Exception as error:
+            logging.getLogger(__name__).exception("a process of the crew cannot begin")
+            pipe.send(_sendable(error))
             return
         made.engine.time_latency = False
         trials = {trial.id: trial for trial in made.engine.plan.trials}
@@ -205,4 +216,12 @@ def _serve(folder: str, device: str, count: int, pipe: Connection, stop: Any) ->
             try:
                 pipe.send(row_of(made.engine, trials[name], obey))
             except (Interrupted, UsageError, OSError) as error:
-                pipe.send(error)
+                pipe.send(_sendable(error))
+
+
+def _sendable(error: Exception) -> Exception:
+    """The same in words, of a kind that can be made again from them in another process."""
+    if isinstance(error, OSError | Interrupted):
+        return error
+    kind = UsageError if isinstance(error, UsageError) else RunFailed
+    return kind(str(error) if isinstance(error, PrunetuiError) else f"{type(error).__name__}: {error}")

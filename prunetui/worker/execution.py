@@ -32,7 +32,7 @@ from prunetui.store.book import Book
 from prunetui.store.control import Control
 from prunetui.store.run import Appender
 from prunetui.worker.assembly import Assembled, assemble
-from prunetui.worker.crew import Crew, processes
+from prunetui.worker.crew import Crew
 from prunetui.worker.logs import logging_to
 from prunetui.worker.trials import row_of
 
@@ -138,8 +138,9 @@ class _Execution:
             if row["status"] == "done":
                 engine.forget(trial)
         for trial in self._untimed(engine):
-            self.rows[trial.id] = row_of(engine, trial, self.obey)
+            row = self.rows[trial.id] = row_of(engine, trial, self.obey)
             self._publish(order)
+            self.emit(events.TrialFinished(trial.id, row["status"], row))
         failed = sum(row["status"] == "failed" for row in self.rows.values())
         if failed and failed == len(trials):
             return EXIT_FAILED
@@ -147,9 +148,8 @@ class _Execution:
 
     def _executed(self, made: Assembled, left: list[Trial]) -> Iterator[tuple[Trial, Row]]:
         """The trials with their rows, one after the other or several at once."""
-        count = processes(self.study.run.parallel, made.device, made.batch_macs, len(left))
-        if count > 1:
-            yield from Crew(self.run, made.engine, count, self.obey, self.emit).rows(left)
+        if made.processes > 1 and len(left) > 1:
+            yield from Crew(self.run, made.engine, made.processes, self.obey, self.emit).rows(left)
         else:
             yield from ((trial, row_of(made.engine, trial, self.obey)) for trial in left)
 
