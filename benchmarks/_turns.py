@@ -57,13 +57,13 @@ def in_turns(name: str, ours: Make, peer: Make, unit: str, rounds: int = 5, warm
     for side in sides:
         side.end()
     ratios = [mine[0] / theirs[0] for mine, theirs in pairs]
-    low, middle, high = quantiles(ratios, n=4)
+    low, _, high = quantiles(ratios, n=4) if rounds > 1 else (0.0, 0.0, 0.0)
     return {
         "name": name,
         "ours": median(mine[0] for mine, _ in pairs),
         "peer": median(theirs[0] for _, theirs in pairs),
-        "ratio": middle,
-        "spread": high - low,
+        "ratio": median(ratios),
+        **({"spread": high - low} if rounds > 1 else {}),
         "unit": unit,
         "memory": pairs[-1][0][1],
         "peer_memory": pairs[-1][1][1],

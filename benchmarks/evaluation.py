@@ -66,7 +66,7 @@ def peer(name: str, images: int) -> Work:
 
 def results() -> Iterator[dict[str, Any]]:
     """ResNet-20 and ResNet-18; on CUDA the 10,000 images of a test split."""
-    for name, images in (("resnet20", 5000), ("resnet18", 1000)):
+    for name, images in (("resnet20", 5000), ("resnet18", 1500)):
         count = 10_000 if torch.cuda.is_available() else images
         for screened in (True, False):
             what = "accuracy" if screened else "accuracy and loss"

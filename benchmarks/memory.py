@@ -1,27 +1,27 @@
-"""Peak memory of the process, MiB: training, as in ``training``, and a one-shot sweep, as in ``sweep``."""
+"""Peak memory of the process, MiB: training and evaluation, as in the cases of those names."""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from benchmarks import sweep, training
-from benchmarks._turns import in_turns
+from benchmarks import evaluation, training
+from benchmarks._turns import Make, in_turns
 
 
 def results() -> Iterator[dict[str, Any]]:
     """A ratio above 1 is memory saved."""
-    sizes = ("resnet20", 512, 1024)
+    for name, batch, images in (("resnet20", 512, 1024), ("resnet18", 128, 256)):
+        sides = partial(training.ours, name, batch, images), partial(training.peer, name, batch, images)
+        yield _memory(f"memory, training {name}, batch {batch}", *sides)
     yield _memory(
-        "memory, training resnet20, batch 512", partial(training.ours, *sizes), partial(training.peer, *sizes)
-    )
-    with tempfile.TemporaryDirectory() as root:
-        yield _memory("memory, sweep", partial(sweep.ours, root, "1"), partial(sweep.peer, root))
+        "memory, evaluation resnet20", partial(evaluation.ours, "resnet20", 2000, True),
+        partial(evaluation.peer, "resnet20", 2000),
+    )  # fmt: skip
 
 
-def _memory(name: str, ours: Any, peer: Any) -> dict[str, Any]:
-    taken = in_turns(name, ours, peer, "MiB", rounds=2, warm=0)
+def _memory(name: str, ours: Make, peer: Make) -> dict[str, Any]:
+    taken = in_turns(name, ours, peer, "MiB", rounds=1)
     mine, theirs = taken["memory"], taken["peer_memory"]
     return {"name": name, "ours": mine, "peer": theirs, "ratio": theirs / mine, "unit": "MiB"}
