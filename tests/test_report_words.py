@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from prunetui.report import lines
+from prunetui.reporting.page import Badge, badge
 from prunetui.reporting.sentences import alone_words, how_tested, points, reach_words, summary, verdict_words
 from prunetui.reporting.verdicts import Verdict, reaches, verdicts
 
@@ -38,6 +39,23 @@ def test_a_lead_within_the_spread_is_not_called_one():
         "b (+2.00, p = 0.074)."
     )
     assert "exceeds" not in " ".join(summary([verdict]))
+
+
+def test_who_is_behind_over_the_shared_seeds_has_no_lead():
+    (verdict,) = found(a=[90.0, 90.1, 99.0], b=[91.0, 91.11])  # the third seed of b failed
+    assert verdict_words(verdict) == (
+        "a has the best mean, 93.03 ±5.17 %; over the 2 shared seeds b is ahead by 1.01 (p = 0.003)."
+    )
+    assert "exceeds" not in " ".join(summary([verdict]))
+    assert badge(verdict) == Badge("behind over shared seeds", "open")
+    (verdict,) = found(a=[90.0, 99.0], b=[91.0])
+    assert verdict_words(verdict).endswith("over the one shared seed b is ahead by 1.00 (one seed: no test possible).")
+
+
+def test_a_lead_over_fewer_seeds_says_over_which():
+    (verdict,) = found(a=[95.0, 95.1, 99.0], b=[91.0, 91.11])
+    assert verdict_words(verdict).endswith("against b (+3.99 over the 2 shared seeds, p < 0.001).")
+    assert badge(verdict) == Badge("significant lead", "sure")
 
 
 def test_one_seed_is_never_a_test():

@@ -89,9 +89,11 @@ def _tests(found: Sequence[Verdict]) -> tuple[list[tuple[str, PairedTest]], bool
 def badge(verdict: Verdict) -> Badge:
     """Of the lead over the next best."""
     test = verdict.against()[0]
+    if test.trails:
+        return Badge("behind over shared seeds", "open")
     if test.p is None:
         return Badge("not tested", "untested")
-    return Badge("significant lead", "sure") if test.exceeds else Badge("lead not significant", "open")
+    return Badge("significant lead", "sure") if test.leads else Badge("lead not significant", "open")
 
 
 def test_cells(test: PairedTest) -> list[str]:

@@ -39,11 +39,23 @@ class PairedTest:
     """How many pairs it was corrected for."""
     why_not: str = ""
     """Why there is no p."""
+    unshared: int = 0
+    """Seeds that only one of them has: over all of its own a method's mean is another."""
 
     @property
     def exceeds(self) -> bool:
         """Whether the difference exceeds the spread over seeds."""
         return self.p_holm is not None and self.p_holm < LEVEL
+
+    @property
+    def leads(self) -> bool:
+        """Whether ``first`` is ahead beyond the spread over seeds."""
+        return self.exceeds and self.difference > 0
+
+    @property
+    def trails(self) -> bool:
+        """Whether ``first`` is behind over the shared seeds, significantly or not."""
+        return self.difference < -ROUNDING
 
     def seen_from(self, name: str) -> PairedTest:
         """The same test with ``name`` first."""
@@ -65,7 +77,7 @@ def _compared(first: str, second: str, a: BySeed, b: BySeed) -> tuple[PairedTest
     """All but p, and the differences that p is to be computed of; none of these where it is clear without."""
     shared = [seed for seed in a if seed in b]
     differences = [a[seed] - b[seed] for seed in shared]
-    found = PairedTest(first, second, len(shared))
+    found = PairedTest(first, second, len(shared), unshared=len(set(a) ^ set(b)))
     if len(shared) < 2:
         return replace(found, difference=sum(differences), why_not=ONE_SEED if shared else NO_SEED), []
     found = replace(found, difference=fmean(differences), spread=stdev(differences))

@@ -44,20 +44,39 @@ def verdict_words(verdict: Verdict) -> str:
     name, figure = verdict.ranking[0]
     head = f"{name} has the best mean, {accuracy(figure)}"
     tests = verdict.against()
-    sure = [test for test in tests if test.exceeds]
-    unsure = [test for test in tests if test.p is not None and not test.exceeds]
+    sure = [test for test in tests if test.leads]
+    behind = [test for test in tests if test.trails]
+    unsure = [test for test in tests if test.p is not None and not test.leads and not test.trails]
     parts = [f"its lead exceeds the spread over seeds against {_rivals(sure)}"] if sure else []
     if unsure:
         words = "does not confirm that against" if sure else "confirms no lead beyond their spread:"
         parts.append(f"with {_range({test.seeds for test in unsure})} seeds the test {words} {_rivals(unsure)}")
-    reasons = dict.fromkeys(test.why_not for test in tests if test.p is None)
-    parts += [f"{why} (against {_rivals([test for test in tests if test.why_not == why])})" for why in reasons]
+    untested = [test for test in tests if test.p is None and not test.trails]
+    reasons = dict.fromkeys(test.why_not for test in untested)
+    parts += [f"{why} (against {_rivals([test for test in untested if test.why_not == why])})" for why in reasons]
+    parts += [_ahead(test) for test in behind[:NAMED]]
+    parts += [f"so are {len(behind) - NAMED} more"] * (len(behind) > NAMED)
     return f"{head}; {'; '.join(parts)}."
 
 
+def _ahead(test: PairedTest) -> str:
+    """Of a rival with the lower mean over its own seeds that is ahead where both have a figure."""
+    how = _p(test) or f", {test.why_not}"
+    return f"over the {_shared(test)} {test.second} is ahead by {-test.difference:.2f} ({how[2:]})"
+
+
+def _shared(test: PairedTest) -> str:
+    return f"{test.seeds} shared seeds" if test.seeds != 1 else "one shared seed"
+
+
 def _rivals(tests: Sequence[PairedTest]) -> str:
-    said = [f"{test.second} ({points(test.difference)}{_p(test)})" for test in tests[:NAMED]]
+    said = [f"{test.second} ({points(test.difference)}{_over(test)}{_p(test)})" for test in tests[:NAMED]]
     return ", ".join(said) + (f" and {len(tests) - NAMED} more" if len(tests) > NAMED else "")
+
+
+def _over(test: PairedTest) -> str:
+    """Over which seeds a difference is, where it is not that of the two means."""
+    return f" over the {_shared(test)}" if test.unshared and test.seeds else ""
 
 
 def points(difference: float) -> str:
@@ -103,7 +122,7 @@ def summary(found: Sequence[Verdict]) -> list[str]:
     wins = Counter(verdict.winner for verdict in met).most_common()
     many = f"{len(met)} targets" if len(met) > 1 else "1 target"
     words = [f"Best mean top-1, of {many}: {', '.join(f'{name} at {count}' for name, count in wins)}."]
-    sure = [verdict for verdict in met if verdict.against()[0].exceeds]
+    sure = [verdict for verdict in met if verdict.against()[0].leads]
     if all(test.p is None for verdict in met for test in verdict.tests):
         why = next(test.why_not for verdict in met for test in verdict.tests)
         return [*words, f"None of these leads is tested ({why})."]
