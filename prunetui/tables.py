@@ -28,8 +28,8 @@ def table_csv(rows: Iterable[Mapping[str, Any]], first: Sequence[str] = ()) -> s
 
 def table_markdown(titles: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[bool]) -> str:
     """A table as Markdown; ``right`` says of each column whether it is aligned to the right."""
-    lines = [titles, ["---:" if to_right else "---" for to_right in right]]
-    lines += [[_cell(cell) for cell in row] for row in rows]
+    lines = [[_cell(cell) for cell in row] for row in (titles, *rows)]
+    lines.insert(1, ["---:" if to_right else "---" for to_right in right])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from prunetui.errors import DataError, PrunetuiError, UsageError
 from prunetui.reporting.command import FORMATS, chosen, made
 from prunetui.reporting.gather import Material, gather
 from prunetui.reporting.page import page
+from prunetui.store import list_runs
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "col", "path", "use", "rect"}
 NASTY = '<script>alert("x")</script> & $\\bad$'
@@ -264,6 +266,30 @@ def test_markdown_has_findings_and_the_table(three_seeds: Path):
 def test_typed_words_cannot_break_a_table_of_markdown(tmp_path: Path):
     fake_run(tmp_path, "one", rows=[fake_row(label="a|b\n<i>")])
     assert "| a\\|b \\<i> |" in made(of(tmp_path, "one"), "md").decode()
+
+
+@pytest.mark.parametrize(
+    ("typed", "written"),
+    [
+        ("\\<img src=x onerror=alert(1)>", "\\\\\\<img src=x onerror=alert(1)>"),  # one backslash, then three
+        ("![x](http://a.b/c.png)", "!\\[x\\](http://a.b/c.png)"),
+        ("`a`", "\\`a\\`"),
+        ("a\\|b", "a\\\\\\|b"),
+    ],
+)
+def test_typed_words_are_neither_html_nor_pictures_in_markdown(tmp_path: Path, typed: str, written: str):
+    fake_run(tmp_path, "one", rows=[fake_row(label=typed)])
+    assert f"| {written} | sparsity" in made(of(tmp_path, "one"), "md").decode()
+
+
+def test_a_title_cannot_break_a_table_of_markdown(tmp_path: Path):
+    for i, name in enumerate(("a|b", "c")):
+        study = STUDY.format(name=name, epochs=4 + i, lr=0.1)
+        run = fake_run(tmp_path, f"run{i}", rows=study_rows(), study=study)
+        run.write_status(replace(run.status(), name=name))
+    text = made(gather(tmp_path, [run.id for run, _ in list_runs(tmp_path)]), "md").decode()
+    assert "| a\\|b |" in text
+    assert "| a|b |" not in text
 
 
 def test_drawings_are_the_main_chart(three_seeds: Path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from prunetui.report import Line
@@ -87,7 +88,7 @@ def _failed(part: Part) -> list[str]:
 
 
 def _pairs(found: Iterable[tuple[str, str]]) -> list[str]:
-    return [f"- {what}: {_plain(value)}" for what, value in found]
+    return [f"- {_plain(what)}: {_plain(value)}" for what, value in found]
 
 
 def _table(titles: list[str], rows: list[list[str]], right: list[bool]) -> str:
@@ -95,5 +96,5 @@ def _table(titles: list[str], rows: list[list[str]], right: list[bool]) -> str:
 
 
 def _plain(text: str) -> str:
-    """What somebody typed, on one line and never as HTML."""
-    return " ".join(text.split()).replace("<", "\\<")
+    """What somebody typed, on one line and never as HTML, code, a link or a picture; bars are the table's affair."""
+    return re.sub(r"[\\`<\[\]]", r"\\\g<0>", " ".join(text.split()))
