@@ -17,7 +17,7 @@ from prunetui.engine.data import Dataset, Images
 from prunetui.engine.device import Device, find_device
 from prunetui.engine.edits import apply, remove_channels
 from prunetui.engine.graph import Graph
-from prunetui.engine.latency import FEWEST_PASSES, MOST_PASSES, latency, onnx_passes, timed
+from prunetui.engine.latency import FEWEST_PASSES, MOST_PASSES, fastest_kernels, latency, onnx_passes, timed
 from prunetui.engine.models import Architecture
 from prunetui.engine.state import State, instantiate
 from prunetui.errors import Interrupted
@@ -138,6 +138,22 @@ def test_a_runtime_that_computes_something_else_is_not_timed(
     monkeypatch.setattr(module, "onnx_passes", wrong)
     found = latency(lively(NET), (1,), data, CPU)
     assert found["runtime"] == f"torch {torch.__version__} (ValueError: ONNX Runtime computes something else)"
+
+
+def test_gpu_kernels_are_cudnns_fastest_and_the_settings_come_back() -> None:
+    def settings() -> tuple[bool, ...]:
+        cudnn = torch.backends.cudnn
+        strict = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+        return cudnn.enabled, cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32, *strict
+
+    before = settings()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        with fastest_kernels():
+            assert settings() == (True, True, False, False, False, False)
+        assert settings() == (*before[:4], True, True)
+    finally:
+        torch.use_deterministic_algorithms(before[4], warn_only=before[5])
 
 
 def test_stopping_ends_the_measurement(lively: Callable[..., State], data: Dataset) -> None:
