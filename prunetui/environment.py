@@ -34,7 +34,7 @@ def environment(device: str) -> dict[str, Any]:
     return {
         "versions": versions(),
         "device": device,
-        "device_name": _device_name(device),
+        "device_name": device_name(device),
         "platform": platform.platform(),
         "cpu_count": os.cpu_count(),
         "threads": _threads(),
@@ -44,7 +44,8 @@ def environment(device: str) -> dict[str, Any]:
     }
 
 
-def _device_name(device: str) -> str:
+def device_name(device: str) -> str:
+    """The model of the processor or, for ``cuda``, of the GPU; empty where the system does not tell."""
     torch = sys.modules.get("torch")
     if device.startswith("cuda") and torch is not None:
         return str(torch.cuda.get_device_name(device))

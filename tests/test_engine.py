@@ -223,6 +223,22 @@ def test_times_that_were_taken_once_are_reported_again(root: Path, tiny: Run) ->
         assert [row[name] for row in again.rows()] == [row[name] for row in tiny.rows()]
 
 
+def test_times_of_another_processor_are_taken_again(tmp_path: Path) -> None:
+    study = TINY + CHANNELS
+    first = done(tmp_path, study)
+    timed = [event.key for event in steps(first, "Latency")]
+    for key in timed:
+        (path,) = tmp_path.glob(f"*/{key[:2]}/{key}/meta.json")
+        meta = json.loads(path.read_text())
+        meta["timer"]["processor"] += " of somebody else"
+        meta["result"]["latency_ms"] = 1e6
+        path.write_text(json.dumps(meta))
+    again = done(tmp_path, study)
+    assert [event.key for event in steps(again, cached=False)] == timed
+    assert all(float(row["latency_ms"]) < 1e6 for row in again.rows())
+    assert steps(done(tmp_path, study), cached=False) == []
+
+
 def test_a_run_that_has_nothing_to_compute_says_so(root: Path, tiny: Run) -> None:
     again = done(root, TINY + MASKS + CHANNELS)
     planned = next(event for event in again.tail().read() if isinstance(event, events.Planned))

@@ -21,6 +21,7 @@ from prunetui.engine.device import Device
 from prunetui.engine.measure import never
 from prunetui.engine.onnx import PIXELS, onnx_bytes
 from prunetui.engine.state import State, instantiate
+from prunetui.environment import device_name, versions
 from prunetui.errors import Interrupted
 
 FEWEST_PASSES, MOST_PASSES = 5, 100
@@ -57,6 +58,12 @@ def latency(
             for batch in batches:
                 found |= _columns(batch, "_cuda", timed(ready(images[:batch]), _cuda_clock, should_stop))
     return found
+
+
+def timer(device: Device) -> dict[str, str]:
+    """Where and with what is timed here: a latency of another machine or runtime is another figure."""
+    gpu = {"gpu": device_name(device.name)} if device.torch.type == "cuda" else {}
+    return {"onnxruntime": versions()["onnxruntime"], "processor": device_name("cpu"), **gpu}
 
 
 def _columns(batch: int, where: str, figures: tuple[float, float]) -> dict[str, float]:

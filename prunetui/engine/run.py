@@ -10,6 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from prunetui.engine.data import Dataset
 from prunetui.engine.device import Device
 from prunetui.engine.graph import Graph
 from prunetui.engine.keep import Partials, Steps
-from prunetui.engine.latency import latency
+from prunetui.engine.latency import latency, timer
 from prunetui.engine.measure import evaluate
 from prunetui.engine.models import Architecture
 from prunetui.engine.partial import partial_bytes, read_partial
@@ -160,9 +161,20 @@ class Engine:
         return state
 
     def is_there(self, node: Node) -> bool:
-        """Whether a step's result is kept, with the momentum if this plan goes on with it (another may not have)."""
+        """Whether a step's result is kept, with the momentum if this plan goes on with it (another may not have).
+
+        A latency must have been timed on a machine as this one.
+        """
         meta = self.kept.meta(node.key)
-        return meta is not None and (meta.get("momentum", False) or not self._is_carried(node))
+        if meta is None:
+            return False
+        if isinstance(node.step, Latency):
+            return bool(meta.get("timer") == self._timer)
+        return meta.get("momentum", False) or not self._is_carried(node)
+
+    @cached_property
+    def _timer(self) -> dict[str, str]:
+        return timer(self.device)
 
     def _compute(self, node: Node) -> State:
         self._guard(node)
@@ -272,7 +284,7 @@ class Engine:
         """A measurement of a state, found or made."""
         node = self.plan.nodes[step_key(state_key, step)]
         meta = self.kept.meta(node.key)
-        if meta is not None:
+        if meta is not None and self.is_there(node):
             if node.key not in self._told:
                 self._finished(node, meta["seconds"], cached=True, result=meta["result"])
             return dict(meta["result"])
@@ -280,7 +292,9 @@ class Engine:
         state = self.state(state_key)
         self._started(node)
         started = time.monotonic()
+        noted: dict[str, Any] = {}
         if isinstance(step, Latency):
+            noted["timer"] = self._timer
             result = latency(state, step.batches, self.data, self.device, self.should_stop)
         else:
             assert isinstance(step, Measure)
@@ -289,7 +303,9 @@ class Engine:
             screened = self.device.bf16 and not step.loss
             result = asdict(evaluate(model, self.data, images, step.batch_size, self.should_stop, screened))
         seconds = time.monotonic() - started
-        self.kept.put(node.key, {"seconds": seconds, "result": result})
+        if meta is not None:
+            self.kept.drop(node.key)  # a latency of another machine
+        self.kept.put(node.key, {"seconds": seconds, "result": result, **noted})
         self._finished(node, seconds, cached=False, result=result)
         return result
 
