@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ from prunetui.report import human
 from prunetui.reporting.layers import LAYERS_FILE, packed_layers
 from prunetui.store import Run, find_run
 
-TEXTS = ("study.toml", "events.jsonl", "results.csv", "worker.log")
+EVENTS = "events.jsonl"
+TEXTS = ("study.toml", EVENTS, "results.csv", "worker.log")
 """Copied but for the user's home folder, which reads ``~``; a run need not have them all."""
 LEFT_OUT = ("cwd",)
 """Keys of environment.json that say nothing about the figures."""
@@ -89,16 +90,21 @@ def _exported(run: Run, reading: Reading, to: Path) -> Path:
 def _files(run: Run, reading: Reading) -> dict[str, bytes]:
     """What is in a pack, by name."""
     private = hider(str(Path.home()))
-    found = {name: private((run.folder / name).read_bytes()) for name in TEXTS if (run.folder / name).is_file()}
+    found = {}
+    for name in TEXTS:
+        if (run.folder / name).is_file():
+            text = (run.folder / name).read_bytes().decode(errors="surrogateescape")
+            text = _private_lines(text, private) if name == EVENTS else private(text)
+            found[name] = text.encode(errors="surrogateescape")
     status = replace(reading.status, host="", pid=0)
-    found["status.json"] = _json(asdict(status))
+    found["status.json"] = _json(in_strings(private, asdict(status)))
     environment = _environment(run.folder / "environment.json")
     if environment is not None:
         kept = {key: value for key, value in environment.items() if key not in LEFT_OUT}
-        found["environment.json"] = private(_json(kept))
+        found["environment.json"] = _json(in_strings(private, kept))
     layers = packed_layers(run.folder, lines_of(reading))
     if layers:
-        found[LAYERS_FILE] = _json(layers, indent=None)
+        found[LAYERS_FILE] = _json(in_strings(private, layers), indent=None)
     return found
 
 
@@ -114,12 +120,39 @@ def _json(plain: object, indent: int | None = 1) -> bytes:
     return (json.dumps(plain, indent=indent) + "\n").encode()
 
 
-def hider(home: str) -> Callable[[bytes], bytes]:
-    """A function that writes ``~`` for the folder ``home`` wherever a path begins with it; not for ``/``."""
+def hider(home: str) -> Callable[[str], str]:
+    """A function that writes ``~`` for the folder ``home`` where a path or a file's URL begins with it; not for ``/``.
+
+    A path may follow an escaped line break, and a full stop may follow the path.
+    """
     if len(Path(home).parts) < 2:
-        return lambda data: data
-    pattern = re.compile(rb"(?<![\w./-])" + re.escape(home.rstrip("/").encode()) + rb"(?![\w.-])")
-    return lambda data: pattern.sub(b"~", data)
+        return lambda text: text
+    before, after = r"(?:(?<![\w./-])|(?<=//)|(?<=\\[nrt]))", r"(?![\w-]|\.\w)"
+    pattern = re.compile(before + re.escape(home.rstrip("/")) + after)
+    return lambda text: pattern.sub("~", text)
+
+
+def in_strings(change: Callable[[str], str], plain: Any) -> Any:
+    """Plain data with every string in it changed, the names of fields too."""
+    if isinstance(plain, str):
+        return change(plain)
+    if isinstance(plain, Mapping):
+        return {change(str(key)): in_strings(change, value) for key, value in plain.items()}
+    return [in_strings(change, value) for value in plain] if isinstance(plain, list | tuple) else plain
+
+
+def _private_lines(text: str, private: Callable[[str], str]) -> str:
+    """Lines of JSON; one that is not, as where a run was cut off, is changed as text."""
+    return "\n".join(_private_line(line, private) for line in text.split("\n"))
+
+
+def _private_line(line: str, private: Callable[[str], str]) -> str:
+    try:
+        plain = json.loads(line)
+    except ValueError:
+        return private(line)
+    changed = in_strings(private, plain)
+    return line if changed == plain else json.dumps(changed, separators=(",", ":"))
 
 
 def _size(folder: Path) -> int:

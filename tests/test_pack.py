@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,21 @@ def test_host_process_and_folders_of_the_user_stay_at_home(run: Run, tmp_path: P
     assert (packed / "worker.log").read_text() == "read ~/data, /home/adam/data and /scratch/x\n"
 
 
+def test_homes_in_json_are_hidden_whatever_the_escapes(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", "/home/ren\u00e9")
+    words = "no space:\n/home/ren\u00e9/runs"
+    run.write_status(replace(run.status(), message=words))
+    run.write_environment({"command": [words, "file:///home/ren\u00e9/x"]})
+    lines = [json.dumps({"kind": "log", "text": words, "loss": 1e-05}), '{"kind": "other"}', '{"cut": "/home/ren\u00e9']
+    (run.folder / "events.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    (packed,) = export_runs(tmp_path / "runs", [], tmp_path / "packs")
+    assert json.loads((packed / "status.json").read_text())["message"] == "no space:\n~/runs"
+    assert json.loads((packed / "environment.json").read_text()) == {"command": ["no space:\n~/runs", "file://~/x"]}
+    assert (packed / "events.jsonl").read_text().split("\n") == [
+        '{"kind":"log","text":"no space:\\n~/runs","loss":1e-05}', '{"kind": "other"}', '{"cut": "~',
+    ]  # fmt: skip
+
+
 def test_a_pack_opens_and_reports_with_the_pictures_of_its_layers(run: Run, tmp_path: Path):
     export_runs(tmp_path / "runs", [], tmp_path / "packs")
     ((listed, status),) = list_runs(tmp_path / "packs")
@@ -95,13 +111,15 @@ def test_what_is_no_run_is_a_sentence(run: Run, tmp_path: Path):
 @pytest.mark.parametrize(
     ("home", "given", "seen"),
     [
-        ("/home/ada", b'"/home/ada/x" /home/ada', b'"~/x" ~'),
-        ("/home/ada", b"/home/ada2 /home/ada-b /mnt/home/ada/x", b"/home/ada2 /home/ada-b /mnt/home/ada/x"),
-        ("/root", b"root = /root/data; file:///root/x", b"root = ~/data; file:///root/x"),
-        ("/", b"/a/b", b"/a/b"),
+        ("/home/ada", '"/home/ada/x" /home/ada', '"~/x" ~'),
+        ("/home/ada", "/home/ada2 /home/ada-b /mnt/home/ada/x", "/home/ada2 /home/ada-b /mnt/home/ada/x"),
+        ("/home/ada", "in /home/ada. /home/ada.old a/home/ada", "in ~. /home/ada.old a/home/ada"),
+        ("/root", "root = /root/data; file:///root/x", "root = ~/data; file://~/x"),
+        ("/root", "'\\n/root/x'", "'\\n~/x'"),  # a line break as Python writes it
+        ("/", "/a/b", "/a/b"),
     ],
 )
-def test_only_whole_home_folders_are_hidden(home: str, given: bytes, seen: bytes):
+def test_only_whole_home_folders_are_hidden(home: str, given: str, seen: str):
     assert hider(home)(given) == seen
 
 
