@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -52,6 +53,8 @@ X_AXES = (
     Axis("latency_cuda_ms", "GPU latency", False, " ms", always=False),
     Axis("latency128_cuda_ms", "GPU latency of 128", False, " ms", always=False),
 )
+TIMED = ("latency_ms", "latency128_ms")
+"""Figures that are compared only where they were timed with the same runtime."""
 Point = tuple[int, int]
 """Place of a series, and of a point in it."""
 
@@ -86,9 +89,22 @@ def level(lines: Sequence[Line], y: Axis) -> float | None:
     return found[0] if found and max(found) - min(found) < 0.005 else None
 
 
+def runtimes(shown: Sequence[Series], x: Axis) -> list[str]:
+    """What the points were timed with, the most common first; empty where ``x`` is no latency of the processor's."""
+    if x.key not in TIMED:
+        return []
+    return [runtime for runtime, _ in Counter(line.runtime for curve in shown for line in curve.of).most_common()]
+
+
 def best(shown: Sequence[Series], x: Axis, y: Axis) -> tuple[tuple[float, float], ...]:
-    """The points that no other beats."""
-    points = [point for curve in shown for point in zip(curve.x, curve.y, strict=True)]
+    """The points that no other beats; of latencies, among those that were timed with the most common runtime."""
+    usual = runtimes(shown, x)[:1]
+    points = [
+        (at, value)
+        for curve in shown
+        for i, (at, value) in enumerate(zip(curve.x, curve.y, strict=True))
+        if not usual or curve.of[i].runtime in usual
+    ]
     return tuple(points[i] for i in front(points, x.more, y.more))
 
 

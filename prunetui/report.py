@@ -42,7 +42,7 @@ class Line:
     error: str
     figures: Mapping[str, Figure]
     runtime: str = ""
-    """What latency was timed with; of nets with masks, that they are no faster in it."""
+    """What latency was timed with, all of it where seeds differ; of nets with masks, that they are no faster in it."""
     of: tuple[Row, ...] = field(default=(), compare=False, repr=False)
     """The rows of the trials that were done."""
 
@@ -100,7 +100,7 @@ def _line(key: tuple[str, str, str, str], rows: list[Row]) -> Line:
             figures[name] = Figure(fmean(values), stdev(values) if len(values) > 1 else None)
     errors = [str(row["error"]) for row in rows if row.get("error")]
     failed = sum(row["status"] == "failed" for row in rows)
-    runtime = next((str(row["runtime"]) for row in done if row.get("runtime")), "")
+    runtime = ", ".join(dict.fromkeys(str(row["runtime"]) for row in done if row.get("runtime")))
     return Line(*key, len(rows), failed, errors[0] if errors else "", figures, runtime, tuple(done))
 
 

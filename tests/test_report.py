@@ -162,6 +162,11 @@ def test_one_label_under_two_schedules_is_two_curves():
     assert [curve.label for curve in series(table)] == ["l1 one-shot", "l1 iterative", "random"]
 
 
+def test_every_runtime_of_the_seeds_is_told():
+    rows = [row("l2", "sparsity:0.5", seed, top1=80, runtime=f"onnxruntime 1.{seed // 2}") for seed in range(3)]
+    assert lines(rows)[0].runtime == "onnxruntime 1.0, onnxruntime 1.1"
+
+
 def test_masks_are_named_once_and_have_no_point_on_the_axis_of_latency():
     masks = {"runtime": "no speed-up in this runtime", "macs": 1000, "macs_nonzero": 300}
     table = lines(

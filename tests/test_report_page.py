@@ -18,7 +18,7 @@ from tui.fakes import STUDY, failed_row, fake_row, fake_run, layer_rows, small_m
 from prunetui.errors import DataError, PrunetuiError, UsageError
 from prunetui.reporting.command import FORMATS, chosen, made
 from prunetui.reporting.gather import Material, gather
-from prunetui.reporting.page import page
+from prunetui.reporting.page import context, page
 from prunetui.store import list_runs
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "col", "path", "use", "rect"}
@@ -93,6 +93,24 @@ def test_a_page_has_sentences_charts_table_layers_and_what_was_run(three_seeds: 
     )
     for words in ("has the best mean", "paired t-test", "Holm", "taylor", "± sample standard deviation", "digits"):
         assert words in reader.text
+
+
+def test_latency_is_told_with_what_it_was_timed(tmp_path: Path):
+    rows = [fake_row(sparsity=s, latency_ms=1 - s, latency128_ms=100 - s) for s in (0.5, 0.9)]
+    rows += [fake_row("obd", s, latency_ms=1.2 - s, runtime="torch 2.0 (without onnxruntime)") for s in (0.5, 0.9)]
+    rows += [fake_row("snip", s, latency_ms=1.1 - s) for s in (0.5, 0.9)]
+    fake_run(tmp_path, "one", rows=rows)
+    charts = {chart.name: chart for chart in context(of(tmp_path, "one"), 0.0)["charts"]}
+    caption = charts["top1-latency_ms"].caption
+    assert "Processor time of a pass in onnxruntime 1.20.0 on one CPU thread." in caption
+    assert "Timed with torch 2.0 (without onnxruntime), so no part of the front: points of obd." in caption
+    assert "latency of one image, ms of one CPU thread" in charts["top1-latency_ms"].svg
+    assert "Not measured of obd, snip." in charts["top1-latency128_ms"].caption
+    text = read(page(of(tmp_path, "one"))).text
+    assert "latency of 1, ms" in text
+    assert "latency of 128, ms" in text
+    assert "physically smaller only" not in text
+    assert "The dense network is timed too" in text
 
 
 def test_nothing_is_loaded_from_anywhere_and_no_script_runs(three_seeds: Path):

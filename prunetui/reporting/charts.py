@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from prunetui.axes import X_AXES, Y_AXES, Axis, axis, best, curves, level
+from prunetui.axes import TIMED, X_AXES, Y_AXES, Axis, axis, best, curves, level, runtimes
 from prunetui.chart import Picture
 from prunetui.figure import figure_bytes
 from prunetui.report import Line, Series
@@ -18,12 +18,13 @@ SPREAD_OUT = 4.0
 NOT_ZERO = Axis("params_nonzero", "parameters that are not zero", False)
 ACCURACY, BEFORE = axis(Y_AXES, "top1"), axis(Y_AXES, "top1_before")
 SPARSITY = axis(X_AXES, "sparsity")
-COSTS = (NOT_ZERO, axis(X_AXES, "params"), axis(X_AXES, "macs"), axis(X_AXES, "latency_ms"))
+COSTS = (NOT_ZERO, axis(X_AXES, "params"), axis(X_AXES, "macs"), *(axis(X_AXES, key) for key in TIMED))
 LABELS = {
     "sparsity": "fraction of prunable weights removed",
     "params": "parameters",
     "macs": "MACs of one image",
-    "latency_ms": "latency of one batch, ms",
+    "latency_ms": "latency of one image, ms of one CPU thread",
+    "latency128_ms": "latency of a batch of 128 images, ms of one CPU thread",
     "top1": "top-1 on the test split, %",
     "top1_before": "top-1 before recovery training, %",
 }
@@ -84,8 +85,22 @@ def _unmoved(found: Sequence[Series]) -> frozenset[str]:
 def _caption(picture: Picture, x: Axis) -> str:
     words = ["Error bars: sample standard deviation over seeds."] * any(any(c.spread) for _, c in picture.shown)
     words += ["Dotted: what no other beats (Pareto front)."] * bool(picture.front)
+    words += _timed(picture, x)
     hidden = [curve for curve in picture.series if curve.label in picture.hidden]
     still, unknown = [curve.label for curve in hidden if curve.x], [curve.label for curve in hidden if not curve.x]
     words += [f"Left out, for {x.words} stay the same at every sparsity: {', '.join(still)}."] * bool(still)
     words += [f"Not measured of {', '.join(unknown)}."] * bool(unknown)
     return " ".join(words)
+
+
+def _timed(picture: Picture, x: Axis) -> list[str]:
+    """With what latencies were timed, and which of them not with the same."""
+    shown = [curve for _, curve in picture.shown]
+    usual, *others = runtimes(shown, x) or [""]
+    words = [f"Processor time of a pass in {usual} on one CPU thread."] if usual else []
+    for other in others:
+        labels = ", ".join(curve.label for curve in shown if any(line.runtime == other for line in curve.of))
+        words.append(
+            f"Timed with {other or 'a runtime that is not noted'}, so no part of the front: points of {labels}."
+        )
+    return words

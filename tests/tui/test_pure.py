@@ -47,6 +47,13 @@ def test_the_front_of_fewer_parameters_and_more_accuracy():
     assert best(curves(TABLE, PARAMS, TOP1), PARAMS, TOP1) == ((7000, 74.42), (35000, 86.5), (70000, 89.5))
 
 
+def test_a_latency_of_another_runtime_is_not_on_the_front():
+    rows = [fake_row(sparsity=s, latency_ms=ms) for s, ms in ((0.5, 3.0), (0.9, 2.0))]
+    table = lines([*rows, fake_row("obd", 0.5, latency_ms=1.0, top1=99.0, runtime="torch 2.0")])
+    latency = axis(X_AXES, "latency_ms")
+    assert best(curves(table, latency, TOP1), latency, TOP1) == ((2.0, 74.42), (3.0, 86.5))
+
+
 def test_a_point_in_words():
     words = told(TABLE[3], SPARSITY, axis(Y_AXES, "drop"), is_best=True)
     assert words == (
