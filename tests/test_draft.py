@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prunetui.config import load_study, parse_study
-from prunetui.config.load import preset_names
+from prunetui.config.load import preset_names, preset_text
 from prunetui.config.minimal import minimal
 from prunetui.config.write import resolved
 from prunetui.tui.study_draft import Draft, shown, split_items, typed_list, typed_value
@@ -144,9 +144,12 @@ def test_a_preset_is_said_as_shortly_as_it_is_written(name):
     study = load_study(name)
     short = minimal(parse_study(tomli_w.dumps(resolved(study))))
     assert resolved(parse_study(tomli_w.dumps(short))) == resolved(study)
-    assert all(set(method) <= {"name", "label", "schedule", "parts"} for method in short["methods"])
-    assert "measure" not in short
-    assert "layers" not in short
+    written = tomli.loads(preset_text(name))
+    assert set(short) <= set(written)
+    for table in {"data", "model", "train", "finetune", "measure", "layers"} & set(short):
+        assert set(short[table]) <= set(written[table])
+    for said, method in zip(short["methods"], written["methods"], strict=True):
+        assert set(said) <= {"name", "schedule", *({} if isinstance(method, str) else method)}
 
 
 def test_a_default_that_hangs_on_another_key_stays_where_it_is_needed(tmp_path):

@@ -307,6 +307,12 @@ def test_without_recovery_and_validation_the_net_is_measured_as_it_was_pruned(tm
         assert (row["val_top1"], row["latency_ms"]) == ("", "")
 
 
+def test_without_a_control_its_column_is_empty(tmp_path: Path) -> None:
+    (row,) = done(tmp_path, TINY + MASKS, "measure.control=false", "sparsities=0.5").rows()
+    assert (row["trial"], row["status"], row["top1_control"]) == ("global-unstructured-0.5-s0", "done", "")
+    assert row["top1_dense"]
+
+
 def test_the_test_split_is_measured_once_a_state_and_never_trained_on(tiny: Run) -> None:
     on_test = [event for event in tiny.tail().read() if isinstance(event, events.StepStarted)]
     measured = Counter(event.key for event in on_test if event.label == "measure on test")

@@ -21,6 +21,7 @@ from prunetui.plan import (
     Trial,
     build_plan,
     measurements,
+    missing,
     step_key,
 )
 
@@ -177,6 +178,16 @@ def test_every_length_of_training_has_its_control():
     plan = planned(ITERATIVE)
     assert [trial.id for trial in controls(plan)] == ["dense-2ep-s0", "dense-4ep-s0", "dense-6ep-s0"]
     assert [epochs(plan, trial.control) for trial in compared(plan)] == [17, 19, 21]
+
+
+def test_a_control_that_is_not_wanted_is_neither_trained_nor_measured():
+    study = parse_study(ONE, ["measure.control=false"])
+    plan = build_plan(study)
+    assert controls(plan) == []
+    (trial,) = compared(plan)
+    needed = missing(plan, study, plan.trials, lambda node: False)
+    assert trial.after in needed
+    assert trial.control not in needed
 
 
 def test_without_recovery_the_control_is_the_dense_network_with_its_statistics_re_estimated():
@@ -388,7 +399,12 @@ def test_without_loss_no_measurement_takes_float32_of_every_image():
 
 
 @pytest.mark.parametrize(
-    ("override", "gone"), [("measure.latency=false", "latency"), ("data.validation=0.0", "validation")]
+    ("override", "gone"),
+    [
+        ("measure.latency=false", "latency"),
+        ("data.validation=0.0", "validation"),
+        ("measure.control=false", "control"),
+    ],
 )
 def test_what_is_switched_off_is_not_measured(override: str, gone: str):
     study = parse_study(ONE, [override])

@@ -185,6 +185,8 @@ class Layers(Table):
 class Measure(Table):
     """What is measured of every trial."""
 
+    control: bool = True
+    """Train the dense net for the same extra epochs too; false saves that, and nothing tells what they are worth."""
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 512
     """Images a step of evaluation."""
     loss: bool = True

@@ -40,7 +40,7 @@ def trial_row(
         "top1": round(measured["after"]["top1"], 4),
         "val_top1": round(measured["validation"]["top1"], 4) if "validation" in measured else None,
         "top1_dense": round(measured["dense"]["top1"], 4),
-        "top1_control": round(measured["control"]["top1"], 4),
+        "top1_control": round(measured["control"]["top1"], 4) if "control" in measured else None,
         "top5": round(measured["after"]["top5"], 4),
         "loss": round(loss, 6) if (loss := measured["after"]["loss"]) is not None else None,
         "bytes": size,

@@ -113,7 +113,8 @@ def measurements(study: Study, trial: Trial) -> dict[str, tuple[str, Step]]:
     batch = study.measure.batch_size
     # The loss of what comes out, and of the dense network after the same epochs, which is a trial of its own.
     with_loss = {trial.after, trial.control} if study.measure.loss else set()
-    states = {name: getattr(trial, name) for name in ("dense", "control", "edited", "before", "after")}
+    names = ["dense", *(["control"] if study.measure.control else []), "edited", "before", "after"]
+    states = {name: getattr(trial, name) for name in names}
     wanted: dict[str, tuple[str, Step]] = {
         name: (state, Measure("test", batch, state in with_loss)) for name, state in states.items()
     }
@@ -145,7 +146,8 @@ def _add_trial(plan: Plan, walk: Walk, label: str, value: float) -> None:
         dense=walk.dense,
         **states,
     )
-    _add_control(plan, trial, control_before)
+    if walk.study.measure.control:
+        _add_control(plan, trial, control_before)
     plan.trials.append(trial)
 
 
