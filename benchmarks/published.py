@@ -3,7 +3,7 @@
 prunetui --batch imp-rewinding
 python -m benchmarks.published last
 
-Drops are points of top-1 below the dense network, of each side its own: where data or training differ, they can still be
+Drops are points of top-1 below the dense network, of each side its own: where data or training differ, they can be
 compared. Published: Vandersmissen & Oramas 2023, CIFAR-10, means of 3 runs and their deviation where one is given.
 """
 

@@ -1,0 +1,96 @@
+"""The packaged studies: what they ask, and that the small ones stay small."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from prunetui.config import Study, load_study
+from prunetui.config.load import preset_names, preset_text
+from prunetui.plan import Train, build_plan
+
+STUDIES = ("five-methods", "kmeans", "ninety-nine", "ninety-nine-ours", "fine-vs-channel", "gradual-vs-instant")
+SHARING = ("five-methods-small", "kmeans-small", "ninety-nine-small", "ninety-nine-ours-small", "fine-vs-channel-small")
+
+
+@pytest.mark.parametrize(
+    ("name", "trials"),
+    [
+        ("five-methods", 3 * (5 * 9 + 1)), ("five-methods-small", 3 * (5 * 3 + 1)),
+        ("kmeans", 3 * (4 * 3 + 1)), ("kmeans-small", 3 * (4 * 3 + 1)),
+        ("ninety-nine", 3 * 2), ("ninety-nine-small", 3 * 2),
+        ("ninety-nine-ours", 3 * 2), ("ninety-nine-ours-small", 3 * 2),
+        ("fine-vs-channel", 3 * (4 * 3 + 1)), ("fine-vs-channel-small", 3 * (4 * 3 + 1)),
+        ("gradual-vs-instant", 10 * (10 * 2 + 1)), ("gradual-vs-instant-small", 10 * (2 + 1 + 2 + 1)),
+        ("imp-rewinding", 3 * (4 + 1)),
+    ],
+)  # fmt: skip
+def test_a_preset_has_this_many_trials(name: str, trials: int):
+    assert len(build_plan(load_study(name)).trials) == trials
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_study_has_a_small_version_and_says_what_the_original_did(name: str):
+    full, small = load_study(name), load_study(f"{name}-small")
+    assert (full.data.name, full.data.limit) == ("cifar10", None)
+    assert small.model.name == "resnet20"
+    assert small.data.limit is not None
+    assert small.data.limit <= 3000
+    assert len(small.seeds) == len(full.seeds) >= 3
+    assert "Original: " in preset_text(name) or "# Original and comparison: " in preset_text(name)
+    assert {method.name for method in small.methods} <= {method.name for method in full.methods}
+    assert images_trained(small) <= 2_700_000  # 15 minutes at the 3,000 images/s of two cores, widths not counted
+
+
+def images_trained(study: Study) -> float:
+    """Images that all trainings of a study pass forward and backward, at the size of the dense network."""
+    assert study.data.limit is not None
+    plan = build_plan(study)
+    steps = (node.step for node in plan.nodes.values())
+    return (
+        study.data.limit * (1 - study.data.validation) * sum(step.epochs for step in steps if isinstance(step, Train))
+    )
+
+
+def test_small_studies_share_their_dense_networks():
+    studies = [load_study(name) for name in SHARING]
+    assert len({(study.data, study.model, study.train, study.seeds) for study in studies}) == 1
+
+
+@pytest.mark.parametrize("size", ["", "-small"])
+def test_both_recipes_for_99_percent_end_at_one_size_after_as_many_epochs(size: str):
+    theirs, ours = load_study(f"ninety-nine{size}"), load_study(f"ninety-nine-ours{size}")
+    assert (theirs.data, theirs.model, theirs.train) == (ours.data, ours.model, ours.train)
+    assert (theirs.target, theirs.sparsities) == (ours.target, ours.sparsities)
+    assert [m.options["round_to"] for m in (*theirs.methods, *ours.methods)] == [2, 2]
+    assert extra_epochs(theirs) == extra_epochs(ours)
+
+
+@pytest.mark.parametrize("name", ["gradual-vs-instant", "gradual-vs-instant-small"])
+def test_gradual_and_instant_train_for_as_long(name: str):
+    study = load_study(name)
+    assert len(study.seeds) == 10
+    assert extra_epochs(study) == {study.finetune.epochs}
+
+
+def extra_epochs(study: Study) -> set[int]:
+    """Epochs of training after the dense network, of each kind of trial."""
+    plan = build_plan(study)
+    found = set()
+    for trial in plan.trials:
+        after = [node.step for node in plan.path(trial.after)[len(plan.path(trial.start)) :]]
+        found.add(sum(step.epochs for step in after if isinstance(step, Train)))
+    return found
+
+
+def test_tickets_lose_a_fifth_of_their_weights_a_round():
+    study = load_study("imp-rewinding")
+    levels = study.schedule.levels  # type: ignore[union-attr]
+    assert levels == tuple(round(1 - 0.8**i, 6) for i in range(1, 21))
+    assert study.sparsities == (levels[4], levels[9], levels[14], levels[19])
+
+
+def test_all_presets_are_told_apart_by_their_first_line():
+    firsts = Counter(preset_text(name).splitlines()[0] for name in preset_names())
+    assert max(firsts.values()) == 1
