@@ -76,9 +76,9 @@ def print_method(name: str, as_json: bool) -> None:
 
 def print_presets(as_json: bool) -> None:
     """The packaged studies with their first comment line."""
-    from prunetui.config.load import preset_names, preset_text
+    from prunetui.config.load import preset_names, preset_summary
 
-    about = [{"name": name, "summary": _first_comment(preset_text(name))} for name in preset_names()]
+    about = [{"name": name, "summary": preset_summary(name)} for name in preset_names()]
     if as_json:
         print_json(about)
         return
@@ -86,12 +86,3 @@ def print_presets(as_json: bool) -> None:
     for preset in about:
         shown.add_row(preset["name"], preset["summary"])
     console().print(shown)
-
-
-def _first_comment(text: str) -> str:
-    lines = []
-    for line in text.splitlines():
-        if not line.startswith("#"):
-            break
-        lines.append(line.lstrip("# "))
-    return " ".join(lines)

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from prunetui.config import Study, load_study
-from prunetui.config.load import preset_names, preset_text
+from prunetui.config.load import preset_names, preset_summary, preset_text
 from prunetui.plan import Train, build_plan
 
 STUDIES = ("five-methods", "kmeans", "ninety-nine", "ninety-nine-ours", "fine-vs-channel", "gradual-vs-instant")
@@ -89,6 +89,8 @@ def test_tickets_lose_a_fifth_of_their_weights_a_round():
     assert study.sparsities == (levels[4], levels[9], levels[14], levels[19])
 
 
-def test_all_presets_are_told_apart_by_their_first_line():
-    firsts = Counter(preset_text(name).splitlines()[0] for name in preset_names())
-    assert max(firsts.values()) == 1
+def test_all_presets_are_told_apart_by_a_first_line_that_fits():
+    summaries = Counter(preset_summary(name) for name in preset_names())
+    assert max(summaries.values()) == 1
+    assert all(20 < len(summary) <= 120 for summary in summaries)
+    assert preset_summary("quickstart").startswith("The default study: real handwritten digits")

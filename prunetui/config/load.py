@@ -33,6 +33,11 @@ def preset_text(name: str) -> str:
     return (resources.files("prunetui") / "presets" / f"{name}.toml").read_text(encoding="utf-8")
 
 
+def preset_summary(name: str) -> str:
+    """What a packaged study asks: the first line of its comment. The others are for those who read it."""
+    return preset_text(name).partition("\n")[0].lstrip("# ")
+
+
 def find_study(given: str) -> tuple[str, str]:
     """``(text, name for reports)`` of a study file or preset.
 

@@ -70,10 +70,7 @@ def begin(start: str, root: Path) -> tuple[Draft, str]:
 
 def beginnings(runs: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """(answer, words) of all that a study may begin from: presets with their first line, then runs."""
-    from prunetui.config.load import preset_names, preset_text
+    from prunetui.config.load import preset_names, preset_summary
 
-    presets = []
-    for name in preset_names():
-        first = preset_text(name).splitlines()[0].lstrip("# ")
-        presets.append((f"preset:{name}", f"preset {name}: {first}"))
+    presets = [(f"preset:{name}", f"preset {name}: {preset_summary(name)}") for name in preset_names()]
     return [*presets, *runs]
