@@ -16,6 +16,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
 from prunetui.config import load_study, parse_study, study_toml
+from prunetui.config.load import preset_names
 from prunetui.store import Run, Status, create_run
 from prunetui.tui.app import PrunetuiApp
 from prunetui.tui.screens.configure import ConfigureScreen
@@ -136,7 +137,7 @@ def test_it_begins_from_a_preset_that_is_chosen(make):
     async def scene(pilot, screen):
         await pilot.press("b")
         await until(pilot, lambda: isinstance(pilot.app.screen, Choice))
-        await pilot.press("j", "j", "enter")  # cifar10-resnet20, every-method, five-methods, quickstart
+        await pilot.press(*"j" * preset_names().index("five-methods"), "enter")
         await until(pilot, lambda: screen.draft.data["name"] == "five-methods")
         await settled(pilot)
         assert screen.checked.study == load_study("five-methods")
