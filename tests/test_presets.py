@@ -21,7 +21,7 @@ SHARING = ("five-methods-small", "kmeans-small", "ninety-nine-small", "ninety-ni
         ("kmeans", 3 * (4 * 3 + 1)), ("kmeans-small", 3 * (4 * 3 + 1)),
         ("ninety-nine", 3 * 2), ("ninety-nine-small", 3 * 2),
         ("ninety-nine-ours", 3 * 2), ("ninety-nine-ours-small", 3 * 2),
-        ("fine-vs-channel", 3 * (4 * 3 + 1)), ("fine-vs-channel-small", 3 * (4 * 3 + 1)),
+        ("fine-vs-channel", 3 * (4 * 3 + 1)), ("fine-vs-channel-small", 3 * (3 * 3 + 1)),
         ("gradual-vs-instant", 10 * (10 * 2 + 1)), ("gradual-vs-instant-small", 10 * (2 + 1 + 2 + 1)),
         ("imp-rewinding", 3 * (4 + 1)),
     ],
