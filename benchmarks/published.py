@@ -18,7 +18,7 @@ from pathlib import Path
 from prunetui import report
 from prunetui.config import parse_study
 from prunetui.errors import PrunetuiError, UsageError
-from prunetui.listing import aligned
+from prunetui.output import aligned
 from prunetui.report import Figure
 from prunetui.store import Run, find_run
 
