@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from prunetui.engine import measure
 from prunetui.engine.data import Dataset, Images
 from prunetui.engine.device import find_device, prepare
 from prunetui.engine.measure import evaluate, margins, recalibrate
@@ -88,6 +89,16 @@ def test_images_that_bfloat16_cannot_tell_are_settled_in_float32() -> None:
         rough = net(data.normalised(data.test.pixels)).float()
     assert (margins(rough, data.test.labels)[:, 0] == 0).sum() == 500  # where bfloat16 alone would guess
     assert (screened.top1, screened.top5, screened.loss) == (75.0, 100.0, None)
+
+
+def test_a_net_that_leaves_most_images_in_doubt_is_measured_in_float32_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, data = close_calls(1000)
+    forwards: list[int] = []
+    net.register_forward_hook(lambda module, inputs, output: forwards.append(len(output)))
+    assert evaluate(net, data, data.test, 64, screened=True).top1 == 75.0
+    assert sum(forwards) < 2 * 1000  # half of the images are in doubt: the probe twice, then each once
+    monkeypatch.setattr(measure, "WORTH", 0.6)
+    assert evaluate(net, data, data.test, 64, screened=True).top1 == 75.0
 
 
 def test_outputs_that_are_no_numbers_are_wrong_in_either_arithmetic() -> None:

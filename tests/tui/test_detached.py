@@ -73,8 +73,8 @@ class Terminal:
     def kill(self) -> None:
         os.kill(self.pid, signal.SIGKILL)
 
-    def ended(self, seconds: float = 10) -> int | None:
-        """Its exit status, or None if it still lives."""
+    def ended(self, seconds: float = 30) -> int | None:
+        """Its exit status, or None if it still lives: a busy disk holds who dies while it writes."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
