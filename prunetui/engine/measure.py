@@ -98,35 +98,53 @@ class _Task:
             losses.append(F.cross_entropy(logits, labels, reduction="sum").double())
         return torch.cat(hits), torch.stack(losses).sum()
 
-    def _margins(self, images: Images, bf16: bool) -> Tensor:
-        return torch.cat([margins(logits, labels) for logits, labels in self._logits(images, bf16)])
+    def _fine(self, images: Images, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """Hits and margins, [chosen, 2] each, in float32."""
+        part = images.take(chosen.nonzero()[:, 0])
+        found = [(_hits(*batch), margins(*batch)) for batch in self._logits(part, bf16=False)]
+        hits, fine = (torch.cat(tensors) for tensors in zip(*found, strict=True))
+        return hits, fine
 
-    def _is_worth_it(self, images: Images) -> bool:
-        """Whether few images are in doubt: of a net whose classes lie close together most would be computed twice."""
-        probe = images.take(spread_over(len(images), images.labels.device).nonzero()[:, 0])
-        fine, rough = (self._margins(probe, bf16) for bf16 in (False, True))
-        allowed = SAFETY * float((fine - rough).abs().nan_to_num(0, 0).max())
-        return float((~(rough.abs() > allowed).all(1)).double().mean()) < WORTH
+    def _rough(self, images: Images, chosen: Tensor) -> Tensor:
+        """Margins [chosen, 2] in bfloat16."""
+        part = images.take(chosen.nonzero()[:, 0])
+        return torch.cat([margins(*batch) for batch in self._logits(part, bf16=True)])
 
     def screened(self, images: Images) -> Tensor:
-        """The hits of ``exact``; images are computed in float32 until none is left whose margin may deceive."""
-        if not self._is_worth_it(images):
-            return self.exact(images)[0]
-        rough = self._margins(images, bf16=True)
-        hits = rough > 0
-        known = torch.zeros(len(images), dtype=torch.bool, device=rough.device)
-        doubtful = spread_over(len(images), rough.device)
-        allowed = 0.0
-        while bool(doubtful.any()):
-            part = images.take(doubtful.nonzero()[:, 0])
-            found = [(_hits(*batch), margins(*batch)) for batch in self._logits(part, bf16=False)]
-            exact, fine = (torch.cat(tensors) for tensors in zip(*found, strict=True))
-            hits[doubtful] = exact
-            off = (fine - rough[doubtful]).abs()
-            allowed = max(allowed, SAFETY * float(off.nan_to_num(0, 0).max()))
-            known |= doubtful
-            doubtful = ~known & ~(rough.abs() > allowed).all(1)  # not "<=": what is not a number is in doubt
+        """The hits of ``exact``; images are computed in float32 until none is left whose margin may deceive.
+
+        Of a net whose classes lie close together most images would be computed twice: all are in float32 then.
+        """
+        device = images.labels.device
+        probe = spread_over(len(images), device)
+        rest = ~probe
+        hits = torch.zeros(len(images), 2, dtype=torch.bool, device=device)
+        hits[probe], fine = self._fine(images, probe)
+        if not bool(rest.any()):
+            return hits
+        rough = torch.zeros(len(images), 2, device=device)
+        rough[probe] = self._rough(images, probe)
+        allowed = SAFETY * _largest(fine - rough[probe])
+        if float(_in_doubt(rough[probe], allowed).double().mean()) > WORTH:
+            hits[rest] = self._fine(images, rest)[0]
+            return hits
+        rough[rest] = self._rough(images, rest)
+        hits[rest] = rough[rest] > 0
+        while bool((doubtful := rest & _in_doubt(rough, allowed)).any()):
+            hits[doubtful], fine = self._fine(images, doubtful)
+            allowed = max(allowed, SAFETY * _largest(fine - rough[doubtful]))
+            rest &= ~doubtful
         return hits
+
+
+def _largest(differences: Tensor) -> float:
+    """Differences of infinities are none: with five classes or fewer every label is among the first five."""
+    return float(differences.abs().nan_to_num(0, 0).max())
+
+
+def _in_doubt(rough: Tensor, allowed: float) -> Tensor:
+    """Images whose margins do not exceed what is allowed; not "<=": what is not a number is in doubt."""
+    return ~(rough.abs() > allowed).all(1)
 
 
 def spread_over(count: int, device: torch.device) -> Tensor:
