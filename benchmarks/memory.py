@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -15,10 +16,10 @@ def results() -> Iterator[dict[str, Any]]:
     for name, batch, images in (("resnet20", 512, 1024), ("resnet18", 128, 256)):
         sides = partial(training.ours, name, batch, images), partial(training.peer, name, batch, images)
         yield _memory(f"memory, training {name}, batch {batch}", *sides)
-    yield _memory(
-        "memory, evaluation resnet20", partial(evaluation.ours, "resnet20", 2000, True),
-        partial(evaluation.peer, "resnet20", 2000),
-    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        path = evaluation.train_and_save("resnet20", folder)
+        sides = partial(evaluation.ours, path, 2000, True), partial(evaluation.peer, path, 2000)
+        yield _memory("memory, evaluation resnet20", *sides)
 
 
 def _memory(name: str, ours: Make, peer: Make) -> dict[str, Any]:

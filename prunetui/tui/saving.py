@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.text import Text
 from textual.screen import Screen
 
+from prunetui.errors import PrunetuiError
 from prunetui.tables import table_markdown
 from prunetui.tui.widgets.table import Table
 
@@ -27,10 +28,27 @@ def keep_drawn(screen: Screen[Any], stem: str, suffix: str, draw: Callable[[], b
     """As ``keep``, of what a thread draws first."""
 
     def work() -> None:
-        content = draw()
-        screen.app.call_from_thread(keep, screen, stem, suffix, content)
+        try:
+            content = draw()
+        except PrunetuiError as error:
+            screen.app.call_from_thread(screen.notify, f"Nothing was saved: {error}", severity="error")
+        else:
+            screen.app.call_from_thread(keep, screen, stem, suffix, content)
 
     screen.run_worker(work, thread=True)
+
+
+def keep_report(screen: Screen[Any], root: Path, runs: Sequence[str], stem: str) -> None:
+    """The page that ``prunetui report --format html`` writes of these runs."""
+
+    def draw() -> bytes:
+        from prunetui.reporting.command import made
+        from prunetui.reporting.gather import gather
+
+        return made(gather(root, runs), "html")
+
+    screen.notify("writing the report")
+    keep_drawn(screen, stem, ".html", draw)
 
 
 def copy_text(screen: Screen[Any], text: str, what: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -90,6 +91,34 @@ def test_keys_of_the_chart_and_the_table_work_here_too(root: Path, app_of: App, 
     rows = list(csv.DictReader((tmp_path / "compare-results.csv").read_text().splitlines()))
     assert {row["name"] for row in rows} == {"second"}
     assert "top1_spread" in rows[0]
+
+
+def test_the_report_of_all_runs_is_saved(root: Path, app_of: App, drive: Drive, tmp_path: Path):
+    two_runs(root)
+
+    async def story(pilot: Pilot[Any], plot: Plot) -> None:
+        await pilot.press("w", "down", "down", "down", "down", "enter")
+        await pilot.app.workers.wait_for_complete()
+        await pilot.pause()
+
+    drive(app_of(root), comparing(story))
+    page = (tmp_path / "compare-report.html").read_text(encoding="utf-8")
+    assert "<title>first and second - pruning report</title>" in page
+
+
+def test_what_cannot_be_reported_is_told(root: Path, app_of: App, drive: Drive, tmp_path: Path):
+    two_runs(root)
+
+    async def story(pilot: Pilot[Any], plot: Plot) -> None:
+        for run in RUNS:
+            shutil.rmtree(root / run)
+        await pilot.press("w", "down", "down", "down", "down", "enter")
+        await pilot.app.workers.wait_for_complete()
+        await pilot.pause()
+        assert any("Nothing was saved: " in note.message for note in pilot.app._notifications)
+
+    drive(app_of(root), comparing(story))
+    assert list(tmp_path.glob("*.html")) == []
 
 
 def test_enter_opens_the_run_of_a_line_or_a_point(root: Path, app_of: App, drive: Drive):

@@ -252,8 +252,8 @@ def test_enter_opens_a_trial_from_the_table_and_from_the_chart(root: Path, app_o
 
 @pytest.mark.parametrize(
     ("downs", "name"),
-    [(0, "top1-sparsity.svg"), (1, "trials.csv"), (2, "trials.md"), (3, "top1-sparsity.png")],
-    ids=["svg", "csv", "md", "png"],
+    [(0, "top1-sparsity.svg"), (1, "trials.csv"), (2, "trials.md"), (3, "report.html"), (4, "top1-sparsity.png")],
+    ids=["svg", "csv", "md", "html", "png"],
 )
 def test_chart_and_table_are_saved_into_the_folder_of_the_start(
     root: Path, app_of: App, drive: Drive, tmp_path: Path, downs: int, name: str
@@ -276,6 +276,10 @@ def test_chart_and_table_are_saved_into_the_folder_of_the_start(
     text = first.read_text(encoding="utf-8")
     if name.endswith("svg"):
         assert "taylor" in "".join(ElementTree.fromstring(text).itertext())
+    elif name.endswith("html"):
+        assert text.startswith("<!DOCTYPE html>")
+        assert "taylor" in text
+        assert text.rstrip().endswith("</html>")
     elif name.endswith("csv"):
         rows = list(csv.DictReader(text.splitlines()))
         assert [row["trial"] for row in rows] == [row["trial"] for row in study_rows()]

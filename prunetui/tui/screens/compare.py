@@ -18,7 +18,7 @@ from prunetui.report import Line
 from prunetui.tables import table_csv
 from prunetui.tui.filters import fits
 from prunetui.tui.looks import CompareLook
-from prunetui.tui.saving import copy_text, keep, keep_drawn, markdown
+from prunetui.tui.saving import copy_text, keep, keep_drawn, keep_report, markdown
 from prunetui.tui.screens.dialogs import Choice
 from prunetui.tui.screens.following import ChartScreen
 from prunetui.tui.widgets.chart import Chart
@@ -159,6 +159,7 @@ class CompareScreen(ChartScreen):
             ("csv", "Results as CSV"),
             ("md", "Results as Markdown"),
             ("settings", "Differences as Markdown"),
+            ("html", "Report as a page"),
             ("png", "Chart as PNG"),
         ]
         chosen = await self.app.push_screen_wait(Choice("Save", "into the folder prunetui was started in", answers))
@@ -168,6 +169,9 @@ class CompareScreen(ChartScreen):
         if chosen == "svg" or chosen == "png":
             draw = self.query_one(Plot).figure(title, "svg" if chosen == "svg" else "png")
             keep_drawn(self, "compare-results", f".{chosen}", draw)
+            return
+        if chosen == "html":
+            keep_report(self, self.app.root, self.run_ids, "compare-report")
             return
         files: dict[str, tuple[str, Callable[[], str]]] = {
             "csv": (".csv", lambda: table_csv(_plain(one) for one in self.query_one(Lines).rows)),

@@ -21,7 +21,7 @@ from prunetui.tables import csv_text
 from prunetui.tui.feed import RUN_SECONDS
 from prunetui.tui.filters import fits
 from prunetui.tui.looks import Results, ResultsLook, Row
-from prunetui.tui.saving import copy_text, keep, keep_drawn, markdown
+from prunetui.tui.saving import copy_text, keep, keep_drawn, keep_report, markdown
 from prunetui.tui.screens.dialogs import Choice
 from prunetui.tui.screens.following import ChartScreen
 from prunetui.tui.widgets.filtered import Filtered
@@ -190,8 +190,8 @@ class ResultsScreen(ChartScreen):
     @work
     async def action_save(self) -> None:
         """Save the chart or the table into the folder where prunetui was started."""
-        answers = [("csv", "Trials as CSV"), ("md", "Trials as Markdown"), ("png", "Chart as PNG")]
-        answers = answers[:2] if self._is_sensitivity else answers
+        answers = [("csv", "Trials as CSV"), ("md", "Trials as Markdown"), ("html", "Report as a page")]
+        answers += [] if self._is_sensitivity else [("png", "Chart as PNG")]
         first = ("svg", "Chart as SVG") if not self._is_sensitivity else ("layers", "Layers as Markdown")
         chosen = await self.app.push_screen_wait(Choice("Save", f"into {Path.cwd()}", [first, *answers]))
         if chosen:
@@ -203,6 +203,9 @@ class ResultsScreen(ChartScreen):
         if what in ("svg", "png"):
             stem = f"{self.run_id}-{plot.y_axis.key}-{plot.x_axis.key}"
             keep_drawn(self, stem, f".{what}", plot.figure(name, "png" if what == "png" else "svg"))
+            return
+        if what == "html":
+            keep_report(self, self.app.root, [self.run_id], f"{self.run_id}-report")
             return
         file: dict[str, tuple[str, str, Callable[[], str]]] = {
             "csv": ("trials", ".csv", lambda: csv_text(trials.rows)),
