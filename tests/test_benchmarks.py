@@ -97,6 +97,8 @@ def test_the_benchmark_of_latency_compares_the_widths_it_says() -> None:
     dense = State(ARCHITECTURE, dict(build(ARCHITECTURE).state_dict()))
     hundredth = Timed(pruned(dense, graph, 0.9, 2))
     assert (hundredth.widths, hundredth.counts.params, hundredth.counts.macs) == ("6/12/24/50", 105_428, 5_124_788)
+    smaller = Timed(pruned(dense, graph, 0.9, 4))
+    assert (smaller.widths, smaller.counts.params, smaller.counts.macs) == ("4/12/24/48", 98_582, 4_178_400)
     aligned, odd = (Timed(narrowed(dense, graph, widths)) for widths in (ALIGNED, ODD))
     assert aligned.counts.macs == pytest.approx(odd.counts.macs, rel=0.01)
 
