@@ -32,7 +32,7 @@ class Kept:
 
 def kept(folder: Path, lines: Iterable[Line]) -> list[Kept]:
     """One picture a method, of the first seed that is there; empty where no network was kept."""
-    packed = _read_packed(folder)
+    packed = read_packed(folder)
     groups: dict[str, list[tuple[Line, str, Layers]]] = {}
     for name, line in named(lines):
         found = _layers_of(folder, line, packed) if line.method != "dense" else None
@@ -71,7 +71,7 @@ def _layers_of(folder: Path, line: Line, packed: Mapping[str, Layers]) -> tuple[
 def packed_layers(folder: Path, lines: Iterable[Line]) -> dict[str, list[dict[str, Any]]]:
     """What ``kept`` needs of each line, as plain data: trial -> layers of its first seed."""
     found: dict[str, list[dict[str, Any]]] = {}
-    packed = _read_packed(folder)
+    packed = read_packed(folder)
     for line in lines:
         got = _layers_of(folder, line, packed)
         if got:
@@ -90,8 +90,11 @@ def _plain(layer: Layer) -> dict[str, Any]:
     }
 
 
-def _read_packed(folder: Path) -> dict[str, Layers]:
-    """Empty when there is no such file, or it is another's."""
+def read_packed(folder: Path) -> dict[str, Layers]:
+    """Layers by trial of a run packed without its networks; empty when there is no such file, or it is another's.
+
+    Of each line of the table the first seed is there, and no histogram.
+    """
     try:
         plain = json.loads((folder / LAYERS_FILE).read_bytes())
         return {trial: tuple(_layer(layer) for layer in layers) for trial, layers in plain.items()}

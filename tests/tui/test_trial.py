@@ -10,12 +10,14 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from prunetui.inspect_model import Histogram
+from prunetui.pack import export_runs
+from prunetui.store import Run
 from prunetui.tui.app import PrunetuiApp
 from prunetui.tui.feed import RunLook
 from prunetui.tui.numbers import numbers
 from prunetui.tui.screens.trial import TrialScreen
 from prunetui.tui.widgets.chart import Chart
-from prunetui.tui.widgets.histogram import bars
+from prunetui.tui.widgets.histogram import Bars, bars
 from prunetui.tui.widgets.model import ModelTable
 
 from .fakes import failed_row, fake_row, fake_run, settle, small_model, study_rows, training
@@ -67,6 +69,22 @@ def test_a_trial_tells_its_numbers_layers_and_trainings(root, app_of: App, drive
         assert "method: taylor\n" in pilot.app.clipboard
 
     drive(app_of(root), trial_of(run, 3, story))
+
+
+def test_a_run_packed_without_its_networks_still_shows_its_layers(root, app_of: App, drive: Drive, tmp_path):
+    run = fake_run(root, "first", rows=study_rows(), told=training("taylor-0.5-s0"))
+    small_model(run)
+    (packed,) = export_runs(root, ["first"], tmp_path / "packs")
+
+    async def story(pilot: Pilot[Any], screen: TrialScreen) -> None:
+        assert "Packed without its network: layers only." in plain(screen, "#why")
+        table = screen.query_one(ModelTable)
+        assert [column.cell(table.rows[0]) for column in table.columns[:2]] == ["conv1", "8>4"]
+        await pilot.press("2", "down")
+        assert screen.query_one("#weights").border_title == "3 weights of fc"
+        assert screen.query_one(Bars).histogram is None
+
+    drive(app_of(root), trial_of(Run(packed), 3, story))
 
 
 def test_n_and_p_step_through_the_trials(root, app_of: App, drive: Drive):

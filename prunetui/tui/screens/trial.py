@@ -17,8 +17,9 @@ from textual.widgets import Static
 
 from prunetui.chart import Picture
 from prunetui.errors import DataError
-from prunetui.inspect_model import Model, dense_file, model_file, read_model
+from prunetui.inspect_model import Histogram, Model, dense_file, model_file, read_model
 from prunetui.report import Series
+from prunetui.reporting.layers import read_packed
 from prunetui.tui import handover
 from prunetui.tui.handover import FORMATS
 from prunetui.tui.numbers import numbers
@@ -124,13 +125,17 @@ class TrialScreen(Screen[None]):
 
     @work(thread=True, exclusive=True)
     def _read(self, row: Mapping[str, Any]) -> None:
-        models = self.view.folder / "models"
+        folder, trial = self.view.folder, str(row.get("trial"))
+        models = folder / "models"
         model, why = None, ""
         try:
-            model = read_model(model_file(models, str(row.get("trial"))), dense_file(models, str(row.get("seed"))))
+            model = read_model(model_file(models, trial), dense_file(models, str(row.get("seed"))))
         except DataError as error:
+            packed = read_packed(folder).get(trial)
+            model = Model(packed, Histogram(0.0, ()), 0) if packed else None
             failed = row.get("status") != "done"
             why = "The trial has no model: it was not finished." if failed else f"No layers to show: {error}"
+            why = "Packed without its network: layers only." if packed else why
         if self.row is row:
             self.app.call_from_thread(self._show_model, model, why)
 
@@ -150,6 +155,7 @@ class TrialScreen(Screen[None]):
     def _show_weights(self) -> None:
         pane, layer = self.query_one("#weights"), self.query_one(ModelTable).current
         histogram = layer.histogram if layer else self.model.histogram if self.model else None
+        histogram = histogram if histogram and histogram.counts else None
         pane.border_title = f"3 weights{f' of {layer.name}' if layer else ''}"
         zeros = layer.weights - layer.nonzero if layer else 0
         pane.border_subtitle = f"without {zeros:,} zeros" if zeros else ""
