@@ -18,7 +18,7 @@ from prunetui import events
 from prunetui.store import list_runs
 
 SETTINGS = (
-    "name='ui-cost'", "methods=['l1-unstructured']", "sparsities=[0.5]", "model.width=64", "train.epochs=8",
+    "name='ui-cost'", "methods=['l1-unstructured']", "sparsities=[0.5]", "model.width=64", "train.epochs=24",
     "train.batch_size=128", "finetune.epochs=0", "measure.recalibrate=0",
 )  # fmt: skip
 ROUNDS = 5
