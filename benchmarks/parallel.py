@@ -18,7 +18,7 @@ from prunetui.worker import execute
 
 SETTINGS = (
     "methods=['global-unstructured','l1-structured']", "sparsities='0.1..0.9/0.1'", "model.width=64",
-    "train.epochs=1", "finetune.epochs=3", "data.limit=1000", "measure.latency=false",
+    "train.epochs=1", "finetune.epochs=8", "data.limit=1000", "measure.latency=false",
 )  # fmt: skip
 TRIALS = 1 + 2 * 9
 
