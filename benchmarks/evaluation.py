@@ -25,7 +25,7 @@ from prunetui.engine.models import build
 from prunetui.engine.train import Baggage, Course, Hooks, train
 
 BATCH = 512
-TRAINING = {"resnet20": 16, "resnet18": 4}
+TRAINING = {"resnet20": 16, "resnet18": 12}
 """Epochs of 1,437 images."""
 
 

@@ -18,7 +18,7 @@ from prunetui.engine.models import Architecture, build
 from prunetui.engine.train import Baggage, Course, Hooks, train
 
 WIDTH = {"resnet20": 16, "resnet18": 64}
-ON_CPU = (("resnet20", 128, 2560), ("resnet20", 512, 2560), ("resnet18", 128, 256), ("resnet18", 512, 512))
+ON_CPU = (("resnet20", 128, 2560), ("resnet20", 512, 2560), ("resnet18", 128, 512), ("resnet18", 512, 512))
 ON_CUDA = (("resnet20", 512, 51_200), ("resnet18", 512, 51_200))
 """Network, batch size, images a turn."""
 
