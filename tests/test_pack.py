@@ -114,8 +114,8 @@ def test_what_is_no_run_is_a_sentence(run: Run, tmp_path: Path):
         ("/home/ada", '"/home/ada/x" /home/ada', '"~/x" ~'),
         ("/home/ada", "/home/ada2 /home/ada-b /mnt/home/ada/x", "/home/ada2 /home/ada-b /mnt/home/ada/x"),
         ("/home/ada", "in /home/ada. /home/ada.old a/home/ada", "in ~. /home/ada.old a/home/ada"),
-        ("/root", "root = /root/data; file:///root/x", "root = ~/data; file://~/x"),
-        ("/root", "'\\n/root/x'", "'\\n~/x'"),  # a line break as Python writes it
+        ("/ada", "ada = /ada/data; file:///ada/x", "ada = ~/data; file://~/x"),
+        ("/ada", "'\\n/ada/x'", "'\\n~/x'"),  # a line break as Python writes it
         ("/", "/a/b", "/a/b"),
     ],
 )
