@@ -190,10 +190,12 @@ class ResultsScreen(ChartScreen):
     @work
     async def action_save(self) -> None:
         """Save the chart or the table into the folder where prunetui was started."""
-        answers = [("csv", "Trials as CSV"), ("md", "Trials as Markdown"), ("html", "Report as a page")]
-        answers += [] if self._is_sensitivity else [("png", "Chart as PNG")]
-        first = ("svg", "Chart as SVG") if not self._is_sensitivity else ("layers", "Layers as Markdown")
-        chosen = await self.app.push_screen_wait(Choice("Save", f"into {Path.cwd()}", [first, *answers]))
+        tables = [("csv", "Trials as CSV"), ("md", "Trials as Markdown"), ("html", "Report as a page")]
+        if self._is_sensitivity:
+            answers = [("layers", "Layers as Markdown"), *tables]
+        else:
+            answers = [("svg", "Chart as SVG"), *tables, ("png", "Chart as PNG")]
+        chosen = await self.app.push_screen_wait(Choice("Save", f"into {Path.cwd()}", answers))
         if chosen:
             self._save(chosen)
 

@@ -132,10 +132,12 @@ class TrialScreen(Screen[None]):
             model = read_model(model_file(models, trial), dense_file(models, str(row.get("seed"))))
         except DataError as error:
             packed = read_packed(folder).get(trial)
-            model = Model(packed, Histogram(0.0, ()), 0) if packed else None
-            failed = row.get("status") != "done"
-            why = "The trial has no model: it was not finished." if failed else f"No layers to show: {error}"
-            why = "Packed without its network: layers only." if packed else why
+            if packed:
+                model, why = Model(packed, Histogram(0.0, ()), 0), "Packed without its network: layers only."
+            elif row.get("status") != "done":
+                why = "The trial has no model: it was not finished."
+            else:
+                why = f"No layers to show: {error}"
         if self.row is row:
             self.app.call_from_thread(self._show_model, model, why)
 
