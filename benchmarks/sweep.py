@@ -44,10 +44,10 @@ keep_models = false
 """
 
 
-def study(root: Path, parallel: str = "'auto'") -> Study:
+def study(root: Path) -> Study:
     """The sweep; the dense network comes from a checkpoint."""
     given = os.environ.get("PRUNETUI_TEST_DATA")
-    settings = ["data.validation=0.0", f"run.parallel={parallel}"]
+    settings = ["data.validation=0.0", "run.parallel='auto'"]
     if given:
         checkpoint = Path(given) / "resnet20-12fca82f.th"
         settings += ["data.name='folder'", f"data.root='{Path(given) / 'cifar10'}'", "data.normalize='imagenet'"]
@@ -70,9 +70,9 @@ def _execute(root: Path, asked: Study) -> Run:
     return run
 
 
-def ours(root: str, parallel: str = "'auto'") -> Work:
+def ours(root: str) -> Work:
     """The study, every time in a new folder: nothing is found in a cache but the decoded images."""
-    asked = study(Path(root) / "trained", parallel)
+    asked = study(Path(root) / "trained")
 
     def work() -> float:
         with tempfile.TemporaryDirectory() as folder:
