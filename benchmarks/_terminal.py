@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
+import psutil
+
 CODE = Path(__file__).resolve().parents[1]
 
 
@@ -58,6 +60,18 @@ class Terminal:
                 each()
             count += len(self._read())
         return count
+
+    def stop(self) -> None:
+        """The program stands still until ``go_on``."""
+        os.kill(self._pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        os.kill(self._pid, signal.SIGCONT)
+
+    def busy_seconds(self) -> float:
+        """Processor time that the program has taken."""
+        times = psutil.Process(self._pid).cpu_times()
+        return float(times.user + times.system)
 
     def _read(self) -> bytes:
         return os.read(self._screen, 1 << 16) if select.select([self._screen], [], [], 0.02)[0] else b""

@@ -14,7 +14,7 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.notifications import SeverityLevel
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 
 from prunetui.runner import Runner
 from prunetui.store import Run
@@ -108,15 +108,24 @@ class PrunetuiApp(App[int]):
         self.entries = message.entries
         for screen in self.screen_stack:
             show = getattr(screen, "show_runs", None)
-            if show is not None:
+            if show is not None and not self.is_covered(screen):
                 show(message.entries)
+
+    def is_covered(self, screen: Screen[Any]) -> bool:
+        """Whether another screen, not a dialog, lies over it.
+
+        What changes beneath is not drawn: Textual would send the whole terminal again for it.
+        """
+        stack = self.screen_stack
+        above = stack[stack.index(screen) + 1 :] if screen in stack else [screen]
+        return not all(isinstance(other, ModalScreen) for other in above)
 
     def _tell_ends(self, entries: tuple[Entry, ...]) -> None:
         """Say where the user is what became of a run; its own screen tells itself."""
         before = {entry.id: entry.state for entry in self.entries or ()}
         for entry in entries:
             over = before.get(entry.id) in ("running", "paused") and entry.state in ("done", "failed", "interrupted")
-            if over and entry.status and getattr(self.screen, "run_id", "") != entry.id:
+            if over and entry.status and getattr(self.screen, "tells_end_of", "") != entry.id:
                 why = f": {entry.status.message}" if entry.status.message else ""
                 severity = "information" if entry.state == "done" else "error"
                 self.notify(f"{entry.name} is {entry.state}{why}", severity=severity, timeout=8)  # type: ignore[arg-type]

@@ -24,7 +24,7 @@ from prunetui.tui.views import Curve, Entry, LogLine, RunView
 
 V = TypeVar("V")
 RUNS_SECONDS = 1.0
-RUN_SECONDS = 0.4
+RUN_SECONDS = 0.5
 SETTLE_SECONDS = 2.0
 CHUNK = 100
 """Events read at a time, which takes some milliseconds."""
@@ -58,6 +58,8 @@ class Feed(threading.Thread, Generic[V]):
         self._look, self._tell, self._every = look, tell, every
         self._over = threading.Event()
         self._nudge = threading.Event()
+        self._going = threading.Event()
+        self._going.set()
 
     def run(self) -> None:
         last: V | None = None
@@ -71,14 +73,25 @@ class Feed(threading.Thread, Generic[V]):
                 self._tell(seen)
             settled = settled or settle()
             self._nudge.wait(self._every)
+            self._going.wait()
 
     def nudge(self) -> None:
         """Look now: something was just done."""
         self._nudge.set()
 
+    def hold(self) -> None:
+        """Look no more until ``go_on``."""
+        self._going.clear()
+
+    def go_on(self) -> None:
+        """Look now, and every so often again."""
+        self._going.set()
+        self._nudge.set()
+
     def close(self) -> None:
         self._over.set()
         self._nudge.set()
+        self._going.set()
 
 
 class RunsLook:

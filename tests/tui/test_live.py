@@ -19,11 +19,12 @@ from prunetui.store import Run
 from prunetui.store.control import Control, Wishes
 from prunetui.store.queue import Queue
 from prunetui.tui.app import PrunetuiApp
-from prunetui.tui.feed import RunLook
+from prunetui.tui.feed import RUN_SECONDS, RunLook
 from prunetui.tui.screens.dialogs import Choice
 from prunetui.tui.screens.help import keys_of
 from prunetui.tui.screens.live import PANES, LiveScreen
 from prunetui.tui.screens.results import ResultsScreen
+from prunetui.tui.screens.runs import RunsScreen
 from prunetui.tui.widgets.chart import Chart
 from prunetui.tui.widgets.footer import Keys
 from prunetui.tui.widgets.log import Log
@@ -106,6 +107,42 @@ def test_progress_epochs_and_trials_appear_as_they_happen(root: Path, app_of: Ap
     drive(app_of(root), live(story))
 
 
+def test_what_changes_under_another_screen_is_shown_when_that_is_left(root: Path, app_of: App, drive: Drive):
+    run = fake_run(root, "first", "running", told=BEGUN)
+
+    async def story(pilot: Pilot[Any], screen: LiveScreen) -> None:
+        below = pilot.app.screen_stack[1]
+        assert isinstance(below, RunsScreen)
+        assert words(below, "#title").endswith("1 run, 1 running")
+        await pilot.press("r")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ResultsScreen))
+        assert pilot.app.is_covered(screen)
+        fake_run(root, "second")
+        tell(run, TRAINS, SEEN)
+        await until(pilot, lambda: len(pilot.app.entries) == 2)
+        await pilot.pause(3 * RUN_SECONDS)  # time in which it would have looked
+        assert "epoch" not in words(screen, "#step")
+        assert words(below, "#title").endswith("1 run, 1 running")
+        await pilot.press("escape")
+        await until(pilot, lambda: "epoch 2/4" in words(screen, "#step"))
+        await pilot.press("escape")
+        await until(pilot, lambda: words(below, "#title").endswith("2 runs, 1 running"))
+
+    drive(app_of(root), live(story))
+
+
+def test_a_run_goes_on_behind_a_dialog(root: Path, app_of: App, drive: Drive):
+    run = fake_run(root, "first", "running", told=BEGUN)
+
+    async def story(pilot: Pilot[Any], screen: LiveScreen) -> None:
+        await pilot.press("s")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Choice))
+        tell(run, TRAINS, SEEN)
+        await until(pilot, lambda: "epoch 2/4" in words(screen, "#step"))
+
+    drive(app_of(root), live(story))
+
+
 def test_the_time_left_is_estimated_from_the_work_done(root: Path, app_of: App, drive: Drive):
     run = fake_run(root, "first", "running")
     times = [0.0, 0.0, 10.0]
@@ -128,7 +165,9 @@ def test_the_curves_of_the_training_that_runs(root: Path, app_of: App, drive: Dr
         assert accuracy.y == pytest.approx((50.0, 75.0, 83.333), abs=0.01)
         assert loss.y == pytest.approx((100.0, 50.0, 33.333), abs=0.01)
         assert chart.picture.title == "dense-4ep-s0: train 3 epochs"
-        assert screen.query_one("#training").border_subtitle == "accuracy 83.33 %  loss 0.6667"
+        await pilot.press("2")
+        caption = "accuracy 83.33 %  loss 0.6667"
+        await until(pilot, lambda: screen.query_one("#training").border_subtitle == caption)
         tell(run, TRAINS, events.EpochFinished("k9", 1, 4, 0.5, 60.0))
         await until(pilot, lambda: chart.picture.title == "taylor-0.5-s0: train 4 epochs")
         assert chart.picture.series[0].y == (60.0,)

@@ -22,7 +22,7 @@ V = TypeVar("V")
 
 
 class FollowingScreen(Screen[None]):
-    """Looks at something while it is open."""
+    """Looks at something while it can be seen."""
 
     app: PrunetuiApp
 
@@ -40,6 +40,15 @@ class FollowingScreen(Screen[None]):
         feed = Feed(look, tell, seconds)
         self._feeds.append(feed)
         self.call_after_refresh(feed.start)  # reading takes time from drawing, and there is nothing to see yet
+
+    def on_screen_suspend(self) -> None:
+        if self.app.is_covered(self):
+            for feed in self._feeds:
+                feed.hold()
+
+    def on_screen_resume(self) -> None:
+        for feed in self._feeds:
+            feed.go_on()
 
     def on_unmount(self) -> None:
         for feed in self._feeds:

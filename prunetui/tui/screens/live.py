@@ -25,6 +25,7 @@ from prunetui.tui.screens.following import FollowingScreen
 from prunetui.tui.views import Entry, Gauges, RunView
 from prunetui.tui.widgets.chart import Chart, legend_text
 from prunetui.tui.widgets.footer import Keys
+from prunetui.tui.widgets.line import OneLine
 from prunetui.tui.widgets.log import Log
 from prunetui.tui.widgets.quarters import Quarters, pane_keys
 from prunetui.tui.widgets.trials import Trials
@@ -65,14 +66,14 @@ class LiveScreen(FollowingScreen):
 
     def __init__(self, run: str) -> None:
         super().__init__()
-        self.run_id = run
+        self.run_id = self.tells_end_of = run
         self.view: RunView | None = None
 
     def compose(self) -> ComposeResult:
-        yield Static("", id="title")
+        yield OneLine(id="title")
         with Vertical(id="progress"):
-            yield Static("", id="overall")
-            yield Static("", id="step")
+            yield OneLine(id="overall")
+            yield OneLine(id="step")
         with Quarters(PANES, id="panes"):
             with Vertical(id="accuracy", classes="panel") as accuracy:
                 accuracy.border_title = "1 accuracy"
@@ -87,11 +88,11 @@ class LiveScreen(FollowingScreen):
             with Vertical(id="log", classes="panel") as log:
                 log.border_title = "4 log"
                 yield Log(id="lines")
-        yield Static("", id="gauges")
+        yield OneLine(id="gauges")
         yield Keys()
 
     def on_mount(self) -> None:
-        self.query_one("#title", Static).update(Text(f"{self.run_id}  reading"))
+        self.query_one("#title", OneLine).show(Text(f"{self.run_id}  reading"))
         self.follow(RunLook(Run(self.app.root / self.run_id)), RunChanged, RUN_SECONDS)
         self.follow(GaugesLook(), GaugesChanged, 1.0)
 
@@ -117,16 +118,19 @@ class LiveScreen(FollowingScreen):
             self._show_end(view)
 
     def _show_title(self, view: RunView) -> None:
-        self.query_one("#title", Static).update(headlines.title(view, self.app.entries))
+        self.query_one("#title", OneLine).show(headlines.title(view, self.app.entries))
 
     def show_runs(self, entries: tuple[Entry, ...]) -> None:
         """The queue may be another."""
         if self.view is not None:
             self._show_title(self.view)
 
+    def on_screen_resume(self) -> None:
+        self.show_runs(self.app.entries or ())
+
     def _show_progress(self, view: RunView) -> None:
         for name, line in (("#overall", headlines.overall), ("#step", headlines.step)):
-            self.query_one(name, Static).update(line(view, self.size.width, self.app.settings.ascii))
+            self.query_one(name, OneLine).show(line(view, self.size.width, self.app.settings.ascii))
 
     def _show_results(self, view: RunView) -> None:
         lines = view.lines
@@ -142,8 +146,8 @@ class LiveScreen(FollowingScreen):
         curve = view.curves.get(view.current)
         if curve is None or not curve.epochs:
             return
-        self.query_one("#training-chart", Chart).show(headlines.training(curve))
-        self.query_one("#training").border_subtitle = f"accuracy {curve.accuracy[-1]:.2f} %  loss {curve.loss[-1]:.4f}"
+        caption = f"accuracy {curve.accuracy[-1]:.2f} %  loss {curve.loss[-1]:.4f}"
+        self.query_one("#training-chart", Chart).show(headlines.training(curve), caption=caption)
 
     def _show_end(self, view: RunView) -> None:
         if view.state == "done":
@@ -153,7 +157,7 @@ class LiveScreen(FollowingScreen):
             self.notify(f"The run failed: {message or 'see the log (4)'}", severity="error", timeout=10)
 
     def on_gauges_changed(self, message: GaugesChanged) -> None:
-        self.query_one("#gauges", Static).update(headlines.machine(message.gauges))
+        self.query_one("#gauges", OneLine).show(headlines.machine(message.gauges))
 
     # Panes ----------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from prunetui.tui.screens.dialogs import Choice
 from prunetui.tui.screens.run_actions import RunActions
 from prunetui.tui.views import LIVE, Entry
 from prunetui.tui.widgets.footer import Keys
+from prunetui.tui.widgets.line import OneLine
 from prunetui.tui.widgets.runs import Runs
 from prunetui.tui.widgets.table import Table
 
@@ -52,7 +53,7 @@ class RunsScreen(RunActions):
         self._impossible: frozenset[str] = frozenset()
 
     def compose(self) -> ComposeResult:
-        yield Static("", id="title")
+        yield OneLine(id="title")
         yield Input(placeholder="filter: words, or key:value as in state:done model:resnet18", id="filter")
         yield Runs(self.app.now, self.app.settings.ascii, id="runs")
         yield Static("", id="empty")
@@ -63,9 +64,12 @@ class RunsScreen(RunActions):
         self.query_one("#filter").display = False
         self.table.focus()
         self.query_one("#empty").display = False
-        self.query_one("#title", Static).update(Text(f"prunetui  {self.app.root}  looking"))
+        self.query_one("#title", OneLine).show(Text(f"prunetui  {self.app.root}  looking"))
         self._again()
         self.set_interval(10, self._age)
+
+    def on_screen_resume(self) -> None:
+        self._again()
 
     # Showing --------------------------------------------------------------------------------------
 
@@ -85,7 +89,7 @@ class RunsScreen(RunActions):
         words = [count if not typed else f"{len(chosen)} of {count}"]
         words += [f"{running} running"] if running else []
         words += [f"{waiting} in the queue"] if waiting else []
-        self.query_one("#title", Static).update(Text(f"prunetui  {self.app.root}  {', '.join(words)}"))
+        self.query_one("#title", OneLine).show(Text(f"prunetui  {self.app.root}  {', '.join(words)}"))
         self._show_keys()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

@@ -1,4 +1,4 @@
-"""A chart that is drawn by a thread, on new data or a new size only, twice a second at most."""
+"""A chart that is drawn by a thread, on new data or a new size only, every two seconds at most."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from textual.widget import Widget
 from prunetui.chart import Picture, draw, legend
 from prunetui.output import packed
 
-LEAST_SECONDS = 0.5
+LEAST_SECONDS = 2.0
+"""Between drawings of what a run does: each takes 10 ms from its training."""
 SOON_SECONDS = 0.06
 """Between drawings that answer a key."""
 
@@ -28,12 +29,17 @@ class Chart(Widget, can_focus=True):
         self.nothing = nothing
         self.picture = Picture(())
         self._text = Text(nothing)
+        self._caption = ""
         self._asked: Asked | None = None
         self._drawn_at = 0.0
         self._waiting = False
 
-    def show(self, picture: Picture, nothing: str = "", soon: bool = False) -> None:
-        """Draw another picture, if it is another; ``soon`` when somebody has pressed a key and waits for it."""
+    def show(self, picture: Picture, nothing: str = "", soon: bool = False, caption: str = "") -> None:
+        """Draw another picture, if it is another; ``soon`` when somebody has pressed a key and waits for it.
+
+        ``caption`` goes into the border of the panel around it, together with the picture: each alone takes as long.
+        """
+        self._caption = caption
         if picture != self.picture or (nothing and nothing != self.nothing):
             self.picture, self.nothing = picture, nothing or self.nothing
             self._ask(SOON_SECONDS if soon else LEAST_SECONDS)
@@ -70,6 +76,8 @@ class Chart(Widget, can_focus=True):
         if asked == self._asked:  # an older thread may come last
             self._text = text
             self.refresh()
+            if isinstance(self.parent, Widget) and self._caption:
+                self.parent.border_subtitle = self._caption
 
     def render(self) -> Text:
         return self._text

@@ -51,8 +51,11 @@ class Log(Table[tuple[int, LogLine]]):
         self._lines = lines
         silent = LEVELS[: LEVELS.index(self.level)]
         new = enumerate(lines[self._seen :], self._seen)
-        self._chosen += [(i, line) for i, line in new if _level(line) not in silent]
+        chosen = [(i, line) for i, line in new if _level(line) not in silent]
         self._seen = len(lines)
+        if not chosen:
+            return
+        self._chosen += chosen
         self.show(self._chosen)
         if follows:
             self.action_last()
@@ -61,7 +64,7 @@ class Log(Table[tuple[int, LogLine]]):
         """Show more, or less."""
         self.level = LEVELS[(LEVELS.index(self.level) - 1) % len(LEVELS)]
         lines, self._lines, self._chosen, self._seen = self._lines, (), [], 0
-        self.rows = ()
+        self.show(())
         self.add(lines)
         return self.level
 
