@@ -17,8 +17,8 @@ def results() -> Iterator[dict[str, Any]]:
         sides = partial(training.ours, name, batch, images), partial(training.peer, name, batch, images)
         yield _memory(f"memory, training {name}, batch {batch}", *sides)
     with tempfile.TemporaryDirectory() as folder:
-        path = evaluation.train_and_save("resnet20", folder)
-        sides = partial(evaluation.ours, path, 2000, True), partial(evaluation.peer, path, 2000)
+        case = evaluation.trained("resnet20", folder, 2000)
+        sides = partial(evaluation.ours, case, True), partial(evaluation.peer, case)
         yield _memory("memory, evaluation resnet20", *sides)
 
 

@@ -11,7 +11,7 @@ from torch import nn
 from prunetui.engine import measure
 from prunetui.engine.data import Dataset, Images
 from prunetui.engine.device import find_device, prepare
-from prunetui.engine.measure import evaluate, margins, recalibrate
+from prunetui.engine.measure import evaluate, margins, recalibrate, unsure
 from prunetui.errors import Interrupted
 
 
@@ -83,12 +83,46 @@ def close_calls(count: int) -> tuple[nn.Module, Dataset]:
 
 def test_images_that_bfloat16_cannot_tell_are_settled_in_float32() -> None:
     net, data = close_calls(1000)
-    exact, screened = (evaluate(net, data, data.test, 64, screened=s) for s in (False, True))
+    exact, screened = (evaluate(net, data, data.test, 64, loss=False, screened=s) for s in (False, True))
     assert exact.top1 == 75.0  # 200.01 and 201 beat 200, 199.99 does not
     with torch.autocast("cpu", torch.bfloat16):
         rough = net(data.normalised(data.test.pixels)).float()
     assert (margins(rough, data.test.labels)[:, 0] == 0).sum() == 500  # where bfloat16 alone would guess
     assert (screened.top1, screened.top5, screened.loss) == (75.0, 100.0, None)
+
+
+def unsure_third(count: int) -> tuple[nn.Module, Dataset]:
+    """Of every three images two are sure of their class by 40 logits and one by 3, all times 1.003, in bfloat16 1."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(1, 6, bias=False))
+    with torch.no_grad():
+        net[1].weight.zero_()
+        net[1].weight[0] = 1.003
+    return net, pixels_as_they_are([[40], [40], [3]] * (count // 3), [0] * count)
+
+
+def test_a_screened_loss_is_that_of_float32_to_within_its_tolerance(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, data = unsure_third(1500)
+    monkeypatch.setattr(measure, "LOSS_TOLERANCE", 1e-4)
+    exact = math.log(1 + 5 * math.exp(-3.009)) / 3
+    assert math.log(1 + 5 * math.exp(-3)) / 3 - exact > 5e-4  # bfloat16 alone is further off
+    forwards: list[int] = []
+    net.register_forward_hook(lambda module, inputs, output: forwards.append(len(output)))
+    result = evaluate(net, data, data.test, 64, screened=True)
+    assert result.loss == pytest.approx(exact, abs=1e-4)
+    assert 1800 < sum(forwards) < 2400  # all in bfloat16, a sixth to learn from and most unsure ones in float32
+    assert evaluate(net, data, data.test, 64).loss == pytest.approx(exact, abs=1e-7)
+
+
+def test_the_least_sure_images_are_those_that_the_loss_cannot_do_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    probabilities = torch.tensor([[0.5, 0.5], [0.9, 0.1], [0.99, 0.01], [0.8, 0.2]])
+    labels = torch.tensor([0, 0, 0, 1])  # the label's: 0.5, 0.9, 0.99, 0.2
+    monkeypatch.setattr(measure, "LOSS_TOLERANCE", 0.15)
+    # Changes of 1 move the loss by 0.5, 0.1, 0.01, 0.8; of the mean, 0.6 in all may be left: 0.01 + 0.1, not + 0.5.
+    assert unsure(probabilities.log(), labels, 1.0).tolist() == [True, False, False, True]
+    assert unsure(probabilities.log(), labels, torch.tensor([0.0, 1, 1, 1])).tolist() == [False, False, False, True]
+    assert unsure(probabilities.log(), labels, 0.1).tolist() == [False] * 4
+    nothing = torch.full((1, 2), math.nan)
+    assert unsure(nothing, torch.tensor([0]), 0.0).tolist() == [True]
 
 
 def test_a_net_that_leaves_most_images_in_doubt_is_measured_in_float32_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -190,7 +190,7 @@ class Measure(Table):
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 512
     """Images a step of evaluation."""
     loss: bool = True
-    """The mean loss on the test split. It takes float32 of every image; accuracies alone are settled faster."""
+    """The mean loss on the test split. It takes float32 of more images than accuracies do, which are faster alone."""
     recalibrate: Annotated[int, Field(ge=0)] = 2048
     """Training images that re-estimate batch-norm statistics after an edit; 0 leaves the statistics alone."""
     calibrate: Annotated[int, Field(ge=1)] = 512

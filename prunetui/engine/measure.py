@@ -1,15 +1,16 @@
 """Evaluation in evaluation mode, with the accuracies of float32, and batch-norm re-estimation.
 
-Where the mean loss is not asked for and the hardware computes in bfloat16, most images are settled in bfloat16: those
-whose class wins or loses by more than twice the largest difference between the two arithmetics that was seen. The
-others are computed in float32. The accuracies are then those of float32: no image in which they differ was ever found,
-though nothing proves that there is none.
+Where the hardware computes in bfloat16, most images are settled in it: those whose class wins or loses by more than
+twice the largest difference between the two arithmetics that was seen. The others are computed in float32. The
+accuracies are then those of float32: no image in which they differ was ever found, though nothing proves that there is
+none. The mean loss, if asked for, sends further images to float32, the least sure ones, until the others cannot move it
+by more than ``LOSS_TOLERANCE``, even if all of them were off in the same direction by as much as images are on average.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -28,6 +29,8 @@ WORTH = 0.4
 """The share of images in doubt from which float32 for all of them is faster."""
 SAFETY = 2.0
 """An image is settled where its margin exceeds this many times the largest difference seen."""
+LOSS_TOLERANCE = 1e-3
+"""How far from float32's a screened mean loss may be at most."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,13 @@ def evaluate(
     images: Images,
     batch_size: int,
     should_stop: Callable[[], bool] = never,
+    *,
+    loss: bool = True,
     screened: bool = False,
 ) -> Accuracy:
-    """Accuracy of ``model`` on ``images`` as float32 gives it; its mode is restored afterwards.
+    """Accuracy of ``model`` on ``images`` as float32 gives it, and the mean loss; its mode is restored afterwards.
 
-    ``screened`` settles most images in bfloat16 and leaves out the loss, which takes float32 of every image.
+    ``screened`` settles in bfloat16 the images that it can.
 
     Raises:
         Interrupted: ``should_stop`` said so, at the latest after one batch.
@@ -64,11 +69,11 @@ def evaluate(
     model.eval()
     started = time.monotonic()
     batch_size = min(batch_size, CPU_BATCH) if images.labels.device.type == "cpu" else batch_size
-    task = _Task(model, data, batch_size, should_stop)
+    task = _Task(model, data, images, batch_size, should_stop, loss)
     with torch.inference_mode():
-        hits, loss = (task.screened(images), None) if screened else task.exact(images)
-        top1, top5 = (100 * hits.double().mean(0)).tolist()
-        mean = None if loss is None else float(loss) / len(images)
+        logits = task.screened() if screened else task.logits()
+        top1, top5 = (100 * _hits(logits, images.labels).double().mean(0)).tolist()
+        mean = float(F.cross_entropy(logits.double(), images.labels)) if loss else None
     seconds = time.monotonic() - started
     model.train(was_training)
     return Accuracy(top1, top5, mean, len(images) / max(seconds, 1e-9))
@@ -78,73 +83,80 @@ def evaluate(
 class _Task:
     model: nn.Module
     data: Dataset
+    images: Images
     batch_size: int
     should_stop: Callable[[], bool]
+    loss: bool
 
-    def _logits(self, images: Images, bf16: bool) -> Iterator[tuple[Tensor, Tensor]]:
-        device = images.labels.device.type
-        for inputs, labels in self.data.batches(images, self.batch_size):
+    def logits(self, chosen: Tensor | None = None, bf16: bool = False) -> Tensor:
+        """Logits [chosen, classes] of the images that bool [N] marks, or of all."""
+        device = self.images.labels.device.type
+        images = self.images if chosen is None else self.images.take(chosen.nonzero()[:, 0])
+        found = []
+        for inputs, _ in self.data.batches(images, self.batch_size):
             with torch.autocast(device, torch.bfloat16, enabled=bf16):
-                logits = self.model(inputs)
-            yield logits.float(), labels
+                found.append(self.model(inputs).float())
             if self.should_stop():
                 raise Interrupted("stopped while measuring")
+        return torch.cat(found)
 
-    def exact(self, images: Images) -> tuple[Tensor, Tensor]:
-        """Hits [N, 2] as the first guess and among the first five, and the summed loss."""
-        hits, losses = [], []
-        for logits, labels in self._logits(images, bf16=False):
-            hits.append(_hits(logits, labels))
-            losses.append(F.cross_entropy(logits, labels, reduction="sum").double())
-        return torch.cat(hits), torch.stack(losses).sum()
-
-    def _fine(self, images: Images, chosen: Tensor) -> tuple[Tensor, Tensor]:
-        """Hits and margins, [chosen, 2] each, in float32."""
-        part = images.take(chosen.nonzero()[:, 0])
-        found = [(_hits(*batch), margins(*batch)) for batch in self._logits(part, bf16=False)]
-        hits, fine = (torch.cat(tensors) for tensors in zip(*found, strict=True))
-        return hits, fine
-
-    def _rough(self, images: Images, chosen: Tensor) -> Tensor:
-        """Margins [chosen, 2] in bfloat16."""
-        part = images.take(chosen.nonzero()[:, 0])
-        return torch.cat([margins(*batch) for batch in self._logits(part, bf16=True)])
-
-    def screened(self, images: Images) -> Tensor:
-        """The hits of ``exact``; images are computed in float32 until none is left whose margin may deceive.
+    def screened(self) -> Tensor:
+        """Logits that settle every image; float32 computes images until none is left whose figures may deceive.
 
         Of a net whose classes lie close together most images would be computed twice: all are in float32 then.
         """
-        device = images.labels.device
-        probe = spread_over(len(images), device)
-        rest = ~probe
-        hits = torch.zeros(len(images), 2, dtype=torch.bool, device=device)
-        hits[probe], fine = self._fine(images, probe)
-        if not bool(rest.any()):
-            return hits
-        rough = torch.zeros(len(images), 2, device=device)
-        rough[probe] = self._rough(images, probe)
-        allowed = SAFETY * _largest(fine - rough[probe])
-        if float(_in_doubt(rough[probe], allowed).double().mean()) > WORTH:
-            hits[rest] = self._fine(images, rest)[0]
-            return hits
-        rough[rest] = self._rough(images, rest)
-        hits[rest] = rough[rest] > 0
-        while bool((doubtful := rest & _in_doubt(rough, allowed)).any()):
-            hits[doubtful], fine = self._fine(images, doubtful)
-            allowed = max(allowed, SAFETY * _largest(fine - rough[doubtful]))
-            rest &= ~doubtful
-        return hits
+        labels = self.images.labels
+        fine = spread_over(len(labels), labels.device)
+        exact = self.logits(fine)
+        if bool(fine.all()):
+            return exact
+        rough = self.logits(fine, bf16=True)
+        changes = _changes(exact, rough, labels[fine])
+        allowed, typical = SAFETY * float(changes.max()), float(changes.mean())
+        if float(self._in_doubt(rough, labels[fine], allowed, typical).double().mean()) > WORTH:
+            return _joined(fine, exact, self.logits(~fine))
+        logits = _joined(fine, exact, self.logits(~fine, bf16=True))
+        while bool((doubtful := ~fine & self._in_doubt(logits, labels, allowed, typical * ~fine)).any()):
+            exact = self.logits(doubtful)
+            allowed = max(allowed, SAFETY * float(_changes(exact, logits[doubtful], labels[doubtful]).max()))
+            logits[doubtful] = exact
+            fine |= doubtful
+        return logits
+
+    def _in_doubt(self, logits: Tensor, labels: Tensor, allowed: float, typical: Tensor | float) -> Tensor:
+        """Images whose hits, or whose part in the mean loss, may be others in float32: bool [N].
+
+        Not "<=": what is not a number is in doubt.
+        """
+        doubt = ~(margins(logits, labels).abs() > allowed).all(1)
+        return doubt | unsure(logits, labels, typical) if self.loss else doubt
 
 
-def _largest(differences: Tensor) -> float:
-    """Differences of infinities are none: with five classes or fewer every label is among the first five."""
-    return float(differences.abs().nan_to_num(0, 0).max())
+def unsure(logits: Tensor, labels: Tensor, change: Tensor | float) -> Tensor:
+    """The least sure images, without which the mean loss is off by ``LOSS_TOLERANCE`` at most: bool [N].
+
+    ``change`` [N] is by how much each image's logits move, seen from that of its label; its loss moves, to first order,
+    by no more than that times the probability of the other classes.
+    """
+    others = 1 - F.cross_entropy(logits.double(), labels, reduction="none").neg().exp()
+    moves = (others * change).cpu()  # a sum in order is not repeatable on CUDA
+    order = moves.argsort()
+    found = torch.empty(len(moves), dtype=torch.bool)
+    found[order] = ~(moves[order].cumsum(0) <= LOSS_TOLERANCE * len(moves))
+    return found.to(logits.device)
 
 
-def _in_doubt(rough: Tensor, allowed: float) -> Tensor:
-    """Images whose margins do not exceed what is allowed; not "<=": what is not a number is in doubt."""
-    return ~(rough.abs() > allowed).all(1)
+def _changes(exact: Tensor, rough: Tensor, labels: Tensor) -> Tensor:
+    """By how much an image's logits moved at most, seen from that of its label: float [N]."""
+    change = exact - rough
+    return (change - change.gather(1, labels[:, None])).abs().nan_to_num(0, 0).amax(1)
+
+
+def _joined(chosen: Tensor, theirs: Tensor, others: Tensor) -> Tensor:
+    """Rows of the images that bool [N] marks, and of the others, in their order."""
+    rows = theirs.new_empty(len(chosen), theirs.shape[1])
+    rows[chosen], rows[~chosen] = theirs, others
+    return rows
 
 
 def spread_over(count: int, device: torch.device) -> Tensor:

@@ -300,8 +300,8 @@ class Engine:
             assert isinstance(step, Measure)
             images = self.data.test if step.split == "test" else self.data.validation
             model = instantiate(state, self.device.torch)
-            screened = self.device.bf16 and not step.loss
-            result = asdict(evaluate(model, self.data, images, step.batch_size, self.should_stop, screened))
+            how = {"loss": step.loss, "screened": self.device.bf16}
+            result = asdict(evaluate(model, self.data, images, step.batch_size, self.should_stop, **how))
         seconds = time.monotonic() - started
         if meta is not None:
             self.kept.drop(node.key)  # a latency of another machine
