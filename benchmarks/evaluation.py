@@ -108,6 +108,18 @@ def peer(case: Case) -> Work:
     return work
 
 
+def deviation(case: Case) -> float:
+    """How far the mean loss is from that of float32 for all images; the accuracies must be the same."""
+    found = find_device("auto")
+    prepare(found)
+    model, data = case.model().to(memory_format=torch.channels_last).to(found.torch), case.data().to(found.torch)
+    exact, screened = (evaluate(model, data, data.test, BATCH, screened=bf16) for bf16 in (False, found.bf16))
+    assert (exact.top1, exact.top5) == (screened.top1, screened.top5)
+    assert exact.loss is not None
+    assert screened.loss is not None
+    return abs(exact.loss - screened.loss)
+
+
 def results() -> Iterator[dict[str, Any]]:
     """ResNet-20 and ResNet-18."""
     given = os.environ.get("PRUNETUI_TEST_DATA")
@@ -117,6 +129,6 @@ def results() -> Iterator[dict[str, Any]]:
             cases["resnet20 on CIFAR-10"] = published(Path(given))
         for name, case in cases.items():
             for loss in (False, True):
-                what = f"evaluation {name}, {'accuracy and loss' if loss else 'accuracy'}"
+                what = f"accuracy and loss, off by {deviation(case):.0e}" if loss else "accuracy"
                 sides = partial(ours, case, loss), partial(peer, case)
-                yield in_turns(what, *sides, "images/s", ROUNDS[case.architecture.name])
+                yield in_turns(f"evaluation {name}, {what}", *sides, "images/s", ROUNDS[case.architecture.name])

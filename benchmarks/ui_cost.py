@@ -96,4 +96,6 @@ def _turn(screen: Terminal, tail: Tail, watched: bool) -> Turn:
     screen.sent(SECONDS)
     busy = 1000 * (screen.busy_seconds() - before) / SECONDS
     told = [event for event in tail.read() if isinstance(event, events.Progress)]
+    if len(told) < 2:
+        raise RuntimeError("the run has ended, or is too slow to be watched")
     return Turn((told[-1].done - told[0].done) / (told[-1].time - told[0].time), busy)

@@ -110,7 +110,7 @@ class Recipe(Table):
     label_smoothing: Fraction = 0.0
     """Share of the target spread over all classes."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Arithmetic of training; `auto` is bf16 where the hardware has it. Reported figures are always fp32."""
+    """Arithmetic of training; `auto` is bf16 where the hardware has it. Reported accuracies are always fp32."""
 
 
 class Train(Recipe):

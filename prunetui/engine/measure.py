@@ -3,8 +3,9 @@
 Where the hardware computes in bfloat16, most images are settled in it: those whose class wins or loses by more than
 twice the largest difference between the two arithmetics that was seen. The others are computed in float32. The
 accuracies are then those of float32: no image in which they differ was ever found, though nothing proves that there is
-none. The mean loss, if asked for, sends further images to float32, the least sure ones, until the others cannot move it
-by more than ``LOSS_TOLERANCE``, even if all of them were off in the same direction by as much as images are on average.
+none. The mean loss, if asked for, sends further images to float32, the least sure ones, until the others would not move
+it by more than ``LOSS_TOLERANCE`` even if all of them were off in the same direction, by as much as those that were
+computed in both are on average.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ WORTH = 0.4
 SAFETY = 2.0
 """An image is settled where its margin exceeds this many times the largest difference seen."""
 LOSS_TOLERANCE = 1e-3
-"""How far from float32's a screened mean loss may be at most."""
+"""How far from float32's a screened mean loss may be, as far as the images tell that were computed in both."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def evaluate(
     with torch.inference_mode():
         logits = task.screened() if screened else task.logits()
         top1, top5 = (100 * _hits(logits, images.labels).double().mean(0)).tolist()
-        mean = float(F.cross_entropy(logits.double(), images.labels)) if loss else None
+        mean = float(_losses(logits, images.labels).double().mean()) if loss else None
     seconds = time.monotonic() - started
     model.train(was_training)
     return Accuracy(top1, top5, mean, len(images) / max(seconds, 1e-9))
@@ -111,14 +112,17 @@ class _Task:
         if bool(fine.all()):
             return exact
         rough = self.logits(fine, bf16=True)
-        changes = _changes(exact, rough, labels[fine])
-        allowed, typical = SAFETY * float(changes.max()), float(changes.mean())
+        changes, others = _changes(exact, rough, labels[fine]), other_classes(rough, labels[fine])
+        allowed = SAFETY * float(changes.max())
+        typical = float((changes * others).sum() / others.sum().clamp(min=1e-9))  # of those that the loss depends on
         if float(self._in_doubt(rough, labels[fine], allowed, typical).double().mean()) > WORTH:
             return _joined(fine, exact, self.logits(~fine))
         logits = _joined(fine, exact, self.logits(~fine, bf16=True))
         while bool((doubtful := ~fine & self._in_doubt(logits, labels, allowed, typical * ~fine)).any()):
             exact = self.logits(doubtful)
-            allowed = max(allowed, SAFETY * float(_changes(exact, logits[doubtful], labels[doubtful]).max()))
+            changes = _changes(exact, logits[doubtful], labels[doubtful])
+            allowed = max(allowed, SAFETY * float(changes.max()))
+            typical = max(typical, float(changes.mean()))
             logits[doubtful] = exact
             fine |= doubtful
         return logits
@@ -135,15 +139,24 @@ class _Task:
 def unsure(logits: Tensor, labels: Tensor, change: Tensor | float) -> Tensor:
     """The least sure images, without which the mean loss is off by ``LOSS_TOLERANCE`` at most: bool [N].
 
-    ``change`` [N] is by how much each image's logits move, seen from that of its label; its loss moves, to first order,
-    by no more than that times the probability of the other classes.
+    ``change`` [N] is by how much each image's logits move at most, seen from that of its label. With q the probability
+    of the other classes its loss then moves by no more than log(1 + q (exp(change) - 1)): where all others rise.
     """
-    others = 1 - F.cross_entropy(logits.double(), labels, reduction="none").neg().exp()
-    moves = (others * change).cpu()  # a sum in order is not repeatable on CUDA
+    change = torch.as_tensor(change, device=logits.device)
+    moves = torch.log1p(other_classes(logits, labels) * torch.expm1(change)).cpu()  # no sum in order repeats on CUDA
     order = moves.argsort()
     found = torch.empty(len(moves), dtype=torch.bool)
     found[order] = ~(moves[order].cumsum(0) <= LOSS_TOLERANCE * len(moves))
     return found.to(logits.device)
+
+
+def other_classes(logits: Tensor, labels: Tensor) -> Tensor:
+    """The probability of all classes but the label: float [N]."""
+    return -torch.expm1(-_losses(logits, labels))
+
+
+def _losses(logits: Tensor, labels: Tensor) -> Tensor:
+    return F.cross_entropy(logits, labels, reduction="none")
 
 
 def _changes(exact: Tensor, rough: Tensor, labels: Tensor) -> Tensor:

@@ -70,7 +70,7 @@ class Calibrate:
 
 @dataclass(frozen=True)
 class Measure:
-    """Accuracy on a split as float32 gives it, and the mean loss if asked for, to within 0.001."""
+    """Accuracy on a split as float32 gives it, and, if asked for, the mean loss, estimated to within 0.001."""
 
     split: str
     batch_size: int

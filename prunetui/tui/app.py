@@ -24,6 +24,11 @@ from prunetui.tui.settings import Keeper, Settings, load_settings, settings_path
 from prunetui.tui.themes import NAMES, THEMES
 from prunetui.tui.views import Entry
 
+ENDS: dict[str, tuple[str, SeverityLevel]] = {
+    "done": ("is done", "information"),
+    "failed": ("has failed", "error"),
+    "interrupted": ("was interrupted", "warning"),
+}
 WARM_SECONDS = 0.3
 """After which the first screen is there, and modules are loaded for the others."""
 
@@ -117,18 +122,19 @@ class PrunetuiApp(App[int]):
         What changes beneath is not drawn: Textual would send the whole terminal again for it.
         """
         stack = self.screen_stack
-        above = stack[stack.index(screen) + 1 :] if screen in stack else [screen]
-        return not all(isinstance(other, ModalScreen) for other in above)
+        if screen not in stack:
+            return True
+        return not all(isinstance(other, ModalScreen) for other in stack[stack.index(screen) + 1 :])
 
     def _tell_ends(self, entries: tuple[Entry, ...]) -> None:
-        """Say where the user is what became of a run; its own screen tells itself."""
+        """Say what became of a run, wherever the user is."""
         before = {entry.id: entry.state for entry in self.entries or ()}
         for entry in entries:
-            over = before.get(entry.id) in ("running", "paused") and entry.state in ("done", "failed", "interrupted")
-            if over and entry.status and getattr(self.screen, "tells_end_of", "") != entry.id:
+            over = before.get(entry.id) in ("running", "paused") and entry.state in ENDS
+            if over and entry.status:
                 why = f": {entry.status.message}" if entry.status.message else ""
-                severity = "information" if entry.state == "done" else "error"
-                self.notify(f"{entry.name} is {entry.state}{why}", severity=severity, timeout=8)  # type: ignore[arg-type]
+                told, severity = ENDS[entry.state]
+                self.notify(f"{entry.name} {told}{why}", severity=severity, timeout=8)
 
     def notify(
         self,

@@ -51,15 +51,19 @@ def settle(at_once: bool = False) -> bool:
 
 
 class Feed(threading.Thread, Generic[V]):
-    """Looks every so often and tells what it sees, if that is something else than before."""
+    """Looks every so often, while that is wanted, and tells what it sees, if that is something else than before."""
 
-    def __init__(self, look: Callable[[], V], tell: Callable[[V], None], every: float) -> None:
+    def __init__(
+        self,
+        look: Callable[[], V],
+        tell: Callable[[V], None],
+        every: float,
+        wanted: Callable[[], bool] = lambda: True,
+    ) -> None:
         super().__init__(name="feed", daemon=True)
-        self._look, self._tell, self._every = look, tell, every
+        self._look, self._tell, self._every, self._wanted = look, tell, every, wanted
         self._over = threading.Event()
         self._nudge = threading.Event()
-        self._going = threading.Event()
-        self._going.set()
 
     def run(self) -> None:
         last: V | None = None
@@ -73,25 +77,16 @@ class Feed(threading.Thread, Generic[V]):
                 self._tell(seen)
             settled = settled or settle()
             self._nudge.wait(self._every)
-            self._going.wait()
+            while not (self._over.is_set() or self._wanted()):
+                self._over.wait(self._every)
 
     def nudge(self) -> None:
         """Look now: something was just done."""
         self._nudge.set()
 
-    def hold(self) -> None:
-        """Look no more until ``go_on``."""
-        self._going.clear()
-
-    def go_on(self) -> None:
-        """Look now, and every so often again."""
-        self._going.set()
-        self._nudge.set()
-
     def close(self) -> None:
         self._over.set()
         self._nudge.set()
-        self._going.set()
 
 
 class RunsLook:

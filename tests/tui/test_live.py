@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from prunetui.tui.screens.help import keys_of
 from prunetui.tui.screens.live import PANES, LiveScreen
 from prunetui.tui.screens.results import ResultsScreen
 from prunetui.tui.screens.runs import RunsScreen
-from prunetui.tui.widgets.chart import Chart
+from prunetui.tui.widgets.chart import LEAST_SECONDS, Chart
 from prunetui.tui.widgets.footer import Keys
 from prunetui.tui.widgets.log import Log
 from prunetui.tui.widgets.trials import Trials
@@ -263,16 +264,35 @@ def test_failed_trials_are_told_in_the_log(root: Path, app_of: App, drive: Drive
     drive(app_of(root), live(story))
 
 
+def test_a_key_does_not_wait_for_what_the_run_can_wait_for(root: Path, app_of: App, drive: Drive):
+    fake_run(root, "first", "running", told=[*BEGUN, *training("dense-4ep-s0")])
+
+    async def story(pilot: Pilot[Any], screen: LiveScreen) -> None:
+        await pilot.press("2")
+        chart = screen.query_one("#training-chart", Chart)
+        await until(pilot, lambda: screen.query_one("#training").border_subtitle)
+        began, picture = time.monotonic(), chart.picture
+        chart.show(replace(picture, title="by the run"), caption="the run's")
+        await pilot.pause(0.2)
+        assert screen.query_one("#training").border_subtitle != "the run's"
+        chart.show(replace(picture, title="by a key"), soon=True, caption="a key's")
+        await until(pilot, lambda: screen.query_one("#training").border_subtitle == "a key's")
+        assert time.monotonic() - began < LEAST_SECONDS
+        assert "by a key" in str(chart.render())
+
+    drive(app_of(root), live(story))
+
+
 # How it ends ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("end", "note", "step"),
     [
-        ({"state": "done"}, "first is done; r shows the results.", "r shows the results"),
-        ({"state": "failed", "message": "the disk is full"}, "The run failed: the disk is full", "4 shows the log"),
-        ({"state": "failed", "message": "[/] odd"}, "The run failed: [/] odd", "R tries again"),
-        ({"state": "interrupted", "message": "stopped"}, "", "R resumes it"),
+        ({"state": "done"}, "first is done", "r shows the results"),
+        ({"state": "failed", "message": "the disk is full"}, "first has failed: the disk is full", "4 shows the log"),
+        ({"state": "failed", "message": "[/] odd"}, "first has failed: [/] odd", "R tries again"),
+        ({"state": "interrupted", "message": "stopped"}, "first was interrupted: stopped", "R resumes it"),
     ],
 )
 def test_the_end_is_told_in_words(root: Path, app_of: App, drive: Drive, end: dict[str, Any], note: str, step: str):
@@ -281,13 +301,28 @@ def test_the_end_is_told_in_words(root: Path, app_of: App, drive: Drive, end: di
     async def story(pilot: Pilot[Any], screen: LiveScreen) -> None:
         tell(run, events.RunFinished(end["state"], end.get("message", "")), **end)
         await until(pilot, lambda: screen.view.state == end["state"])
-        await until(pilot, lambda: notes(pilot) == ([note] if note else []))
-        await pilot.pause(0.1)
+        await until(pilot, lambda: notes(pilot) == [note])
         assert step in words(screen, "#step")
         assert end.get("message", "") in words(screen, "#title")
         assert ("100 %" in words(screen, "#overall")) == (end["state"] == "done")
         await pilot.press("r")
         await until(pilot, lambda: isinstance(pilot.app.screen, ResultsScreen))
+
+    drive(app_of(root), live(story))
+
+
+def test_the_end_is_told_once_wherever_one_is(root: Path, app_of: App, drive: Drive):
+    run = fake_run(root, "first", "running", told=[*BEGUN, TRAINS, SEEN])
+
+    async def story(pilot: Pilot[Any], screen: LiveScreen) -> None:
+        await pilot.press("r")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ResultsScreen))
+        tell(run, events.RunFinished("done", ""), state="done")
+        await until(pilot, lambda: notes(pilot) == ["first is done"])
+        await pilot.press("escape")
+        await until(pilot, lambda: screen.view.state == "done")
+        await pilot.pause(3 * RUN_SECONDS)
+        assert notes(pilot) == ["first is done"]
 
     drive(app_of(root), live(story))
 

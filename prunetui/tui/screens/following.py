@@ -37,18 +37,10 @@ class FollowingScreen(Screen[None]):
             if self.is_attached:
                 self.post_message(changed(seen))
 
-        feed = Feed(look, tell, seconds)
+        app = self.app
+        feed = Feed(look, tell, seconds, wanted=lambda: not app.is_covered(self))
         self._feeds.append(feed)
         self.call_after_refresh(feed.start)  # reading takes time from drawing, and there is nothing to see yet
-
-    def on_screen_suspend(self) -> None:
-        if self.app.is_covered(self):
-            for feed in self._feeds:
-                feed.hold()
-
-    def on_screen_resume(self) -> None:
-        for feed in self._feeds:
-            feed.go_on()
 
     def on_unmount(self) -> None:
         for feed in self._feeds:

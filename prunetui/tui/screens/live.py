@@ -66,7 +66,7 @@ class LiveScreen(FollowingScreen):
 
     def __init__(self, run: str) -> None:
         super().__init__()
-        self.run_id = self.tells_end_of = run
+        self.run_id = run
         self.view: RunView | None = None
 
     def compose(self) -> ComposeResult:
@@ -114,8 +114,6 @@ class LiveScreen(FollowingScreen):
         if before is None or curve != before.curves.get(before.current):
             self._show_curve(view)
         self.query_one(Log).add(view.log)
-        if before is not None and before.is_running and not view.is_running:
-            self._show_end(view)
 
     def _show_title(self, view: RunView) -> None:
         self.query_one("#title", OneLine).show(headlines.title(view, self.app.entries))
@@ -148,13 +146,6 @@ class LiveScreen(FollowingScreen):
             return
         caption = f"accuracy {curve.accuracy[-1]:.2f} %  loss {curve.loss[-1]:.4f}"
         self.query_one("#training-chart", Chart).show(headlines.training(curve), caption=caption)
-
-    def _show_end(self, view: RunView) -> None:
-        if view.state == "done":
-            self.notify(f"{view.status.name if view.status else view.id} is done; r shows the results.")
-        elif view.state == "failed":
-            message = view.status.message if view.status else ""
-            self.notify(f"The run failed: {message or 'see the log (4)'}", severity="error", timeout=10)
 
     def on_gauges_changed(self, message: GaugesChanged) -> None:
         self.query_one("#gauges", OneLine).show(headlines.machine(message.gauges))

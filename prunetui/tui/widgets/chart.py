@@ -1,4 +1,4 @@
-"""A chart that is drawn by a thread, on new data or a new size only, every two seconds at most."""
+"""A chart that is drawn by a thread, on new data or a new size only; every two seconds at most where nobody waits."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.text import Text
 from textual import events, work
+from textual.timer import Timer
 from textual.widget import Widget
 
 from prunetui.chart import Picture, draw, legend
@@ -17,8 +18,8 @@ LEAST_SECONDS = 2.0
 SOON_SECONDS = 0.06
 """Between drawings that answer a key."""
 
-Asked = tuple[Picture, str, int, int]
-"""What is to be drawn, what is said if that is nothing, and the cells there are for it."""
+Asked = tuple[Picture, str, str | None, int, int]
+"""What is to be drawn, what is said if that is nothing, its caption, and the cells there are for it."""
 
 
 class Chart(Widget, can_focus=True):
@@ -29,12 +30,13 @@ class Chart(Widget, can_focus=True):
         self.nothing = nothing
         self.picture = Picture(())
         self._text = Text(nothing)
-        self._caption = ""
+        self._caption: str | None = None
         self._asked: Asked | None = None
         self._drawn_at = 0.0
-        self._waiting = False
+        self._waiting: Timer | None = None
+        self._due = 0.0
 
-    def show(self, picture: Picture, nothing: str = "", soon: bool = False, caption: str = "") -> None:
+    def show(self, picture: Picture, nothing: str = "", soon: bool = False, caption: str | None = None) -> None:
         """Draw another picture, if it is another; ``soon`` when somebody has pressed a key and waits for it.
 
         ``caption`` goes into the border of the panel around it, together with the picture: each alone takes as long.
@@ -48,17 +50,23 @@ class Chart(Widget, can_focus=True):
         self._ask(0.0)
 
     def _ask(self, least: float) -> None:
-        wait = least - (time.monotonic() - self._drawn_at)
+        due = self._drawn_at + least
+        wait = due - time.monotonic()
         if wait <= 0:
             self._draw_now()
-        elif not self._waiting:
-            self._waiting = True
-            self.set_timer(wait, self._draw_now)
+        elif self._waiting is None or due < self._due:  # somebody waits for what would have had time
+            self._wait_no_more()
+            self._waiting, self._due = self.set_timer(wait, self._draw_now), due
+
+    def _wait_no_more(self) -> None:
+        if self._waiting is not None:
+            self._waiting.stop()
+            self._waiting = None
 
     def _draw_now(self) -> None:
-        self._waiting = False
-        asked = (self.picture, self.nothing, self.content_size.width, self.content_size.height)
-        if asked != self._asked and asked[2] > 0:
+        self._wait_no_more()
+        asked = (self.picture, self.nothing, self._caption, self.content_size.width, self.content_size.height)
+        if asked != self._asked and asked[3] > 0:
             self._asked = asked
             if self.picture.series:  # words cost nothing: the first picture need not wait for them
                 self._drawn_at = time.monotonic()
@@ -66,7 +74,7 @@ class Chart(Widget, can_focus=True):
 
     @work(thread=True, exclusive=True)
     def _draw(self, asked: Asked) -> None:
-        picture, nothing, width, height = asked
+        picture, nothing, _, width, height = asked
         ascii_only = bool(getattr(self.app, "settings", None) and self.app.settings.ascii)  # type: ignore[attr-defined]
         text = Text.from_ansi(draw(picture, width, height, ascii_only=ascii_only)) if picture.series else Text()
         text.no_wrap = True
@@ -76,8 +84,8 @@ class Chart(Widget, can_focus=True):
         if asked == self._asked:  # an older thread may come last
             self._text = text
             self.refresh()
-            if isinstance(self.parent, Widget) and self._caption:
-                self.parent.border_subtitle = self._caption
+            if isinstance(self.parent, Widget) and asked[2] is not None:
+                self.parent.border_subtitle = asked[2]
 
     def render(self) -> Text:
         return self._text
