@@ -32,7 +32,7 @@ from prunetui.engine.train import Baggage, Course, Hooks, train
 
 BATCH = 512
 TRAINING = {"resnet20": 16, "resnet18": 12}
-"""Epochs of 1,437 images, after which it is right about 96 % of them."""
+"""Epochs of 1,437 images."""
 IMAGES = 10_000
 """As many as CIFAR-10's test split has."""
 ROUNDS = {"resnet20": 5, "resnet18": 3}

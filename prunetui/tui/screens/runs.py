@@ -65,7 +65,6 @@ class RunsScreen(RunActions):
         self.table.focus()
         self.query_one("#empty").display = False
         self.query_one("#title", OneLine).show(Text(f"prunetui  {self.app.root}  looking"))
-        self._again()
         self.set_interval(10, self._age)
 
     def on_screen_resume(self) -> None:
