@@ -276,6 +276,7 @@ def test_a_key_does_not_wait_for_what_the_run_can_wait_for(
         await until(pilot, lambda: screen.query_one("#training").border_subtitle)
         picture = chart.picture
         monkeypatch.setattr(charts, "LEAST_SECONDS", 3600.0)
+        monkeypatch.setattr(charts, "SOON_SECONDS", 2.0)  # so that the key comes too early, too
         chart.show(replace(picture, title="by the run"), caption="the run's")
         await pilot.pause(0.2)
         assert screen.query_one("#training").border_subtitle == "accuracy 83.33 %  loss 0.6667"
