@@ -1,13 +1,21 @@
 """The console script: rewrites ``--batch``, runs a command, tells errors in words."""
 
-from __future__ import annotations
-
-import io
-import os
 import sys
-from collections.abc import Sequence
 
-from prunetui.errors import EXIT_INTERRUPTED, PrunetuiError
+# `python -m` puts the working folder first on the path, where a file socket.py, or even __future__.py, would be run in
+# place of the library's: nothing else may be imported before it is gone.
+if __name__ == "__main__" and __spec__ is not None and not getattr(sys.flags, "safe_path", False):
+    del sys.path[0]
+
+from prunetui.python_process import isolate_imports
+
+isolate_imports()
+
+import io  # noqa: E402
+import os  # noqa: E402
+from collections.abc import Sequence  # noqa: E402
+
+from prunetui.errors import EXIT_INTERRUPTED, PrunetuiError  # noqa: E402
 
 
 def rewritten(argv: Sequence[str]) -> list[str]:
