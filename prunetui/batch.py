@@ -69,31 +69,18 @@ def _created(study: str, runs: Path, overrides: Sequence[str]) -> Run:
 
 
 def _resumed(runs: Path, resume: str, study: str | None, overrides: Sequence[str]) -> Run:
-    """The run to go on with; the command that started it may be repeated, but not changed."""
+    """The run to go on with; the command that started it may be repeated, with other settings that change no figure."""
     run = find_run(runs, resume)
     status = run.status()
     if status is None:
         raise UsageError(f"{run.folder} is not a run that can be resumed")
     if status.state == "running":  # before a view shows what that process does
         raise UsageError(f"the run {run.id} is being executed by process {status.pid} on {status.host}")
-    if (study or overrides) and not _is_of(run, study or "quickstart", overrides):
-        raise UsageError(
-            f"--resume cannot be combined with another study: {run.id} was started with the settings in "
-            f"{run.folder / 'study.toml'}; give none to go on with it, or leave --resume out to start anew"
-        )
+    if study or overrides:
+        from prunetui.resume import change_settings
+
+        change_settings(run, study, overrides)
     return run
-
-
-def _is_of(run: Run, study: str, overrides: Sequence[str]) -> bool:
-    """Whether a run was started with this study and these overrides."""
-    from prunetui.config import load_study, parse_study, study_toml
-    from prunetui.config.write import rooted
-
-    try:
-        own = parse_study(run.study_text())
-    except (OSError, UnicodeDecodeError, UsageError):
-        return False
-    return study_toml(own) == study_toml(rooted(load_study(study, overrides)))
 
 
 def _is_done(run: Run) -> bool:
@@ -112,10 +99,11 @@ def _execute(run: Run, device: str, view: View) -> int:
         view.show(tail.lines())
         view.close()
 
+    from prunetui.runner import note_interrupted
     from prunetui.stop import Stop
     from prunetui.worker import execute
 
-    stop = Stop()
+    stop = Stop(before_exit=lambda: note_interrupted(run, "stopped at once"))
     stop.listen()
     watcher = threading.Thread(target=watch, name="view", daemon=True)
     watcher.start()

@@ -110,6 +110,23 @@ class TrialFinished(Event):
 
 
 @dataclass(frozen=True)
+class ProcessDied(Event):
+    """A computing process ended by itself while it executed ``trial``; the others go on.
+
+    ``key`` and ``label`` are of the step it was at, ``signal`` is the name of what ended it, ``code`` its exit code
+    (minus the signal's number), ``words`` what it wrote to stderr last. Empty, or None, where that is not known.
+    """
+
+    kind: ClassVar[str] = "process_died"
+    trial: str
+    key: str
+    label: str
+    signal: str
+    code: int | None
+    words: str
+
+
+@dataclass(frozen=True)
 class Log(Event):
     """A line for people; ``level`` is info, warning or error."""
 
@@ -120,7 +137,7 @@ class Log(Event):
 
 @dataclass(frozen=True)
 class RunFinished(Event):
-    """The execution ended: done, failed or interrupted."""
+    """The execution ended: done, failed or interrupted; without it the process died."""
 
     kind: ClassVar[str] = "run_finished"
     state: str
@@ -130,7 +147,8 @@ class RunFinished(Event):
 KINDS: dict[str, type[Event]] = {
     cls.kind: cls
     for cls in (
-        RunStarted, Planned, StepStarted, Progress, EpochFinished, StepFinished, TrialFinished, Log, RunFinished,
+        RunStarted, Planned, StepStarted, Progress, EpochFinished, StepFinished, TrialFinished, ProcessDied, Log,
+        RunFinished,
     )
 }  # fmt: skip
 

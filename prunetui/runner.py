@@ -7,12 +7,14 @@ applications on one folder, one at a time serves the queue: the one that holds i
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import os
 import signal
 import socket
 import subprocess
 import threading
+import time
 from pathlib import Path
 from typing import IO
 
@@ -117,7 +119,16 @@ def kill(run: Run) -> bool:
         if leads:
             os.killpg(status.pid, signal.SIGKILL)
         else:
-            os.kill(status.pid, signal.SIGKILL)
+            os.kill(status.pid, signal.SIGKILL)  # its computing processes end with it
     except (ProcessLookupError, PermissionError):  # it has gone, or is somebody else's
         return False
+    note_interrupted(run, "ended at once by hand")
     return True
+
+
+def note_interrupted(run: Run, message: str) -> None:
+    """Note that somebody ended the process of a run, which has no time to say so itself; else the run has died."""
+    with contextlib.suppress(OSError):
+        status = run.written_status()
+        if status is not None and status.state == "running":
+            run.write_status(dataclasses.replace(status, state="interrupted", message=message, finished=time.time()))

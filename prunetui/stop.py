@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
 
 from prunetui.errors import EXIT_INTERRUPTED
@@ -14,14 +15,15 @@ SHOW_CURSOR = b"\x1b[?25h"
 
 
 class Stop:
-    """The wish to stop: the first signal asks, the second ends the process at once.
+    """The wish to stop: the first signal asks, the second ends the process at once, after ``before_exit``.
 
     Python runs signal handlers between bytecodes of the main thread, which may be inside a long call of torch.
     A thread that is woken by the signal itself hears every one at once.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, before_exit: Callable[[], None] | None = None) -> None:
         self.asked = False
+        self._before_exit = before_exit
 
     def __call__(self) -> bool:
         return self.asked
@@ -41,6 +43,8 @@ class Stop:
                 continue
             if self.asked:
                 # The folder is consistent at any moment, so nothing has to be finished.
+                if self._before_exit:
+                    self._before_exit()
                 os.write(2, (SHOW_CURSOR if os.isatty(2) else b"") + b"\nstopped at once; the run can be resumed\n")
                 os._exit(EXIT_INTERRUPTED)
             self.asked = True

@@ -351,6 +351,25 @@ def test_the_same_command_again_with_resume_goes_on(cli: Cli, tmp_path: Path):
     assert len(list_runs(tmp_path / "runs")) == 1
     line = refused(cli("--batch", "lab.toml", "--set", "seeds=[4]", "--resume", "last"))
     assert "--resume cannot be combined with another study" in line
+    assert "seeds = 3, not 4" in line
+    line = refused(cli("--batch", "--set", "finetune.lr=0.5", "--resume", "last"))
+    assert re.search(
+        r"was started with finetune.lr = [\d.]+, not 0.5; only name, run.parallel, data.root, measure", line
+    )
+
+
+def test_settings_that_change_no_figure_may_be_others_when_a_run_is_resumed(cli: Cli, tmp_path: Path):
+    (tmp_path / "lab.toml").write_text(TINY)
+    assert cli("--batch", "lab.toml", "--device", "cpu").returncode == 0
+    ((run, _),) = list_runs(tmp_path / "runs")
+    before = run.rows()
+    neutral = ("--set", "run.parallel=2", "--set", "name=other", "--set", "measure.keep_models=false")
+    done = cli("--batch", "--resume", "last", *neutral, "--device", "cpu")
+    assert (done.returncode, run.rows()) == (0, before)
+    text = run.study_text()
+    assert 'name = "other"' in text
+    assert "parallel = 2" in text
+    assert "keep_models = false" in text
 
 
 def test_a_run_that_is_done_is_shown_and_not_executed_again(cli: Cli, run: Run):

@@ -12,13 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
 from prunetui import events
 from prunetui.config import parse_study, study_toml
 from prunetui.progress import Tracker
 from prunetui.store import Run, Status, create_run
-from prunetui.worker import crew, execute, sharing
+from prunetui.worker import execute, process_executor, sharing
 
 STUDY = """
 seeds = [0, 1]
@@ -94,17 +93,15 @@ def test_trials_of_one_seed_overlap_once_what_they_share_is_computed(tmp_path: P
     assert most == 2
 
 
-def test_models_are_kept_and_all_processes_agree_on_threads_and_keys(tmp_path: Path) -> None:
-    """A net large enough for two threads: each of two processes has one, and so has the one that watches over them."""
+def test_models_are_kept_and_all_processes_agree_on_threads_and_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A net large enough for two threads: each of two processes has one."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
     run = begin(tmp_path, "seeds=[0]", "model.width=64", "train.batch_size=140", "data.limit=200", "train.epochs=1")
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        assert execute(run, "cpu", never) == 0
-        assert torch.get_num_threads() == 1
-    finally:
-        torch.set_num_threads(before)
-    assert json.loads((run.folder / "environment.json").read_text())["context"]["threads"] == 1
+    assert execute(run, "cpu", never) == 0
+    about = json.loads((run.folder / "environment.json").read_text())
+    assert (about["context"]["threads"], about["threads"]) == (1, 1)
     assert len(list(run.models.iterdir())) == len(run.rows()) == 5
     trained = [e for e in told(run) if isinstance(e, events.StepFinished) and e.step == "Train" and not e.cached]
     assert len(trained) == 1 + 1 + 4
@@ -142,29 +139,28 @@ def _wait(seen: Callable[[], bool], then: threading.Event) -> None:
 def test_a_killed_process_fails_its_trial_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = begin(tmp_path)
     killed: list[str] = []
-    hire = crew.Crew._hire
+    start = process_executor.ProcessExecutor._start
 
-    def hire_one_to_be_killed(self: crew.Crew) -> crew._Hand:
-        hand = hire(self)
+    def start_one_to_be_killed(self: process_executor.ProcessExecutor) -> process_executor._Child:
+        child = start(self)
         if not killed:
             killed.append("soon")
-            threading.Thread(target=_kill_at_work, args=(hand, killed), daemon=True).start()
-        return hand
+            threading.Thread(target=_kill_at_work, args=(child, killed), daemon=True).start()
+        return child
 
-    monkeypatch.setattr(crew.Crew, "_hire", hire_one_to_be_killed)
+    monkeypatch.setattr(process_executor.ProcessExecutor, "_start", start_one_to_be_killed)
     assert execute(run, "cpu", never) == 3
     failed = [row for row in run.rows() if row["status"] == "failed"]
     assert [row["trial"] for row in failed] == killed[1:]
-    assert failed[0]["error"].startswith("its process ended with code -9, perhaps for lack of memory")
+    assert failed[0]["error"].startswith("its process was ended by SIGKILL (killed, perhaps by the system for lack of")
     assert sum(row["status"] == "done" for row in run.rows()) == 9
 
 
-def _kill_at_work(hand: crew._Hand, killed: list[str]) -> None:
-    while hand.trial is None or not hand.process.pid:
+def _kill_at_work(child: process_executor._Child, killed: list[str]) -> None:
+    while child.trial is None or not child.steps:
         time.sleep(0.01)
-    time.sleep(0.5)
-    killed.append(hand.trial.id)
-    os.kill(hand.process.pid, signal.SIGKILL)
+    killed.append(child.trial.id)
+    os.kill(child.process, signal.SIGKILL)
 
 
 @pytest.mark.parametrize(

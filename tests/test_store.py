@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 import prunetui
+from prunetui import events
 from prunetui.atomic import write_atomic
 from prunetui.errors import EXIT_USAGE, RunFailed, UsageError
 from prunetui.events import Log, RunFinished
@@ -195,7 +196,7 @@ def test_the_lock_is_free_again_when_its_holder_is_done(run: Run):
         assert process.poll() is None
 
 
-def test_a_run_is_running_while_its_process_lives_and_interrupted_when_it_was_killed(run: Run):
+def test_a_run_is_running_while_its_process_lives_and_has_died_when_it_was_killed(run: Run):
     with executor(run) as process:
         run.write_status(running(process.pid))
         alive = run.status()
@@ -205,7 +206,8 @@ def test_a_run_is_running_while_its_process_lives_and_interrupted_when_it_was_ki
         process.wait()
         dead = run.status()
         assert dead is not None
-        assert (dead.state, dead.message) == ("interrupted", "the process that ran it is gone")
+        assert dead.state == "died"
+        assert dead.message.startswith("its process was killed after 20")
     with run.locked():  # and whoever goes on with it gets the lock
         again = run.status()
         assert again is not None
@@ -232,10 +234,28 @@ def test_a_run_without_a_lock_file_was_never_alive(run: Run):
     run.write_status(running())
     status = run.status()
     assert status is not None
-    assert status.state == "interrupted"
+    assert status.state == "died"
 
 
-@pytest.mark.parametrize(("age", "state"), [(5, "running"), (3600, "interrupted")])
+def test_a_run_that_died_says_at_which_step(run: Run):
+    run.write_status(running())
+    (run.folder / "lock").touch()
+    with run.appender() as emit:
+        emit(events.StepStarted("a", "Train", "train 3 epochs", "dense-s0", 1))
+        emit(events.StepFinished("a", "Train", 1.0, False, 1))
+        emit(events.StepStarted("b", "Prune", "prune taylor sparsity:0.5", "taylor-0.5-s0", 1))
+    assert run.status().message.endswith(", in the step 'prune taylor sparsity:0.5' of taylor-0.5-s0")
+    with run.appender() as emit:
+        emit(events.StepFinished("b", "Prune", 1.0, False, 1))
+    assert "in the step" not in run.status().message
+
+
+def test_a_run_died_with_its_machine(run: Run):
+    run.write_status(running(heartbeat=1000.0))
+    assert run.status().message.startswith("its machine was restarted after 1970-01-01")
+
+
+@pytest.mark.parametrize(("age", "state"), [(5, "running"), (3600, "died")])
 def test_a_run_of_another_host_is_known_by_its_heartbeat(run: Run, age: float, state: str):
     run.write_status(running(host="far-away", heartbeat=time.time() - age))
     status = run.status()

@@ -47,7 +47,6 @@ from prunetui.plan import (
     Trial,
     label,
     measurements,
-    missing,
     step_key,
     work,
 )
@@ -77,7 +76,6 @@ class Engine:
     _memory: OrderedDict[str, State] = field(default_factory=OrderedDict)
     _failed: dict[str, str] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
-    _users: dict[str, int] = field(default_factory=dict)
     _carrying: set[str] | None = None
     _trial: str = ""
 
@@ -100,21 +98,9 @@ class Engine:
         size = saved.stat().st_size if saved else None
         return trial_row(trial, final, measured, self.graph, size, self._seconds(trial))
 
-    def is_timed(self, trial: Trial) -> bool:
-        """Whether latency is measured of a trial."""
-        return any(isinstance(step, Latency) for _, step in measurements(self.study, trial).values())
-
     def model_file(self, trial: Trial) -> Path | None:
         """The saved network of a finished trial."""
         return self.kept.file(trial.after, MODEL)
-
-    def forget(self, trial: Trial) -> None:
-        """Drop the states that only this finished trial needed on its way; its last one stays."""
-        self._users = self._users or self.plan.users()
-        for node in self.plan.path(trial.after)[:-1]:
-            if self._users[node.key] == 1 and node.key not in (trial.dense, trial.control):
-                self.kept.drop(node.key)
-                self._memory.pop(node.key, None)
 
     def _seconds(self, trial: Trial) -> float:
         """What the trial's own steps took, from the first edit on, whoever computed them."""
@@ -126,15 +112,13 @@ class Engine:
     def _noted(self, key: str, name: str) -> float:
         return float((self.kept.meta(key) or {}).get(name, 0.0))
 
-    def work_left(self, trials: list[Trial]) -> tuple[int, int]:
-        """Number and size of the steps that ``trials`` still need."""
-        left = missing(self.plan, self.study, trials, self.is_there)
-        return len(left), sum(self.work(node.step) for node in left.values())
-
     def work(self, step: Step) -> int:
         """The size of a step in images passed forward."""
-        data = self.data
-        return work(step, Images(len(data.train), len(data.validation), len(data.test)))
+        return work(step, self.images())
+
+    def images(self) -> Images:
+        """How many images each split has."""
+        return Images(len(self.data.train), len(self.data.validation), len(self.data.test))
 
     # States ---------------------------------------------------------------------------------------
 

@@ -45,6 +45,7 @@ class Part:
             "running": f"it still runs: {over}",
             "queued": "it has not begun",
             "interrupted": f"it was interrupted: {over}; `prunetui --batch --resume {self.reading.id}` goes on with it",
+            "died": f"it died: {status.message}; {over}; `prunetui --batch --resume {self.reading.id}` goes on with it",
             "failed": f"it failed: {status.message or 'worker.log in its folder tells why'}",
         }.get(status.state, "")
         if not said and not self.sensitivities and not any(line.of for line in self.lines if line.method != "dense"):

@@ -20,6 +20,7 @@ from typing import IO, Any
 from prunetui import events
 from prunetui.atomic import write_atomic
 from prunetui.errors import UsageError
+from prunetui.store.death import death
 
 LOCK_PATIENCE = 0.5
 """Seconds to wait for a lock: who only looks whether a run is alive holds it for a moment."""
@@ -37,7 +38,8 @@ COLUMNS = (
 class Status:
     """The state of a run at a glance: all that a list of runs shows, in one small file.
 
-    ``state`` is queued, running, done, failed or interrupted; times are seconds since the epoch.
+    ``state`` is queued, running, done, failed, interrupted (by somebody) or died (``Run.status`` finds out);
+    times are seconds since the epoch.
     """
 
     state: str
@@ -104,14 +106,18 @@ class Run:
         return (self.folder / "study.toml").read_text(encoding="utf-8")
 
     def status(self) -> Status | None:
-        """The status; a run whose process died is ``interrupted``. None when there is none to read."""
+        """The status; a run whose process is gone without a word has ``died``. None when there is none to read."""
+        status = self.written_status()
+        if status is not None and status.state == "running" and not self._alive(status):
+            return dataclasses.replace(status, state="died", message=death(self.folder, status))
+        return status
+
+    def written_status(self) -> Status | None:
+        """The status as the process that executes the run wrote it last, whether that process lives or not."""
         try:
-            status = _status(json.loads((self.folder / "status.json").read_bytes()))
+            return _status(json.loads((self.folder / "status.json").read_bytes()))
         except (OSError, ValueError, TypeError, AttributeError, RecursionError):
             return None
-        if status.state == "running" and not self._alive(status):
-            return dataclasses.replace(status, state="interrupted", message="the process that ran it is gone")
-        return status
 
     def write_status(self, status: Status) -> None:
         plain = dataclasses.asdict(status)

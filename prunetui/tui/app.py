@@ -28,6 +28,7 @@ ENDS: dict[str, tuple[str, SeverityLevel]] = {
     "done": ("is done", "information"),
     "failed": ("has failed", "error"),
     "interrupted": ("was interrupted", "warning"),
+    "died": ("has died", "error"),
 }
 WARM_SECONDS = 0.3
 """After which the first screen is there, and modules are loaded for the others."""

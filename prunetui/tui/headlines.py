@@ -15,6 +15,7 @@ TOLD = "#e69f00"
 NEXT = {
     "failed": "4 shows the log, R tries again",
     "interrupted": "R resumes it",
+    "died": "4 shows the log, R resumes it",
     "done": "r shows the results",
 }
 """What can be done with a run that is over."""
@@ -27,7 +28,7 @@ def title(view: RunView, entries: Sequence[Entry] | None) -> Text:
     if status:
         words = [status.name, f"{status.model} on {status.data}", view.progress.device or status.device]
     text = Text.assemble(state_text(view.state), "  ", "  ".join(word for word in words if word))
-    if status and status.message and view.state in ("failed", "interrupted"):
+    if status and status.message and view.state in ("failed", "interrupted", "died"):
         text.append(f"  {status.message}", TOLD)
     places = {entry.id: entry.place for entry in entries or () if entry.place}
     if view.is_running and places:

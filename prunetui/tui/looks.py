@@ -41,6 +41,8 @@ class Results:
         if self.view.state == "failed" or rows:
             reason = status.message or next((str(row["error"]) for row in rows if row.get("error")), "")
             return f"No trial succeeded: {reason or 'worker.log in the folder of the run tells why'}."
+        if self.view.state == "died":
+            return f"No trial was finished: {status.message}; r in the list of runs resumes it."
         if self.view.state == "interrupted":
             return "The run was interrupted before a trial was finished; r in the list of runs resumes it."
         return "No trial is finished yet; the first one draws the chart."

@@ -14,7 +14,7 @@ from prunetui.store import Status
 from prunetui.store.control import Wishes
 
 LIVE = ("running", "queued")
-ORDER = {"running": 0, "queued": 1, "interrupted": 2, "failed": 3, "done": 4}
+ORDER = {"running": 0, "queued": 1, "interrupted": 2, "died": 3, "failed": 4, "done": 5}
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Entry:
 
     @cached_property
     def state(self) -> str:
-        """running, queued, interrupted, failed, done; or unreadable."""
+        """running, queued, interrupted, died, failed, done; or unreadable."""
         if self.status is None:
             return "unreadable"
         if self.place and self.status.state != "running":

@@ -6,11 +6,11 @@ from rich.text import Text
 
 STATE_STYLES = {
     "running": "bold #56b4e9", "paused": "bold #e69f00", "queued": "#56b4e9", "waiting": "#8a93a0", "done": "#3fb68b",
-    "failed": "bold #ff6b5e", "interrupted": "#e69f00", "unreadable": "#8a93a0",
+    "failed": "bold #ff6b5e", "interrupted": "#e69f00", "died": "bold #ff6b5e", "unreadable": "#8a93a0",
 }  # fmt: skip
 STATE_MARKS = {
     "running": ">", "paused": "=", "queued": ".", "waiting": ".", "done": "+", "failed": "!", "interrupted": "-",
-    "unreadable": "?",
+    "died": "x", "unreadable": "?",
 }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import traceback
 from pathlib import Path
 
 from prunetui.errors import EXIT_FAILED, PrunetuiError
+from prunetui.runner import note_interrupted
 from prunetui.stop import Stop
 from prunetui.store import Run
 from prunetui.worker import execute
@@ -16,9 +17,9 @@ from prunetui.worker import execute
 
 def main() -> int:
     """Execute the run folder named on the command line; returns the exit code."""
-    stop = Stop()
-    stop.listen()
     run, device = Run(Path(sys.argv[1])), sys.argv[2] if len(sys.argv) > 2 else "auto"
+    stop = Stop(before_exit=lambda: note_interrupted(run, "stopped at once"))
+    stop.listen()
     try:
         return execute(run, device, stop)
     except PrunetuiError as error:

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from prunetui import events
 from prunetui.config import Study
+from prunetui.environment import device_name
 from prunetui.errors import Interrupted
 from prunetui.obey import Obedience
 from prunetui.plan import build_plan
 from prunetui.store import Cache, Run
 from prunetui.store.partial import PartialFiles
 from prunetui.store.runs import CACHE
+from prunetui.worker.messages import Prepared
 from prunetui.worker.sharing import processes
 
 if TYPE_CHECKING:
@@ -37,10 +39,38 @@ class Assembled:
     """What decides a study's numbers besides the study itself."""
     processes: int
     """How many processes share the device."""
+    threads: int
+    """CPU threads of this process."""
+
+    def prepared(self) -> Prepared:
+        """What the process that owns the run has to know of this one."""
+        from prunetui.engine.latency import timer
+
+        engine = self.engine
+        return Prepared(
+            plan=engine.plan,
+            device=self.device,
+            context=self.context,
+            processes=self.processes,
+            images=engine.images(),
+            timer=timer(engine.device),
+            machine={"device_name": device_name(self.device), "threads": self.threads},
+        )
 
 
-def assemble(run: Run, study: Study, device: str, obey: Obedience, emit: Emit, count: int | None = None) -> Assembled:
-    """Make ready to execute a study in this process, one of ``count`` that share the device: as many as it asks for.
+def assemble(
+    run: Run,
+    study: Study,
+    device: str,
+    obey: Obedience,
+    emit: Emit,
+    count: int | None = None,
+    threads: int | None = None,
+) -> Assembled:
+    """Make ready to execute a study in this process.
+
+    It is one of ``count`` that share the device, and computes in so many ``threads``; where they are None, as many as
+    the study asks for.
 
     Raises:
         PrunetuiError: the device, the data or the checkpoint is not there or does not fit.
@@ -61,7 +91,7 @@ def assemble(run: Run, study: Study, device: str, obey: Obedience, emit: Emit, c
     graph = trace(architecture).restricted(study.layers)
     batch_macs = graph.cost("macs", graph.dense) * study.train.batch_size
     count = count or processes(study.run.parallel, found.name, batch_macs)
-    threads = fit_threads(batch_macs, count, study.run.threads)
+    threads = fit_threads(batch_macs, count, threads or study.run.threads)
     if graph.refused:
         names = ", ".join(graph.refused)
         emit(events.Log("info", f"channels that must stay (zero-padded shortcuts): {names}"))
@@ -81,7 +111,7 @@ def assemble(run: Run, study: Study, device: str, obey: Obedience, emit: Emit, c
         obey,
         obey.between_steps,
     )
-    return Assembled(engine, found.name, context, count)
+    return Assembled(engine, found.name, context, count, threads)
 
 
 def _check(obey: Obedience) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import json
 import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from prunetui import __version__, events
 from prunetui.atomic import write_atomic
@@ -27,23 +28,25 @@ from prunetui.errors import (
 )
 from prunetui.obey import Obedience
 from prunetui.plan import Trial
-from prunetui.store import Run, Status
+from prunetui.store import Cache, Run, Status
 from prunetui.store.book import Book
 from prunetui.store.control import Control
 from prunetui.store.run import Appender
-from prunetui.worker.assembly import Assembled, assemble
-from prunetui.worker.crew import Crew
+from prunetui.store.runs import CACHE
+from prunetui.worker.in_process import InProcessExecutor
+from prunetui.worker.kept_steps import KeptSteps
 from prunetui.worker.logs import logging_to
-from prunetui.worker.trials import row_of
-
-if TYPE_CHECKING:
-    from prunetui.engine.run import Engine
+from prunetui.worker.messages import Prepared
+from prunetui.worker.process_executor import ProcessExecutor
 
 Row = dict[str, Any]
 
 
-def execute(run: Run, device: str, stop: Callable[[], bool]) -> int:
+def execute(run: Run, device: str, stop: Callable[[], bool], isolated: bool = True) -> int:
     """Execute or go on with a run; returns the exit code.
+
+    All computing is done in child processes, so that a crash costs a trial and not the run; where it is not
+    ``isolated``, in this process.
 
     Raises:
         UsageError: another process executes it, or its study cannot be read.
@@ -63,7 +66,7 @@ def execute(run: Run, device: str, stop: Callable[[], bool]) -> int:
         book = Book(run, status)
         try:
             with run.appender() as emit, logging_to(run.folder / "worker.log"), book.beating():
-                return _Execution(run, study, device, stop, emit, book).go(resumed)
+                return _Execution(run, study, device, stop, emit, book, isolated).go(resumed)
         except OSError as error:
             message = f"{_words(error)}; what was saved so far is whole, and the run can be resumed"
             book.update_if_possible(state="failed", message=message, finished=time.time())
@@ -78,6 +81,7 @@ class _Execution:
     stop: Callable[[], bool]
     emit: Appender
     book: Book
+    isolated: bool
     rows: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -91,11 +95,8 @@ class _Execution:
 
     def go(self, resumed: bool) -> int:
         try:
-            made = assemble(self.run, self.study, self.device, self.obey, self.emit)
-            self.run.write_environment({**environment(made.device), "context": made.context})
-            self.book.update(device=made.device)
-            self.emit(events.RunStarted(self.run.id, made.device, resumed))
-            code = self._trials(made)
+            with self._executor(recorded(self.run) if resumed else {}) as executor:
+                code = self._trials(executor, resumed)
         except Interrupted as error:
             self._end("interrupted", str(error))
             return EXIT_INTERRUPTED
@@ -112,58 +113,75 @@ class _Execution:
         self._end("done" if code != EXIT_FAILED else "failed", "" if code == EXIT_DONE else "some trials failed")
         return code
 
+    def _executor(self, before: Mapping[str, Any]) -> InProcessExecutor | ProcessExecutor:
+        """``before`` is what an earlier execution of the run recorded: the number of threads decides last digits."""
+        threads = before.get("threads")
+        threads = threads if isinstance(threads, int) and threads > 0 else None
+        if self.isolated:
+            return ProcessExecutor(self.run, self.device, self.obey, self.emit, threads)
+        return InProcessExecutor(self.run, self.study, self.device, self.obey, self.emit, threads)
+
     def _end(self, state: str, message: str) -> None:
         self.book.update(state=state, message=message, finished=time.time())
         self.emit(events.RunFinished(state, message))
 
-    def _trials(self, made: Assembled) -> int:
-        engine = made.engine
-        trials = engine.plan.trials
-        order = [trial.id for trial in trials]
-        skipped = {row["trial"]: row for row in engine.plan.skipped}
-        order += skipped
+    def _trials(self, executor: InProcessExecutor | ProcessExecutor, resumed: bool) -> int:
+        made = executor.prepare()
+        self._record(made)
+        self.emit(events.RunStarted(self.run.id, made.device, resumed))
+        kept = KeptSteps(self.study, made.plan, Cache(self.run.folder.parent / CACHE), made.timer, made.images)
+        trials, skipped = made.plan.trials, {row["trial"]: row for row in made.plan.skipped}
+        order = [*(trial.id for trial in trials), *skipped]
         self.rows |= skipped
         for row in self.run.rows():
             if row["status"] == "done" and row["trial"] in order:
                 self.rows[row["trial"]] = dict(row)
         left = [trial for trial in trials if trial.id not in self.rows]
-        steps, work = engine.work_left(left)
+        steps, work = kept.work_left(left)
         self.emit(events.Planned(len(trials), len(trials) - len(left), steps, work))
         self._publish(order)
-        for trial, row in self._executed(made, left):
-            self._keep_model(engine, trial)
-            self.rows[trial.id] = row
-            self._publish(order)
-            self.emit(events.TrialFinished(trial.id, row["status"], row))
+        # Latency is not timed beside other work, but afterwards.
+        alone = made.processes == 1 or len(left) == 1
+        for trial, row in executor.rows(left, kept, time_latency=alone):
+            self._keep_model(kept, trial)
+            self._over(order, trial, row)
             if row["status"] == "done":
-                engine.forget(trial)
-        for trial in self._untimed(engine):
-            row = self.rows[trial.id] = row_of(engine, trial, self.obey)
-            self._publish(order)
-            self.emit(events.TrialFinished(trial.id, row["status"], row))
+                kept.forget(trial)
+        for trial, row in executor.rows(self._untimed(kept), kept, time_latency=True):
+            self._over(order, trial, row)
         failed = sum(row["status"] == "failed" for row in self.rows.values())
         if failed and failed == len(trials):
             return EXIT_FAILED
         return EXIT_SOME_FAILED if failed else EXIT_DONE
 
-    def _executed(self, made: Assembled, left: list[Trial]) -> Iterator[tuple[Trial, Row]]:
-        """The trials with their rows, one after the other or several at once."""
-        if made.processes > 1 and len(left) > 1:
-            yield from Crew(self.run, made.engine, made.processes, self.obey, self.emit).rows(left)
-        else:
-            yield from ((trial, row_of(made.engine, trial, self.obey)) for trial in left)
+    def _record(self, made: Prepared) -> None:
+        """Note the machine; what differs from that of an earlier execution is said, for it may change figures."""
+        before, now = recorded(self.run), dict(made.context)
+        changed = [
+            f"{name} {before[name]} -> {now[name]}" for name in before if name in now and before[name] != now[name]
+        ]
+        if changed and self.run.rows():
+            told = "figures of this run were begun under other conditions, and not all can be compared: "
+            self.emit(events.Log("warning", told + "; ".join(changed)))
+        self.run.write_environment({**environment(made.device), **made.machine, "context": now})
+        self.book.update(device=made.device)
 
-    def _untimed(self, engine: Engine) -> list[Trial]:
+    def _over(self, order: list[str], trial: Trial, row: Row) -> None:
+        self.rows[trial.id] = row
+        self._publish(order)
+        self.emit(events.TrialFinished(trial.id, row["status"], row))
+
+    def _untimed(self, kept: KeptSteps) -> list[Trial]:
         """Trials whose latency is still to be timed: those that were executed beside others."""
         return [
             trial
-            for trial in engine.plan.trials
-            if engine.is_timed(trial) and (row := self.rows[trial.id])["status"] == "done" and not row.get("latency_ms")
+            for trial in kept.plan.trials
+            if kept.is_timed(trial) and (row := self.rows[trial.id])["status"] == "done" and not row.get("latency_ms")
         ]
 
-    def _keep_model(self, engine: Engine, trial: Trial) -> None:
+    def _keep_model(self, kept: KeptSteps, trial: Trial) -> None:
         """The final network under the trial's name: a second name of the cached file, not a copy."""
-        source = engine.model_file(trial)
+        source = kept.model_file(trial)
         if source is None or not self.study.measure.keep_models:
             return
         target = self.run.models / f"{trial.id}.safetensors"
@@ -186,6 +204,15 @@ class _Execution:
             top1_dense=round(sum(dense) / len(dense), 4) if dense else None,
             top1_best=max(best, default=None),
         )
+
+
+def recorded(run: Run) -> Mapping[str, Any]:
+    """What decided the figures of an earlier execution of a run besides its study; empty when it is not known."""
+    try:
+        context = json.loads((run.folder / "environment.json").read_bytes())["context"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return {}
+    return context if isinstance(context, dict) else {}
 
 
 def _words(error: OSError) -> str:

@@ -33,7 +33,7 @@ def row_of(engine: Engine, trial: Trial, obey: Obedience) -> dict[str, Any]:
         raise
     except Skipped as error:
         return {**trial.identity(), "status": "skipped", "error": str(error)}
-    except Exception as error:
+    except (Exception, SystemExit, KeyboardInterrupt) as error:  # signals do not interrupt here: a method raised it
         if isinstance(error, OSError) and error.errno in FATAL_ERRNO:
             raise
         logging.getLogger(__name__).exception("trial %s failed", trial.id)

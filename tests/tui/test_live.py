@@ -339,8 +339,9 @@ def test_a_run_whose_process_died_is_interrupted_and_can_be_resumed(root: Path, 
         await pilot.press("R")
         assert Queue(root).waiting == ()
         run.write_status(replace(run.status(), host=socket.gethostname()))  # nobody holds its lock
-        await until(pilot, lambda: screen.view.state == "interrupted")
-        assert "the process that ran it is gone" in words(screen, "#title")
+        await until(pilot, lambda: screen.view.state == "died")
+        assert "its process was killed after" in words(screen, "#title")
+        assert "in the step 'train 4 epochs' of taylor-0.5-s0" in words(screen, "#title")
         await pilot.press("R")
         await until(pilot, lambda: notes(pilot) == ["in the queue"])
         assert Queue(root).waiting == (RUN,)
@@ -348,11 +349,11 @@ def test_a_run_whose_process_died_is_interrupted_and_can_be_resumed(root: Path, 
     drive(app_of(root), live(story))
 
 
-def test_a_silent_run_on_another_host_is_interrupted_and_one_that_beats_is_not(root: Path):
+def test_a_silent_run_on_another_host_has_died_and_one_that_beats_has_not(root: Path):
     run = fake_run(root, "first", "running")
     assert RunLook(run)().state == "running"
     run.write_status(replace(run.status(), heartbeat=1.0))
-    assert RunLook(run)().state == "interrupted"
+    assert RunLook(run)().state == "died"
 
 
 def test_a_waiting_run_tells_its_place(root: Path, app_of: App, drive: Drive):

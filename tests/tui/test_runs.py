@@ -274,14 +274,14 @@ def test_names_are_text_and_not_markup(root: Path, app_of: App, drive: Drive):
     drive(app_of(root), runs(story))
 
 
-def test_a_run_whose_process_died_is_interrupted(root: Path, app_of: App, drive: Drive):
+def test_a_run_whose_process_died_says_so(root: Path, app_of: App, drive: Drive):
     import socket
 
     fake_run(root, "dead", "running", host=socket.gethostname(), pid=1)
     fake_run(root, "silent", "running", host="elsewhere", heartbeat=1.0)
 
     async def story(pilot: Pilot[Any], table: Table[Any]) -> None:
-        assert [entry.state for entry in table.rows] == ["interrupted", "interrupted"]
+        assert [entry.state for entry in table.rows] == ["died", "died"]
 
     drive(app_of(root), runs(story))
 

@@ -31,7 +31,7 @@ from prunetui.tui.widgets.quarters import Quarters, pane_keys
 from prunetui.tui.widgets.trials import Trials
 
 PANES = {"accuracy": "#accuracy-chart", "training": "#training-chart", "trials": "#trial-table", "log": "#lines"}
-RESUMABLE = ("queued", "interrupted", "failed")
+RESUMABLE = ("queued", "interrupted", "died", "failed")
 
 
 class RunChanged(Message):

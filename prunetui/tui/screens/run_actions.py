@@ -18,7 +18,7 @@ from prunetui.tui.widgets.runs import Runs
 if TYPE_CHECKING:
     from prunetui.tui.app import PrunetuiApp
 
-RESUMABLE = ("interrupted", "failed", "waiting")
+RESUMABLE = ("interrupted", "died", "failed", "waiting")
 RUNNING = ("running", "paused")
 
 

@@ -1,0 +1,67 @@
+"""Which steps of a plan are finished in the store, and what of them may go; for who owns a run and loads no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from prunetui.config import Study
+from prunetui.plan import Images, Latency, Node, Plan, Trial, measurements, missing, work
+from prunetui.store import Cache
+
+MODEL = "model.safetensors"
+"""The file of a finished step that holds the network after it."""
+
+
+@dataclass
+class KeptSteps:
+    """Finished steps of a study's plan."""
+
+    study: Study
+    plan: Plan
+    cache: Cache
+    timer: Mapping[str, str]
+    """Where and with what latency is timed here: one of another machine is not this one."""
+    images: Images
+
+    def is_there(self, node: Node) -> bool:
+        """Whether a step's result is kept, with the momentum if this plan goes on with it."""
+        meta = self.cache.meta(node.key)
+        if meta is None:
+            return False
+        if isinstance(node.step, Latency):
+            return bool(meta.get("timer") == dict(self.timer))
+        return bool(meta.get("momentum", False)) or node.key not in self._carrying
+
+    @cached_property
+    def _carrying(self) -> set[str]:
+        return self.plan.carrying()
+
+    @cached_property
+    def _users(self) -> dict[str, int]:
+        return self.plan.users()
+
+    def missing(self, trials: list[Trial]) -> dict[str, Node]:
+        """The steps that ``trials`` still need."""
+        return missing(self.plan, self.study, trials, self.is_there)
+
+    def work_left(self, trials: list[Trial]) -> tuple[int, int]:
+        """Number and size, in images passed forward, of the steps that ``trials`` still need."""
+        left = self.missing(trials)
+        return len(left), sum(work(node.step, self.images) for node in left.values())
+
+    def is_timed(self, trial: Trial) -> bool:
+        """Whether latency is measured of a trial."""
+        return any(isinstance(step, Latency) for _, step in measurements(self.study, trial).values())
+
+    def model_file(self, trial: Trial) -> Path | None:
+        """The saved network of a finished trial."""
+        return self.cache.file(trial.after, MODEL)
+
+    def forget(self, trial: Trial) -> None:
+        """Drop the states that only this finished trial needed on its way; its last one stays."""
+        for node in self.plan.path(trial.after)[:-1]:
+            if self._users[node.key] == 1 and node.key not in (trial.dense, trial.control):
+                self.cache.drop(node.key)
