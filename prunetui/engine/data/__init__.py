@@ -2,5 +2,6 @@
 
 from prunetui.engine.data.images import Dataset, Images
 from prunetui.engine.data.load import load_dataset
+from prunetui.engine.data.wanted import Wanted
 
-__all__ = ["Dataset", "Images", "load_dataset"]
+__all__ = ["Dataset", "Images", "Wanted", "load_dataset"]
