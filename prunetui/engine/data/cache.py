@@ -29,7 +29,7 @@ def load(path: Path, count: int, size: int) -> tuple[Decoded | None, str]:
     if not path.is_file():
         return None, ""
     try:
-        with np.load(path, allow_pickle=False) as kept:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             about = json.loads(str(kept["about"]))
             deep = [(int(i), Extent(str(d), float(low), float(high))) for i, d, low, high in about["deep"]]
             corrupt = [(int(i), str(reason)) for i, reason in about["corrupt"]]

@@ -92,7 +92,11 @@ def decode(paths: Sequence[str], size: int, ranges: Mapping[str, Range]) -> Deco
             deep.append((i, found))
         else:
             pixels[i], facts[i] = found
-    return Decoded(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)), facts, corrupt, deep)
+    planes = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
+    read = np.ones(len(paths), dtype=bool)
+    read[[i for i, _ in (*corrupt, *deep)]] = False
+    facts[read] |= _level_facts(planes[read])
+    return Decoded(planes, facts, corrupt, deep)
 
 
 def reason(error: Exception) -> str:
@@ -158,8 +162,7 @@ def _read(path: str, size: int, ranges: Mapping[str, Range]) -> tuple[NDArray[np
             facts |= _size_facts(rgb.size, size)
             if rgb.size != (size, size):
                 rgb = rgb.resize((size, size), Image.Resampling.BILINEAR)
-            pixels = np.asarray(rgb, dtype=np.uint8)
-            return pixels, int(facts | _level_facts(pixels))
+            return np.asarray(rgb, dtype=np.uint8), int(facts)
 
 
 def _upright(image: Image.Image) -> int:
@@ -199,7 +202,11 @@ def _size_facts(found: tuple[int, int], wanted: int) -> int:
     return facts | (Fact.TINY if min(found) < TINY else 0)
 
 
-def _level_facts(pixels: NDArray[np.uint8]) -> int:
-    low, high = pixels.min((0, 1)), pixels.max((0, 1))
-    constant = Fact.CONSTANT if (low == high).all() else Fact(0)
-    return constant | (Fact.DARK if high.max() < DARK else 0)
+def _level_facts(pixels: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    """CONSTANT and DARK of images [N, 3, size, size]."""
+    flat = pixels.reshape(*pixels.shape[:2], pixels.shape[2] * pixels.shape[3])
+    low, high = flat.min(2), flat.max(2)
+    facts = np.zeros(len(pixels), dtype=np.uint16)
+    facts[(low == high).all(1)] |= int(Fact.CONSTANT)
+    facts[high.max(1) < DARK] |= int(Fact.DARK)
+    return facts
