@@ -42,19 +42,19 @@ class LeftAlone:
 
     def lines(self, split: str) -> Iterator[str]:
         """One line for each kind of thing that is there."""
-        if self.endings:
+        if count := self.endings.total():
             kinds = ", ".join(f"{count} {_explained(ending)}" for ending, count in self.endings.most_common(NAMED))
             more = f" and {len(self.endings) - NAMED} more endings" if len(self.endings) > NAMED else ""
-            yield f"{split}: left alone {self.endings.total()} files that are not read as images: {kinds}{more}"
+            yield f"{split}: not read: {counted(count, 'file')} without an ending of images: {kinds}{more}"
         if self.outside:
-            yield f"{split}: left alone {self.outside} images that lie in no class folder"
+            yield f"{split}: not read: {counted(self.outside, 'image')} outside of the class folders"
         for paths, what in (
-            (self.hidden, "hidden files and folders"),
-            (self.special, "that are no regular files (broken links, pipes, devices)"),
+            (self.hidden, "hidden"),
+            (self.special, "neither files nor folders (broken links, pipes, devices)"),
             (self.repeated, "links to folders that are read already"),
         ):
             if paths:
-                yield f"{split}: left alone {len(paths)} {what}: {listed(paths)}"
+                yield f"{split}: not read: {counted(len(paths), 'entry', 'entries')}, {what}: {listed(paths)}"
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,11 @@ class Splits:
     train: Path | None
     test: Path
     notes: tuple[str, ...] = ()
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """A number of things, as in "1 file" and "2 files"."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
 
 
 def listed(names: list[str]) -> str:

@@ -27,7 +27,8 @@ def image_suffixes() -> tuple[str, ...]:
     """Endings of the files that count as images in a folder of them, in lower case."""
     from PIL import features
 
-    readable = {".avif": features.check("avif"), **dict.fromkeys((".heic", ".heif", ".hif"), find_spec(HEIF_PLUGIN))}
+    avif = "avif" in features.modules and features.check("avif")  # older Pillows warn of the question
+    readable = {".avif": avif, **dict.fromkeys((".heic", ".heif", ".hif"), find_spec(HEIF_PLUGIN))}
     return ALWAYS_READ + tuple(suffix for suffix in NEEDED if readable[suffix])
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -324,11 +326,14 @@ def test_a_text_chunk_that_unpacks_to_a_gigabyte_is_refused(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (b"", "no image of a known format"),
-        (b"<!DOCTYPE html>" + b"<p>404</p>" * 1_000_000, "no image of a known format"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n", "no image of a known format"),
+        (b"", "no image that can be read, by its first bytes"),
+        (b"<!DOCTYPE html>" + b"<p>404</p>" * 1_000_000, "no image that can be read, by its first bytes"),
+        (
+            b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n",
+            "no image that can be read, by its first bytes",
+        ),
         (b"\xff\xd8\xff\xe0garbage", "OSError: Truncated File Read"),
-        (b"%PDF-1.4", "no image of a known format"),
+        (b"%PDF-1.4", "no image that can be read, by its first bytes"),
     ],
     ids=["empty", "ten megabytes of HTML", "PostScript", "garbage", "PDF"],
 )
@@ -373,3 +378,9 @@ def test_a_class_of_constant_images_is_named(tmp_path: Path, read: Read) -> None
 def test_ordinary_images_are_not_spoken_of(tmp_path: Path, read: Read) -> None:
     everywhere(tmp_path, lambda path: coloured().save(path))
     assert read()[1] == []
+
+
+def test_processes_that_decode_start_without_torch() -> None:
+    code = "import sys; from prunetui.engine.data.decode import decode; print('torch' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "False\n"

@@ -92,7 +92,7 @@ def test_heic_is_read_where_its_plugin_is_there(
     (tmp_path / "train" / "cat" / "x.HEIC").write_bytes(b"heic")
     load()
     assert told == [
-        ("info", "train: left alone 1 files that are not read as images: 1 .heic (needs the package pillow-heif)")
+        ("info", "train: not read: 1 file without an ending of images: 1 .heic (needs the package pillow-heif)")
     ]
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "pillow_heif.py").write_text("def register_heif_opener(): pass\n")
@@ -111,8 +111,8 @@ def test_other_files_are_counted_by_ending_in_one_line(tmp_path: Path, load: Loa
     picture(tmp_path / "test" / "stray.png")
     load()
     assert told == [
-        ("info", "test: left alone 1 images that lie in no class folder"),
-        ("info", "train: left alone 4 files that are not read as images: 2 .txt, 1 .json, 1 without ending"),
+        ("info", "test: not read: 1 image outside of the class folders"),
+        ("info", "train: not read: 4 files without an ending of images: 2 .txt, 1 .json, 1 without ending"),
     ]
 
 
@@ -133,8 +133,8 @@ def test_hidden_folders_are_named_and_not_read(tmp_path: Path, load: Load, told:
     data = load()
     assert (data.classes, len(data.train)) == (("cat", "dog"), 4)
     assert [line for _, line in told] == [
-        f"train: left alone 1 hidden files and folders: {tmp_path / 'train' / '.trash'}",
-        f"train: left alone 1 hidden files and folders: {tmp_path / 'train' / 'cat' / '.ipynb_checkpoints'}",
+        f"train: not read: 1 entry, hidden: {tmp_path / 'train' / '.trash'}",
+        f"train: not read: 1 entry, hidden: {tmp_path / 'train' / 'cat' / '.ipynb_checkpoints'}",
     ]
 
 
@@ -179,13 +179,18 @@ def test_a_class_whose_images_are_all_corrupt_is_refused_though_corrupt_ones_are
 CAFE = unicodedata.normalize("NFC", "café"), unicodedata.normalize("NFD", "café")
 
 
-def test_unicode_forms_of_a_name_are_one_class_within_a_split_and_across_splits(tmp_path: Path, load: Load) -> None:
+def test_unicode_forms_of_a_name_are_one_class_within_a_split_and_across_splits(
+    tmp_path: Path, load: Load, told: Notes
+) -> None:
     composed, decomposed = CAFE
     assert composed != decomposed
     fill(tmp_path, composed, "bar", splits=("train",))
     picture(tmp_path / "train" / decomposed / "9.png", red=9)
     fill(tmp_path, decomposed, "bar", splits=("test",))
     data = load()
+    assert told == [
+        ("info", f"train: {composed}: 2 folders whose names differ in their Unicode form alone are one class")
+    ]
     assert data.classes == ("bar", composed)
     assert data.train.labels.tolist() == [0, 0, 1, 1, 1]
     assert data.test.labels.tolist() == [0, 0, 1, 1]
@@ -202,7 +207,7 @@ def test_names_with_control_characters_and_bytes_that_are_no_text(tmp_path: Path
     fill(tmp_path, "cat")
     picture(tmp_path / "train" / "cat" / "new\nline\x1b[31m.png").write_bytes(b"no image")
     message = refusal(load)
-    assert "\\nline\\x1b[31m.png: no image of a known format" in message
+    assert "\\nline\\x1b[31m.png: no image that can be read, by its first bytes" in message
     assert "\x1b" not in message
     (tmp_path / "train" / "cat" / "new\nline\x1b[31m.png").unlink()
     for split in ("train", "test"):
@@ -244,8 +249,8 @@ def test_a_loop_of_links_ends_and_is_told(tmp_path: Path, load: Load, told: Note
     (tmp_path / "train" / "cat" / "itself").symlink_to(tmp_path / "train" / "cat" / "itself")
     assert load().train.labels.tolist() == [0, 0, 1, 1]
     lines = [line for _, line in told]
-    assert any("left alone 61 links to folders that are read already" in line for line in lines), lines
-    assert any("left alone 1 that are no regular files" in line and "itself" in line for line in lines), lines
+    assert any("not read: 61 entries, links to folders that are read already" in line for line in lines), lines
+    assert any("not read: 1 entry, neither files nor folders" in line and "itself" in line for line in lines), lines
 
 
 def test_pipes_and_broken_links_do_not_hang_and_are_told(tmp_path: Path, load: Load, told: Notes) -> None:
@@ -256,7 +261,7 @@ def test_pipes_and_broken_links_do_not_hang_and_are_told(tmp_path: Path, load: L
     assert load().train.labels.tolist() == [0, 0, 1, 1]
     [(level, line)] = told
     assert level == "info"
-    assert line.startswith("train: left alone 3 that are no regular files (broken links, pipes, devices): ")
+    assert line.startswith("train: not read: 3 entries, neither files nor folders (broken links, pipes, devices): ")
 
 
 # Tiny-ImageNet ----------------------------------------------------------------------------------------
@@ -286,8 +291,8 @@ def test_tiny_imagenets_flat_validation_is_explained_and_the_command_given_sorts
     data = load()
     assert data.classes == ("n01", "n02")
     assert data.test.pixels[:, 0, 1, 1].tolist() == [1, 2]
-    assert sorted(told) == [("info", "train: left alone 2 files that are not read as images: 2 .txt"),
-                            ("info", "val: left alone 1 files that are not read as images: 1 .txt")]  # fmt: skip
+    assert sorted(told) == [("info", "train: not read: 2 files without an ending of images: 2 .txt"),
+                            ("info", "val: not read: 1 file without an ending of images: 1 .txt")]  # fmt: skip
 
 
 def test_a_test_folder_without_labels_gives_way_to_val(tmp_path: Path, load: Load, told: Notes) -> None:

@@ -1,4 +1,4 @@
-"""Decode image files in worker processes into 8-bit RGB, with what there was to know of each.
+"""Decode image files in worker processes into 8-bit RGB, with what there was to know of each. Torch-free.
 
 Decoders that run other programs or whole documents (PostScript, PDF, HDF5) are never asked: a file is what its
 first bytes say, whatever its name ends with.
@@ -102,7 +102,7 @@ def decode(paths: Sequence[str], size: int, ranges: Mapping[str, Range]) -> Deco
 def reason(error: Exception) -> str:
     """Why a file cannot be decoded, on one line."""
     if isinstance(error, UnidentifiedImageError):
-        return "no image of a known format"
+        return "no image that can be read, by its first bytes"
     if isinstance(error, Image.DecompressionBombError):
         return f"more than the {MAX_PIXELS:,} pixels that are read"
     text = str(getattr(error, "strerror", None) or error)

@@ -71,6 +71,10 @@ def _folders(split: Path, note: Note) -> Folders:
     found = class_folders(split, left)
     for line in left.lines(split.name):
         note("info", line)
+    for name, places in found.items():
+        if len(places) > 1:
+            same = "folders whose names differ in their Unicode form alone are one class"
+            note("info", f"{split.name}: {shown(name)}: {len(places)} {same}")
     if not found:
         where = shown(split.absolute())
         raise DataError(
