@@ -43,6 +43,17 @@ def everywhere(root: Path, save: Callable[[Path], object], ending: str = "png") 
             save(root / split / name / f"1.{ending}")
 
 
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """A chunk of a PNG file."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width: int, height: int, depth: int, kind: int, rows: bytes, more: bytes = b"") -> bytes:
+    """A PNG file of these rows, each after its filter byte, whether or not they are as many as it claims."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + more + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
 def coloured() -> Image.Image:
     """4 x 4 pixels: red top left, green top right, blue below left, yellow below right."""
     corners = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 0]]], dtype=np.uint8)
@@ -131,6 +142,30 @@ def test_a_colour_that_png_declares_transparent_is_white(tmp_path: Path, mode: s
     image = Image.fromarray(np.array([[7, 7, 90, 90]] * 4, dtype=np.uint8)).convert(mode)
     image.save(tmp_path / "x.png", transparency=key)
     assert decode([str(tmp_path / "x.png")], 4, {}).pixels[0, :, 0].tolist() == [[255, 255, 90, 90]] * 3
+
+
+@pytest.mark.parametrize(
+    ("depth", "kind", "row", "key"),
+    [
+        (1, 0, b"\x0f", struct.pack(">H", 0)),
+        (2, 0, b"\x00\xaa", struct.pack(">H", 0)),
+        (2, 0, b"\x55\xaa", struct.pack(">H", 1)),
+        (4, 0, b"\x55\x55\xaa\xaa", struct.pack(">H", 5)),
+        (16, 0, struct.pack(">8H", *[999] * 4, *[40000] * 4), struct.pack(">H", 999)),
+        (16, 2, struct.pack(">24H", *[999] * 12, *[40000] * 12), struct.pack(">3H", 999, 999, 999)),
+    ],
+)
+def test_the_transparent_level_of_every_depth_is_white(
+    tmp_path: Path, depth: int, kind: int, row: bytes, key: bytes
+) -> None:
+    """Eight columns: the left four have the level that the file declares transparent."""
+    content = png(8, 8, depth, kind, b"".join(b"\0" + row for _ in range(8)), chunk(b"tRNS", key))
+    (tmp_path / "x.png").write_bytes(content)
+    found = decode([str(tmp_path / "x.png")], 8, {"whole": Range(0, 65535)})
+    assert found.corrupt == []
+    assert found.pixels[0, 1, 3].tolist()[:4] == [255] * 4
+    right = 255 if depth == 1 else {0: 170, 2: 156}[kind] if depth < 16 else 156
+    assert found.pixels[0, 1, 3].tolist()[4:] == [right] * 4
 
 
 def test_an_opaque_alpha_channel_changes_no_pixel_and_is_not_told(tmp_path: Path) -> None:
@@ -291,19 +326,9 @@ def test_of_several_frames_the_first_is_used_and_it_is_said(tmp_path: Path, read
 # Damage and false claims ------------------------------------------------------------------------------
 
 
-def claimed(width: int, height: int) -> bytes:
-    """A PNG of a hundred bytes that says it has this many pixels."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
-
-
 @pytest.mark.parametrize("side", [12_000, 50_000, 2**31 - 1])
 def test_a_file_that_claims_too_many_pixels_is_refused_in_words(tmp_path: Path, side: int) -> None:
-    (tmp_path / "bomb.png").write_bytes(claimed(side, side))
+    (tmp_path / "bomb.png").write_bytes(png(side, side, 8, 2, b""))
     found = decode([str(tmp_path / "bomb.png")], 8, {})
     [(index, why)] = found.corrupt
     assert index == 0
@@ -314,9 +339,8 @@ def test_a_text_chunk_that_unpacks_to_a_gigabyte_is_refused(tmp_path: Path) -> N
     image = coloured()
     image.save(tmp_path / "x.png")
     whole = (tmp_path / "x.png").read_bytes()
-    text = b"comment\0\0" + zlib.compress(bytes(200_000_000), 9)
-    chunk = struct.pack(">I", len(text)) + b"zTXt" + text + struct.pack(">I", zlib.crc32(b"zTXt" + text))
-    (tmp_path / "x.png").write_bytes(whole[:33] + chunk + whole[33:])
+    text = chunk(b"zTXt", b"comment\0\0" + zlib.compress(bytes(200_000_000), 9))
+    (tmp_path / "x.png").write_bytes(whole[:33] + text + whole[33:])
     found = decode([str(tmp_path / "x.png")], 4, {})
     assert [why for _, why in found.corrupt] == [
         "ValueError: Decompressed data too large for PngImagePlugin.MAX_TEXT_CHUNK"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
@@ -370,6 +371,30 @@ def test_more_images_than_memory_are_refused_in_words(
 
     monkeypatch.setattr("prunetui.engine.data.folder._decode_all", full)
     assert "train: 2 images of 6 x 6 take 0.0 GB of memory, more than there is; make data.size smaller" in refusal(load)
+
+
+def test_a_process_that_dies_while_it_decodes_is_told_in_words(
+    tmp_path: Path, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path, "cat", "dog")
+
+    def dead(*_: object) -> None:
+        raise BrokenProcessPool
+
+    monkeypatch.setattr("prunetui.engine.data.folder.SMALL_SET", 0)
+    monkeypatch.setattr("prunetui.engine.data.folder.ProcessPoolExecutor.map", dead)
+    message = refusal(load)
+    assert message.startswith("a process that decodes images died, of too little memory or of a file that crashes")
+    assert str(tmp_path / "train" / "cat" / "0.png") in message
+
+
+def test_processes_decode_as_this_one_does(tmp_path: Path, load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(tmp_path, "cat", "dog", count=5)
+    here = load()
+    monkeypatch.setattr("prunetui.engine.data.folder.SMALL_SET", 0)
+    monkeypatch.setattr("prunetui.engine.data.folder.CHUNK", 4)
+    monkeypatch.setattr("prunetui.engine.data.cache.RULES", 0)
+    assert (load().train.pixels == here.train.pixels).all()
 
 
 # The cache --------------------------------------------------------------------------------------------

@@ -146,6 +146,7 @@ def _read(path: str, size: int, ranges: Mapping[str, Range]) -> tuple[NDArray[np
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of odd metadata; the pixels are what counts
         with opened(path) as image:
+            _fit_key(image)
             image.load()
             facts = _upright(image)
             depth = depth_of(image)
@@ -163,6 +164,18 @@ def _read(path: str, size: int, ranges: Mapping[str, Range]) -> tuple[NDArray[np
             if rgb.size != (size, size):
                 rgb = rgb.resize((size, size), Image.Resampling.BILINEAR)
             return np.asarray(rgb, dtype=np.uint8), int(facts)
+
+
+def _fit_key(image: Image.Image) -> None:
+    """PNG's transparent level in the levels that Pillow gives: it scales those of 2, 4 and 3 x 16 bits, not this one."""
+    key, tiles = image.info.get("transparency"), getattr(image, "tile", ())
+    if image.format != "PNG" or not tiles:
+        return
+    coding = tiles[0][3]  # Pillow's name of how the samples lie in the file
+    if isinstance(key, int) and coding in ("L;2", "L;4"):
+        image.info["transparency"] = key * (85 if coding == "L;2" else 17)
+    elif isinstance(key, tuple) and coding == "RGB;16B":
+        image.info["transparency"] = tuple(level >> 8 for level in key)
 
 
 def _upright(image: Image.Image) -> int:
