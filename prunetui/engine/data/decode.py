@@ -167,7 +167,7 @@ def _read(path: str, size: int, ranges: Mapping[str, Range]) -> tuple[NDArray[np
 
 
 def _fit_key(image: Image.Image) -> None:
-    """PNG's transparent level in the levels that Pillow gives: it scales those of 2, 4 and 3 x 16 bits, not this one."""
+    """PNG's transparent level in the levels that Pillow gives: it scales those of 2, 4 and 3 x 16 bits alone."""
     key, tiles = image.info.get("transparency"), getattr(image, "tile", ())
     if image.format != "PNG" or not tiles:
         return
