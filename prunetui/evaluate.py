@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prunetui.config import Study, parse_study
+from prunetui.config.schema import Statistics
 from prunetui.errors import UsageError
 from prunetui.output import print_json
 
@@ -45,11 +46,8 @@ def evaluate_checkpoint(
     where = find_device("cpu" if found else device)
     prepare(where)
     wanted = _wanted(header, checkpoint) if header else _plain(read, study)
-    if exported and wanted.size not in (None, study.data.size or wanted.size):
-        raise UsageError(
-            f"{checkpoint} is a fixed program for images of {wanted.size} x {wanted.size} pixels, which images are "
-            "resized to: leave data.size out, or evaluate the .safetensors file of the same network"
-        )
+    if exported:
+        _check_fixed(header, study, checkpoint)
     dataset = load_dataset(study.data, note=tell, wanted=wanted).to(where.torch)
     net = found[0] if found else instantiate(_state(read, study, dataset, checkpoint), where.torch)
     batch = study.measure.batch_size
@@ -88,6 +86,19 @@ def _wanted(header: dict[str, Any], path: Path) -> Wanted:
     if len(names) != shape["classes"]:
         raise UsageError(f"{path} names {len(names)} classes, and its network tells {shape['classes']} apart")
     return Wanted(tuple(names), shape["size"], shape["channels"])
+
+
+def _check_fixed(header: dict[str, Any], study: Study, path: Path) -> None:
+    """Refuse settings that a fixed program cannot follow."""
+    size, given = header["architecture"]["size"], study.data
+    other = "or evaluate the .safetensors file of the same network"
+    if given.size not in (None, size):
+        raise UsageError(
+            f"{path} is a fixed program for images of {size} x {size} pixels, which images are resized to: "
+            f"leave data.size out, {other}"
+        )
+    if given.normalize != Statistics(mean=header["mean"], std=header["std"]):
+        raise UsageError(f"{path} is a fixed program that normalises images itself: leave data.normalize out, {other}")
 
 
 def _plain(read: Any, study: Study) -> Wanted:

@@ -33,9 +33,8 @@ def image_suffixes() -> tuple[str, ...]:
 
 
 def shown(path: str | os.PathLike[str]) -> str:
-    """A path as text for a message: control characters, and bytes that are no text, as backslash escapes."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    """A path or name as text for a message: control characters, and bytes that are no text, as backslash escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in os.fspath(path))
 
 
 def user_path(text: str | Path) -> Path:

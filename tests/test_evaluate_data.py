@@ -192,6 +192,23 @@ def test_coloured_images_become_grey_for_a_network_of_one_channel(
     assert "folder: coloured images became grey, because the network takes 1 channels" in said
 
 
+def test_a_fixed_program_takes_no_other_normalisation(files: Files, tmp_path: Path, evaluated) -> None:
+    root = files.tree(tmp_path, {"dog": "dog"})
+    for kind in ("pt2", "onnx"):
+        with pytest.raises(UsageError, match=r"normalises images itself: leave data\.normalize out"):
+            evaluated(files.paths[kind], root, "data.normalize=imagenet")
+    assert evaluated(files.paths["safetensors"], root, "data.normalize=imagenet")[0]["images"] > 0
+
+
+def test_few_training_images_do_not_matter_to_a_network_that_is_trained(
+    files: Files, tmp_path: Path, evaluated
+) -> None:
+    root = files.tree(tmp_path, {"dog": "dog", "ape": "ape"})
+    for path in sorted((root / "train").rglob("*.png"))[1:]:
+        path.unlink()
+    assert evaluated(files.paths["safetensors"], root)[0]["top1"] == 100
+
+
 def test_a_file_that_contradicts_itself_is_refused(files: Files, tmp_path: Path, evaluated, lively) -> None:
     root = files.tree(tmp_path, {"dog": "dog"})
     for classes, why in ((["a", "b"], "names 2 classes, and its network tells 4 apart"), (7, "no list of names")):

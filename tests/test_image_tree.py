@@ -227,6 +227,20 @@ def test_roots_that_cannot_exist_are_refused_in_words(
         load_dataset(Data(name="folder", root=root))
 
 
+def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(tmp_path, "cat", "dog")
+    scandir = os.scandir
+
+    def guarded(folder: os.PathLike[str] | str) -> object:
+        if str(folder).endswith("dog"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    assert refusal(load) == f"cannot read the folder {tmp_path / 'train' / 'dog'}: Permission denied"
+    assert images_of(folder(tmp_path)) is None
+
+
 # Links and things that are no files -------------------------------------------------------------------
 
 

@@ -52,8 +52,8 @@ def quiet(what: str, done: int, total: int) -> None:
 def load_dataset(data: config.Data, report: Report = quiet, note: Note = silent, wanted: Wanted = ANYTHING) -> Dataset:
     """Read the data of a study onto the CPU; ``wanted`` is what a network takes that is there already.
 
-    Its classes give the labels, matched by name; its size holds where ``data.size`` says nothing. Without a training
-    split, which only a network that knows its classes can do without, there are test images alone.
+    Its classes give the labels, matched by name; its size holds where ``data.size`` says nothing. A network that knows
+    its classes is not trained any more: training images may be few, or none.
 
     Raises:
         DataError: it is missing, cannot be downloaded, is corrupt or does not fit; says what to do.
@@ -61,7 +61,7 @@ def load_dataset(data: config.Data, report: Report = quiet, note: Note = silent,
     raw = _fitted(_read(data, report, note, wanted), data, note, wanted)
     (pixels, labels), (test_pixels, test_labels) = raw.train, raw.test
     drawn = draw(labels, test_labels, data.limit, data.validation)
-    _check_enough(data, drawn, training=bool(len(labels)) or wanted.classes is None)
+    _check_enough(data, drawn, training=wanted.classes is None)
     train = _images(pixels[drawn.kept], labels[drawn.kept])
     mean, std = statistics(train, data.normalize)
     test = _images(*_taken(test_pixels, test_labels, drawn.test))
