@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json as json_module
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from prunetui.config import Study, parse_study
-from prunetui.config.schema import Statistics
 from prunetui.errors import UsageError
 from prunetui.output import print_json
-
-if TYPE_CHECKING:
-    from prunetui.engine.data import Wanted
+from prunetui.wanted_images import check_fixed, tell, wanted_by, wanted_by_weights
 
 
 def evaluate_checkpoint(
@@ -45,9 +41,10 @@ def evaluate_checkpoint(
     study = _study(header, model, data, overrides)
     where = find_device("cpu" if found else device)
     prepare(where)
-    wanted = _wanted(header, checkpoint) if header else _plain(read, study)
-    if exported:
-        _check_fixed(header, study, checkpoint)
+    plain = None if header or read is None else wanted_by_weights(read.tensors, study.model.name)
+    wanted = plain or wanted_by(header, checkpoint)
+    if found:
+        check_fixed(header, study.data, checkpoint)
     dataset = load_dataset(study.data, note=tell, wanted=wanted).to(where.torch)
     net = found[0] if found else instantiate(_state(read, study, dataset, checkpoint), where.torch)
     batch = study.measure.batch_size
@@ -63,50 +60,6 @@ def evaluate_checkpoint(
     print(f"top-1 {result['top1']:.2f} %  top-5 {result['top5']:.2f} %  loss {result['loss']:.4f}")
     rate = f"{result['images_per_second']:,.0f} images/s on {where.name}"
     print(f"{result['images']} test images of {study.data.name}, {rate}")
-
-
-def tell(level: str, line: str) -> None:
-    """Say on stderr what was changed of the data, or is doubtful."""
-    print(f"warning: {line}" if level == "warning" else line, file=sys.stderr)
-
-
-def _wanted(header: dict[str, Any], path: Path) -> Wanted:
-    """The images that a network of prunetui's takes: its classes by name, its own size and channels.
-
-    Raises:
-        UsageError: its header contradicts itself.
-    """
-    from prunetui.engine.data import Wanted
-
-    shape, names = header["architecture"], header.get("classes")
-    if names is None:
-        return Wanted(size=shape["size"], channels=shape["channels"])
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise UsageError(f"the class names in {path} are no list of names")
-    if len(names) != shape["classes"]:
-        raise UsageError(f"{path} names {len(names)} classes, and its network tells {shape['classes']} apart")
-    return Wanted(tuple(names), shape["size"], shape["channels"])
-
-
-def _check_fixed(header: dict[str, Any], study: Study, path: Path) -> None:
-    """Refuse settings that a fixed program cannot follow."""
-    size, given = header["architecture"]["size"], study.data
-    other = "or evaluate the .safetensors file of the same network"
-    if given.size not in (None, size):
-        raise UsageError(
-            f"{path} is a fixed program for images of {size} x {size} pixels, which images are resized to: "
-            f"leave data.size out, {other}"
-        )
-    if given.normalize != Statistics(mean=header["mean"], std=header["std"]):
-        raise UsageError(f"{path} is a fixed program that normalises images itself: leave data.normalize out, {other}")
-
-
-def _plain(read: Any, study: Study) -> Wanted:
-    """Of weights that say nothing of themselves only the channels are known."""
-    from prunetui.engine.data import Wanted
-    from prunetui.engine.models.channels import input_channels
-
-    return Wanted(channels=input_channels(read.tensors, study.model.name))
 
 
 def _exported(path: Path) -> tuple[Any, dict[str, Any]]:
