@@ -6,7 +6,6 @@ Nothing is guessed: what no earlier run tells is None.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from prunetui.config import Data, Study
+from prunetui.errors import DataError
 from prunetui.history import History, Rate
-from prunetui.paths import IMAGE_SUFFIXES, user_path
+from prunetui.image_tree import count_images, split_folders
+from prunetui.paths import user_path
 from prunetui.plan import Images, Latency, Measure, Node, Plan, Trial, build_plan, missing, work
 from prunetui.store import Cache
 from prunetui.store.runs import CACHE
@@ -64,9 +65,7 @@ class Estimate:
 def images_of(data: Data) -> Images | None:
     """How many images each split of the data has; None for a folder that is not there."""
     if data.name == "folder":
-        root = user_path(data.root)
-        train = _count(root / "train")
-        test = _count(root / "test") if (root / "test").is_dir() else _count(root / "val")
+        train, test = _count(user_path(data.root))
     else:
         train, test = SIZES[data.name]
     if not train or not test:
@@ -77,12 +76,13 @@ def images_of(data: Data) -> Images | None:
     return Images(train - held, held, test)
 
 
-def _count(folder: Path) -> int:
+def _count(root: Path) -> tuple[int, int]:
+    """Training and test images of an image tree; 0 where it cannot be read, which is told when it runs."""
     try:
-        classes = [entry.path for entry in os.scandir(folder) if entry.is_dir()]
-        return sum(entry.name.lower().endswith(IMAGE_SUFFIXES) for path in classes for entry in os.scandir(path))
-    except OSError:
-        return 0
+        splits = split_folders(root)
+        return count_images(splits.train or root), count_images(splits.test)
+    except DataError:
+        return 0, 0
 
 
 def estimate(study: Study, root: Path, past: History) -> Estimate:

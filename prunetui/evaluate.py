@@ -11,6 +11,7 @@ from typing import Any
 from prunetui.config import Study, parse_study
 from prunetui.errors import UsageError
 from prunetui.output import print_json
+from prunetui.wanted_images import check_fixed, tell, wanted_by, wanted_by_weights
 
 
 def evaluate_checkpoint(
@@ -40,7 +41,11 @@ def evaluate_checkpoint(
     study = _study(header, model, data, overrides)
     where = find_device("cpu" if found else device)
     prepare(where)
-    dataset = load_dataset(study.data).to(where.torch)
+    plain = None if header or read is None else wanted_by_weights(read.tensors, study.model.name)
+    wanted = plain or wanted_by(header, checkpoint)
+    if found:
+        check_fixed(header, study.data, checkpoint)
+    dataset = load_dataset(study.data, note=tell, wanted=wanted).to(where.torch)
     net = found[0] if found else instantiate(_state(read, study, dataset, checkpoint), where.torch)
     batch = study.measure.batch_size
     evaluate(net, dataset, dataset.test.take(dataset.test.labels.new_tensor([0])), batch)  # warm-up

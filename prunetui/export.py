@@ -74,14 +74,16 @@ def _images(run: Run, header: dict[str, Any]) -> tuple[Tensor, str]:
     import torch
 
     from prunetui.config import parse_study
-    from prunetui.engine.data import load_dataset
+    from prunetui.engine.data import Wanted, load_dataset
     from prunetui.errors import PrunetuiError
 
+    shape = header["architecture"]
     try:
-        images = load_dataset(parse_study(run.study_text()).data).test.pixels[:IMAGES].float() / 255
+        wanted = Wanted(size=shape["size"], channels=shape["channels"])
+        data = load_dataset(parse_study(run.study_text()).data, wanted=wanted)
+        images = data.test.pixels[:IMAGES].float() / 255
         return images, f"{len(images)} test images"
     except (PrunetuiError, OSError) as error:
-        shape = header["architecture"]
         print(f"warning: compared on noise, for the data cannot be read: {error}", file=sys.stderr)
         noise = torch.rand(IMAGES, shape["channels"], shape["size"], shape["size"], generator=torch.Generator())
         return noise, f"{IMAGES} images of noise"

@@ -322,7 +322,7 @@ def test_sixteen_bit_grey_levels_are_scaled_and_not_cut_off(tmp_path: Path) -> N
     assert corners.flatten().tolist() == [0, 64, 128, 255]
 
 
-def test_images_of_different_sizes_are_resized_to_the_first_or_to_what_is_asked_for(tree: Path) -> None:
+def test_images_of_different_sizes_are_resized_to_the_commonest_or_to_what_is_asked_for(tree: Path) -> None:
     picture(tree / "train" / "dog" / "7.png", (9, 8, 7), size=(20, 12))
     data = load_dataset(folder(tree))
     assert data.train.pixels.shape == (7, 3, 6, 6)
@@ -353,10 +353,10 @@ def test_corrupt_images_are_refused_by_name_and_number(damaged: Path, times: int
 def test_corrupt_images_are_skipped_if_asked_for(damaged: Path) -> None:
     told: list[str] = []
     for _ in range(2):
-        data = load_dataset(folder(damaged, corrupt="skip"), lambda what, done, total: told.append(what))
+        data = load_dataset(folder(damaged, corrupt="skip"), note=lambda level, line: told.append(line))
         assert data.train.labels.tolist() == [0, 0, 1, 1]
         assert data.train.pixels[:, 1, 0, 0].tolist() == [0, 20, 0, 10]
-    assert sum(what.startswith("skipped 2 corrupt images") for what in told) == 2
+    assert sum(line.startswith("train: skipped 2 corrupt images, the first ") for line in told) == 2
 
 
 def test_many_corrupt_images_are_counted_and_ten_are_named(tree: Path) -> None:

@@ -97,7 +97,8 @@ def _files(study: Study) -> list[Located]:
         wrong = Mistake("model.checkpoint", "no such file", f'"{checkpoint}"')
         found.append((("model", "checkpoint"), wrong))
     root = user_path(study.data.root)
-    if study.data.name == "folder" and not is_dir(root / "train"):
+    # Test images alone are enough for `evaluate`; without training images a run ends before it starts.
+    if study.data.name == "folder" and not any(is_dir(root / split) for split in ("train", "test", "val")):
         reason = f"no folder {root / 'train'}: an image tree is root/train/<class>/<image> and root/test or root/val"
         found.append((("data", "root"), Mistake("data.root", reason, f'"{study.data.root}"')))
     return found

@@ -68,7 +68,7 @@ class Data(Table):
     limit: Annotated[int, Field(ge=1)] | None = None
     """Use at most this many training and this many test images, drawn evenly from the classes."""
     size: Annotated[int, Field(ge=4, le=1024)] | None = None
-    """Side in pixels that images of `folder` are resized to; default: that of the first image."""
+    """Side in pixels that images are resized to; default: their own, in a `folder` the commonest shorter side."""
     corrupt: Literal["refuse", "skip"] = "refuse"
     """What to do when an image of `folder` cannot be decoded."""
 

@@ -76,16 +76,18 @@ def assemble(
         PrunetuiError: the device, the data or the checkpoint is not there or does not fit.
         Interrupted: it was asked to stop.
     """
-    from prunetui.engine.data import load_dataset
+    from prunetui.engine.data import Wanted, load_dataset
     from prunetui.engine.device import find_device, fit_threads, prepare
     from prunetui.engine.graph import trace
     from prunetui.engine.models import Architecture
+    from prunetui.engine.models.channels import checkpoint_channels
     from prunetui.engine.run import Engine
 
     found = replace(find_device(device), graphs=study.run.cuda_graphs)
     prepare(found)
     _check(obey)
-    data = load_dataset(study.data, _data_report(obey, emit))
+    wanted = Wanted(channels=checkpoint_channels(study.model) if study.model.checkpoint else None)
+    data = load_dataset(study.data, _data_report(obey, emit), _notes(emit, told=count is None), wanted)
     model = study.model
     architecture = Architecture(model.name, data.channels, data.size, len(data.classes), model.shortcut, model.width)
     graph = trace(architecture).restricted(study.layers)
@@ -117,6 +119,11 @@ def assemble(
 def _check(obey: Obedience) -> None:
     if obey():
         raise Interrupted("stopped before the first step")
+
+
+def _notes(emit: Emit, told: bool) -> Callable[[str, str], None]:
+    """What is to be said of the data, as lines of the log: once, not by every process of a crew."""
+    return lambda level, line: emit(events.Log(level, line)) if told else None
 
 
 def _data_report(obey: Obedience, emit: Emit) -> Callable[[str, int, int], None]:

@@ -1,6 +1,23 @@
-"""Images in memory: uint8 tensors on the device, split, normalised and augmented as batched tensor work."""
+"""Images in memory: uint8 tensors on the device, split, normalised and augmented as batched tensor work.
 
-from prunetui.engine.data.images import Dataset, Images
-from prunetui.engine.data.load import load_dataset
+The names below are imported when they are asked for: processes that decode images need no torch, and start at once.
+"""
 
-__all__ = ["Dataset", "Images", "load_dataset"]
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from prunetui.engine.data.images import Dataset, Images
+    from prunetui.engine.data.load import load_dataset
+    from prunetui.engine.data.wanted import Wanted
+
+__all__ = ["Dataset", "Images", "Wanted", "load_dataset"]
+_PLACES = {"Dataset": "images", "Images": "images", "Wanted": "wanted", "load_dataset": "load"}
+
+
+def __getattr__(name: str) -> object:
+    if name in _PLACES:
+        return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

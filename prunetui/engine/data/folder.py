@@ -1,68 +1,74 @@
-"""An image tree root/{train,test|val}/<class>/<image>, decoded once into one cached array a split.
+"""An image tree root/{train,test|val}/<class>/..., decoded once into one cached array a split.
 
 The cache lies in the user's cache directory under a hash of the listing (names, sizes, times), so a tree
-that changed is decoded again.
+that changed is decoded again; what is said of the images is kept with them and said every time.
 """
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import multiprocessing
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from platformdirs import user_cache_path
 
-from prunetui.atomic import write_atomic
-from prunetui.engine.data.decode import decode, ignore_interrupts, side_of
+from prunetui.engine.data import cache
+from prunetui.engine.data.decode import Decoded, Fact, decode, ignore_interrupts
+from prunetui.engine.data.levels import Extent, Range, range_of
+from prunetui.engine.data.listing import Listing, list_tree
+from prunetui.engine.data.notes import changes, doubts
+from prunetui.engine.data.sizes import common_side
+from prunetui.engine.data.wanted import Note, Wanted
 from prunetui.errors import DataError
-from prunetui.paths import IMAGE_SUFFIXES as SUFFIXES
+from prunetui.image_tree import NAMED, listed
+from prunetui.paths import shown
 
 CHUNK = 512
 SMALL_SET = 4
 """Chunks that are decoded faster here than it takes to start processes."""
-NAMED = 10
-"""Corrupt files that an error names; the rest is counted."""
 
 Split = tuple[NDArray[np.uint8], NDArray[np.int64]]
 Report = Callable[[str, int, int], None]
+Ranges = Mapping[str, Range]
 
 
 @dataclass(frozen=True)
-class Listing:
-    """The files of a split in a fixed order."""
+class Reader:
+    """How a tree is read: to which side, whether without corrupt images, and who is told."""
 
-    paths: tuple[str, ...]
-    labels: NDArray[np.int64]
-    digest: str
+    size: int
+    skip_corrupt: bool
+    report: Report
+    note: Note
 
 
-def read(root: Path, size: int | None, skip_corrupt: bool, report: Report) -> tuple[Split, Split, tuple[str, ...]]:
-    """Training split, test split and class names.
+def read(
+    root: Path, size: int | None, skip_corrupt: bool, report: Report, note: Note, wanted: Wanted
+) -> tuple[Split, Split, tuple[str, ...]]:
+    """Training split, test split and class names; the training split is empty where only test images are there.
 
     Raises:
         DataError: the tree is not there or not of this form, or images are corrupt and not to be skipped.
     """
-    train_root, test_root = _split_folders(root)
-    classes = _classes(train_root)
-    unknown = sorted(set(_classes(test_root)) - set(classes))
-    if unknown:
-        raise DataError(f"{test_root} has classes that {train_root} has not: {', '.join(unknown[:NAMED])}")
-    listings = [list_images(folder, classes) for folder in (train_root, test_root)]
-    side = size or _side(listings[0].paths)
-    (train, labels), (test, test_labels) = (
-        _load(listing, side, skip_corrupt, report, f"decoding {folder.name}")
-        for listing, folder in zip(listings, (train_root, test_root), strict=True)
-    )
-    if _grey(train) and _grey(test):
-        train, test = train[:, :1], test[:, :1]
-    return (train, labels), (test, test_labels), classes
+    tree = list_tree(root, wanted.classes, note)
+    side = size or wanted.size or common_side((tree.train or tree.test).paths)
+    reader = Reader(side, skip_corrupt, report, note)
+    ranges: Ranges = {}
+    train: Split = np.zeros((0, 3, side, side), dtype=np.uint8), np.zeros(0, dtype=np.int64)
+    if tree.train is not None:
+        train, ranges = _load(tree.train, tree.classes, ranges, reader)
+        if wanted.classes is None:
+            _check_all_there(train[1], tree.classes)
+    test, _ = _load(tree.test, tree.classes, ranges, reader)
+    if _grey(train[0]) and _grey(test[0]):
+        train, test = (train[0][:, :1], train[1]), (test[0][:, :1], test[1])
+    return train, test, tree.classes
 
 
 def _grey(pixels: NDArray[np.uint8]) -> bool:
@@ -70,123 +76,111 @@ def _grey(pixels: NDArray[np.uint8]) -> bool:
     return bool((pixels[:, 0] == pixels[:, 1]).all() and (pixels[:, 0] == pixels[:, 2]).all())
 
 
-def _split_folders(root: Path) -> tuple[Path, Path]:
-    train = root / "train"
-    test = next((root / name for name in ("test", "val") if (root / name).is_dir()), None)
-    if not train.is_dir() or test is None:
-        missing = "train" if not train.is_dir() else "test (or val)"
-        found = ", ".join(sorted(p.name for p in root.iterdir())[:NAMED]) if root.is_dir() else "nothing"
+def _check_all_there(labels: NDArray[np.int64], classes: Sequence[str]) -> None:
+    gone = [name for label, name in enumerate(classes) if label not in set(labels.tolist())]
+    if gone:
+        raise DataError(f"all training images are corrupt in {len(gone)} classes: {listed(gone)}")
+
+
+def _load(listing: Listing, classes: Sequence[str], given: Ranges, reader: Reader) -> tuple[Split, Ranges]:
+    """The images of a split, and the ranges of deep levels that were used."""
+    decoded = _decoded(listing, given, reader)
+    ranges = {**_ranges(decoded.deep), **given}
+    pixels, labels, facts = decoded.pixels, listing.labels, decoded.facts
+    if decoded.corrupt:
+        _tell_corrupt(listing, decoded.corrupt, reader)
+        good = (facts & Fact.CORRUPT) == 0
+        pixels, labels, facts = pixels[good], labels[good], facts[good]
+    said = ", ".join(f"{levels} ({depth})" for depth, levels in ranges.items())
+    for line in changes(listing.name, facts, reader.size, said):
+        reader.note("info", line)
+    for line in doubts(listing.name, facts, labels, classes):
+        reader.note("warning", line)
+    return (pixels, labels), ranges
+
+
+def _tell_corrupt(listing: Listing, corrupt: Sequence[tuple[int, str]], reader: Reader) -> None:
+    first = [f"{shown(listing.paths[i])}: {reason}" for i, reason in corrupt[:NAMED]]
+    if reader.skip_corrupt:
+        reader.note("warning", f"{listing.name}: skipped {len(corrupt)} corrupt images, the first {first[0]}")
+        return
+    more = f"\n  and {len(corrupt) - NAMED} more" if len(corrupt) > NAMED else ""
+    raise DataError(
+        f"{len(corrupt)} of {len(listing.paths)} images cannot be decoded:\n  " + "\n  ".join(first) + f"{more}\n"
+        'mend or remove them, or set data.corrupt = "skip" to go on without them'
+    )
+
+
+def _decoded(listing: Listing, given: Ranges, reader: Reader) -> Decoded:
+    """The images of a listing, from the cache where they are."""
+    levels = "".join(f"{depth}{span.low:.10g}~{span.high:.10g}-" for depth, span in sorted(given.items()))
+    place = cache.place(listing.digest, reader.size, levels)
+    kept, wrong = cache.load(place, len(listing.paths), reader.size)
+    if kept is not None:
+        return kept
+    if wrong:
+        reader.note("warning", f"{listing.name}: the cached images in {place} are damaged ({wrong}); decoded again")
+    try:
+        decoded = _decode_all(listing.paths, given, reader, f"decoding {listing.name}")
+        if decoded.deep:
+            _scale_deep(listing.paths, decoded, {**_ranges(decoded.deep), **given}, reader)
+    except MemoryError:
+        count, gigabytes = len(listing.paths), len(listing.paths) * 3 * reader.size**2 / 1e9
         raise DataError(
-            f"no folder {missing} in {root.resolve()} (found: {found}); an image tree is "
-            "root/train/<class>/<image> and root/test/<class>/<image> or root/val/..."
-        )
-    return train, test
+            f"{listing.name}: {count:,} images of {reader.size} x {reader.size} take {gigabytes:.1f} GB of memory, "
+            "more than there is; make data.size smaller, or use fewer images"
+        ) from None
+    cache.save(place, decoded)
+    return decoded
 
 
-def _classes(folder: Path) -> tuple[str, ...]:
-    classes = tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")))
-    if not classes:
-        raise DataError(f"{folder.resolve()} has no class folders; images lie in {folder.name}/<class>/<image>")
-    return classes
+def _ranges(deep: Sequence[tuple[int, Extent]]) -> Ranges:
+    depths = sorted({extent.depth for _, extent in deep})
+    return {depth: range_of([extent for _, extent in deep if extent.depth == depth]) for depth in depths}
 
 
-def list_images(folder: Path, classes: Sequence[str]) -> Listing:
-    """All image files below the class folders, in order of name."""
-    paths: list[str] = []
-    labels: list[int] = []
-    hashed = hashlib.sha256()
-    for label, name in enumerate(classes):
-        for entry in sorted(_files(folder / name), key=lambda e: e.path):
-            stat = entry.stat()
-            hashed.update(f"{entry.path}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
-            paths.append(entry.path)
-            labels.append(label)
-    if not paths:
-        raise DataError(f"{folder.resolve()} has no images; known endings: {', '.join(SUFFIXES)}")
-    return Listing(tuple(paths), np.asarray(labels, dtype=np.int64), hashed.hexdigest()[:24])
+def _scale_deep(paths: Sequence[str], decoded: Decoded, ranges: Ranges, reader: Reader) -> None:
+    """Fill in the deep images, once the range of all of them is known."""
+    index = [i for i, _ in decoded.deep]
+    found = _decode_all([paths[i] for i in index], ranges, reader, "scaling images of more than 8 bits")
+    decoded.pixels[index], decoded.facts[index] = found.pixels, found.facts
+    decoded.corrupt.extend((index[i], reason) for i, reason in found.corrupt)
+    decoded.corrupt.sort()
 
 
-def _files(folder: Path) -> list[os.DirEntry[str]]:
-    if not folder.is_dir():
-        return []
-    with os.scandir(folder.resolve()) as entries:
-        return [e for e in entries if e.name.lower().endswith(SUFFIXES) and e.is_file()]
-
-
-def _side(paths: Sequence[str]) -> int:
-    for path in paths[:100]:  # the first may be corrupt, which is reported later with all others
-        try:
-            return side_of(path)
-        except (OSError, ValueError):
-            continue
-    raise DataError(f"none of the first images can be read, beginning with {paths[0]}")
-
-
-def _load(listing: Listing, size: int, skip_corrupt: bool, report: Report, what: str) -> Split:
-    cached = user_cache_path("prunetui") / "images" / f"{listing.digest}-{size}.npy"
-    bad_list = cached.with_suffix(".corrupt")
-    if cached.is_file() and bad_list.is_file():
-        pixels = np.load(cached, allow_pickle=False)
-        corrupt = [int(line.split("\t")[0]) for line in bad_list.read_text().splitlines()]
-        reasons = [line.partition("\t")[2] for line in bad_list.read_text().splitlines()]
-    else:
-        pixels, corrupt, reasons = _decode_all(listing.paths, size, report, what)
-        _save(cached, bad_list, pixels, corrupt, reasons)
-    if corrupt and not skip_corrupt:
-        named = "\n".join(f"  {listing.paths[i]}: {r}" for i, r in list(zip(corrupt, reasons, strict=True))[:NAMED])
-        more = f"\n  and {len(corrupt) - NAMED} more" if len(corrupt) > NAMED else ""
-        raise DataError(
-            f"{len(corrupt)} of {len(listing.paths)} images cannot be decoded:\n{named}{more}\n"
-            'mend or remove them, or set data.corrupt = "skip" to go on without them'
-        )
-    good = np.ones(len(pixels), dtype=bool)
-    good[corrupt] = False
-    if corrupt:
-        report(f"skipped {len(corrupt)} corrupt images, the first {listing.paths[corrupt[0]]}", 0, 0)
-        return pixels[good], listing.labels[good]
-    return pixels, listing.labels
-
-
-def _decode_all(
-    paths: Sequence[str], size: int, report: Report, what: str
-) -> tuple[NDArray[np.uint8], list[int], list[str]]:
+def _decode_all(paths: Sequence[str], ranges: Ranges, reader: Reader, what: str) -> Decoded:
     """Decode in as many processes as there are cores; small sets are not worth the processes."""
+    size = reader.size
     chunks = [paths[i : i + CHUNK] for i in range(0, len(paths), CHUNK)]
-    arguments = (chunks, [size] * len(chunks))
     pixels = np.empty((len(paths), 3, size, size), dtype=np.uint8)
-    corrupt: list[int] = []
-    reasons: list[str] = []
-    workers = min(len(chunks), os.cpu_count() or 1)
+    all_of_it = Decoded(pixels, np.zeros(len(paths), dtype=np.uint16), [], [])
+    for i, part in enumerate(_in_processes(chunks, size, ranges)):
+        start = i * CHUNK
+        here = slice(start, start + len(part.pixels))
+        all_of_it.pixels[here], all_of_it.facts[here] = part.pixels, part.facts
+        all_of_it.corrupt.extend((start + j, reason) for j, reason in part.corrupt)
+        all_of_it.deep.extend((start + j, extent) for j, extent in part.deep)
+        reader.report(what, here.stop, len(paths))
+    return all_of_it
+
+
+def _in_processes(chunks: Sequence[Sequence[str]], size: int, ranges: Ranges) -> Iterator[Decoded]:
+    if len(chunks) <= SMALL_SET:
+        yield from map(decode, chunks, repeat(size), repeat(ranges))
+        return
     # spawn: a fork of a process that runs torch's threads may hang
     context = multiprocessing.get_context("spawn")
-    parallel = len(chunks) > SMALL_SET
-    pool = ProcessPoolExecutor(workers, context, ignore_interrupts) if parallel else None
+    pool = ProcessPoolExecutor(min(len(chunks), os.cpu_count() or 1), context, ignore_interrupts)
+    done = 0
     try:
-        for i, (part, bad) in enumerate((pool.map if pool else map)(decode, *arguments)):
-            start = i * CHUNK
-            pixels[start : start + len(part)] = part
-            corrupt += [start + j for j, _ in bad]
-            reasons += [reason for _, reason in bad]
-            report(what, start + len(part), len(paths))
+        for part in pool.map(decode, chunks, repeat(size), repeat(ranges)):
+            yield part
+            done += 1
+    except BrokenProcessPool:
+        first = shown(chunks[done][0])
+        raise DataError(
+            f"a process that decodes images died, of too little memory or of a file that crashes its decoder; "
+            f"everything before {first} was decoded"
+        ) from None
     finally:
-        if pool:
-            pool.shutdown(cancel_futures=True)
-    return pixels, corrupt, reasons
-
-
-def _save(
-    cached: Path, bad_list: Path, pixels: NDArray[np.uint8], corrupt: Sequence[int], reasons: Sequence[str]
-) -> None:
-    """Keep what was decoded; a cache that cannot be written only costs time the next run."""
-    temporary = cached.with_name(f".{cached.name}.{os.getpid()}.tmp")
-    try:
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            np.save(file, pixels, allow_pickle=False)
-            os.fsync(file.fileno())
-        lines = (f"{i}\t{' '.join(reason.split())}\n" for i, reason in zip(corrupt, reasons, strict=True))
-        write_atomic(bad_list, "".join(lines))
-        temporary.replace(cached)
-    except OSError:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        pool.shutdown(cancel_futures=True)

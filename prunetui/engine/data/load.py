@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,8 +14,11 @@ from prunetui import config
 from prunetui.config.schema import Statistics
 from prunetui.engine.data import folder, public
 from prunetui.engine.data.images import Dataset, Images
-from prunetui.engine.data.split import stratified
+from prunetui.engine.data.split import Drawn, draw
+from prunetui.engine.data.wanted import Note, Wanted, label_map, silent, with_channels, with_size
 from prunetui.errors import DataError
+from prunetui.image_tree import listed
+from prunetui.paths import shown, user_path
 
 Report = Callable[[str, int, int], None]
 """Told ``(what is going on, done, total)``."""
@@ -30,8 +32,8 @@ AUGMENT = {
     "folder": "crop+flip",
 }
 IMAGENET = Statistics(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
-SPLIT_SEED = 0
-"""The split is part of the data, not of a repetition: all seeds see the same one."""
+ANYTHING = Wanted()
+"""A network that is built for the data takes whatever they are."""
 
 
 @dataclass(frozen=True)
@@ -47,36 +49,67 @@ def quiet(what: str, done: int, total: int) -> None:
     """A report nobody listens to."""
 
 
-def load_dataset(data: config.Data, report: Report = quiet) -> Dataset:
-    """Read the data of a study onto the CPU.
+def load_dataset(data: config.Data, report: Report = quiet, note: Note = silent, wanted: Wanted = ANYTHING) -> Dataset:
+    """Read the data of a study onto the CPU; ``wanted`` is what a network takes that is there already.
+
+    Its classes give the labels, matched by name; its size holds where ``data.size`` says nothing. A network that knows
+    its classes is not trained any more: training images may be few, or none.
 
     Raises:
-        DataError: it is missing, cannot be downloaded or is corrupt; says what to do.
+        DataError: it is missing, cannot be downloaded, is corrupt or does not fit; says what to do.
     """
-    raw = _read(data, report)
-    train_pixels, train_labels = _limited(*raw.train, data.limit)
-    test_pixels, test_labels = _limited(*raw.test, data.limit)
-    held, kept = stratified(train_labels, round(data.validation * len(train_labels)), SPLIT_SEED)
-    if len(kept) < 2 or not len(test_labels):
-        raise DataError(f"{data.name}: {len(kept)} training and {len(test_labels)} test images are too few")
-    if data.validation and not len(held):
-        raise DataError(
-            f"data.validation = {data.validation:g} of {len(train_labels)} training images is none; "
-            "hold out more, use more images, or set it to 0"
-        )
-    train = _images(train_pixels[kept], train_labels[kept])
+    raw = _fitted(_read(data, report, note, wanted), data, note, wanted)
+    (pixels, labels), (test_pixels, test_labels) = raw.train, raw.test
+    drawn = draw(labels, test_labels, data.limit, data.validation)
+    _check_enough(data, drawn, training=wanted.classes is None)
+    train = _images(pixels[drawn.kept], labels[drawn.kept])
     mean, std = statistics(train, data.normalize)
+    test = _images(*_taken(test_pixels, test_labels, drawn.test))
+    _tell_classes(raw.classes, train, test, data, note, wanted)
     return Dataset(
         name=data.name,
         classes=raw.classes,
         train=train,
-        validation=_images(train_pixels[held], train_labels[held]),
-        test=_images(test_pixels, test_labels),
+        validation=_images(pixels[drawn.held], labels[drawn.held]),
+        test=test,
         mean=mean,
         std=std,
         augment=AUGMENT[data.name] if data.augment == "auto" else data.augment,
-        fingerprint=_fingerprint(train_pixels, train_labels, test_pixels, test_labels),
+        fingerprint=_fingerprint(*_taken(pixels, labels, drawn.train), test.pixels.numpy(), test.labels.numpy()),
     )
+
+
+def _check_enough(data: config.Data, drawn: Drawn, training: bool) -> None:
+    if (training and len(drawn.kept) < 2) or not len(drawn.test):
+        raise DataError(f"{data.name}: {len(drawn.kept)} training and {len(drawn.test)} test images are too few")
+    if training and data.validation and not len(drawn.held):
+        raise DataError(
+            f"data.validation = {data.validation:g} of {len(drawn.train)} training images is none, or would "
+            "take a class out of training; hold out more, use more images, or set it to 0"
+        )
+
+
+def _tell_classes(
+    classes: tuple[str, ...], train: Images, test: Images, data: config.Data, note: Note, wanted: Wanted
+) -> None:
+    """Say which classes have no images where that is doubtful, or came of a limit."""
+    count = len(classes)
+    tested = set(test.labels.tolist())
+    if wanted.classes is not None:
+        if len(tested) < count:
+            note(
+                "info",
+                f"test images are of {len(tested)} of the network's {count} classes; its answers are over all of them",
+            )
+        return
+    trained = set(train.labels.tolist())
+    if count == 1:
+        note("warning", f"all images are of one class, {shown(classes[0])}: every accuracy will be 100 %")
+    if len(trained) < count and data.limit is not None:
+        note("info", f"data.limit = {data.limit} draws {len(trained)} of {count} classes, the same in both splits")
+    untested = [classes[label] for label in sorted(trained - tested)]
+    if untested:
+        note("warning", f"{len(untested)} of {len(trained)} classes have no test images: {listed(untested)}")
 
 
 def statistics(train: Images, normalize: str | Statistics) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -87,6 +120,8 @@ def statistics(train: Images, normalize: str | Statistics) -> tuple[tuple[float,
     """
     channels = train.pixels.shape[1]
     if normalize == "auto":
+        if not len(train):
+            raise DataError("there are no training images to measure mean and deviation of: set data.normalize")
         return _measured(train)
     if normalize == "half":
         return (0.5,) * channels, (0.5,) * channels
@@ -111,22 +146,39 @@ def _measured(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return tuple(means), tuple(deviations)
 
 
-def _read(data: config.Data, report: Report) -> Raw:
-    root = Path(data.root).expanduser()
+def _read(data: config.Data, report: Report, note: Note, wanted: Wanted) -> Raw:
+    root = user_path(data.root)
     if data.name == "digits":
         return Raw(*public.digits())
     if data.name == "folder":
-        return Raw(*folder.read(root, data.size, data.corrupt == "skip", report))
+        return Raw(*folder.read(root, data.size, data.corrupt == "skip", report, note, wanted))
     return Raw(*public.read(data.name, root, report))
 
 
-def _limited(
-    pixels: NDArray[np.uint8], labels: NDArray[np.int64], limit: int | None
+def _fitted(raw: Raw, data: config.Data, note: Note, wanted: Wanted) -> Raw:
+    """The images as a network takes them: classes matched by name, then size and channels; says what was changed."""
+    (pixels, labels), (test_pixels, test_labels), classes = raw.train, raw.test, raw.classes
+    if wanted.classes is not None and classes != wanted.classes:
+        index = label_map(classes, wanted.classes, data.name)
+        labels, test_labels, classes = index[labels], index[test_labels], wanted.classes
+    size = data.size or wanted.size
+    found = pixels.shape[2]
+    if size and size != found:
+        note("info", f"{data.name}: images were resized from {found} x {found} to {size} x {size}")
+        pixels, test_pixels = with_size(pixels, size), with_size(test_pixels, size)
+    channels = pixels.shape[1]
+    if wanted.channels and wanted.channels != channels:
+        pixels, test_pixels = with_channels(pixels, wanted.channels), with_channels(test_pixels, wanted.channels)
+        became = "grey images became RGB" if wanted.channels == 3 else "coloured images became grey"
+        note("info", f"{data.name}: {became}, because the network takes {wanted.channels} channels")
+    return Raw((pixels, labels), (test_pixels, test_labels), classes)
+
+
+def _taken(
+    pixels: NDArray[np.uint8], labels: NDArray[np.int64], index: NDArray[np.int64]
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    if limit is None or limit >= len(labels):
-        return pixels, labels
-    chosen, _ = stratified(labels, limit, SPLIT_SEED)
-    return pixels[chosen], labels[chosen]
+    """The images at an ascending index; all of them are not copied."""
+    return (pixels, labels) if len(index) == len(labels) else (pixels[index], labels[index])
 
 
 def _images(pixels: NDArray[np.uint8], labels: NDArray[np.int64]) -> Images:

@@ -1,0 +1,64 @@
+"""The images that the network in a file takes, by what the file says of itself, and what is said of fitting them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prunetui.config.schema import Data, Statistics
+from prunetui.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from prunetui.engine.data import Wanted
+
+
+def tell(level: str, line: str) -> None:
+    """Say on stderr what was changed of the data, or is doubtful."""
+    print(f"warning: {line}" if level == "warning" else line, file=sys.stderr)
+
+
+def wanted_by(header: Mapping[str, Any], path: Path) -> Wanted:
+    """The images that a network of prunetui's takes: its classes by name, its own size and channels.
+
+    Raises:
+        UsageError: its header contradicts itself.
+    """
+    from prunetui.engine.data import Wanted
+
+    shape, names = header["architecture"], header.get("classes")
+    if names is None:
+        return Wanted(size=shape["size"], channels=shape["channels"])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UsageError(f"the class names in {path} are no list of names")
+    if len(names) != shape["classes"]:
+        raise UsageError(f"{path} names {len(names)} classes, and its network tells {shape['classes']} apart")
+    return Wanted(tuple(names), shape["size"], shape["channels"])
+
+
+def check_fixed(header: Mapping[str, Any], given: Data, path: Path) -> None:
+    """Refuse settings that a fixed program cannot follow.
+
+    Raises:
+        UsageError: another size, or another normalisation.
+    """
+    size = header["architecture"]["size"]
+    other = "or evaluate the .safetensors file of the same network"
+    if given.size not in (None, size):
+        raise UsageError(
+            f"{path} is a fixed program for images of {size} x {size} pixels, which images are resized to: "
+            f"leave data.size out, {other}"
+        )
+    if given.normalize != Statistics(mean=header["mean"], std=header["std"]):
+        raise UsageError(f"{path} is a fixed program that normalises images itself: leave data.normalize out, {other}")
+
+
+def wanted_by_weights(tensors: Mapping[str, Tensor], architecture: str) -> Wanted:
+    """Of weights that say nothing of themselves only the channels are known."""
+    from prunetui.engine.data import Wanted
+    from prunetui.engine.models.channels import input_channels
+
+    return Wanted(channels=input_channels(tensors, architecture))
