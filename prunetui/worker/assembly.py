@@ -87,7 +87,7 @@ def assemble(
     prepare(found)
     _check(obey)
     wanted = Wanted(channels=checkpoint_channels(study.model) if study.model.checkpoint else None)
-    data = load_dataset(study.data, _data_report(obey, emit), _notes(emit, told=count is None), wanted)
+    data = load_dataset(study.data, _data_report(obey, emit), _notes(emit), wanted)
     model = study.model
     architecture = Architecture(model.name, data.channels, data.size, len(data.classes), model.shortcut, model.width)
     graph = trace(architecture).restricted(study.layers)
@@ -121,9 +121,9 @@ def _check(obey: Obedience) -> None:
         raise Interrupted("stopped before the first step")
 
 
-def _notes(emit: Emit, told: bool) -> Callable[[str, str], None]:
-    """What is to be said of the data, as lines of the log: once, not by every process of a crew."""
-    return lambda level, line: emit(events.Log(level, line)) if told else None
+def _notes(emit: Emit) -> Callable[[str, str], None]:
+    """What is to be said of the data, as lines of the log."""
+    return lambda level, line: emit(events.Log(level, line))
 
 
 def _data_report(obey: Obedience, emit: Emit) -> Callable[[str, int, int], None]:
