@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from prunetui.engine.achieved import achieved
+from prunetui.engine.achieved import truly_zero
 from prunetui.engine.count import count
 from prunetui.engine.graph import Graph
 from prunetui.engine.state import State, instantiate
@@ -30,7 +30,7 @@ def trial_row(
     latency = measured.get("latency", {})
     return {
         **trial.identity(),
-        "sparsity": round(achieved("sparsity", final, graph), 6),
+        "sparsity": round(truly_zero(final, graph), 6),
         "params": counts.params,
         "params_nonzero": counts.params_nonzero,
         "macs": counts.macs,

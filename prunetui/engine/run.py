@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from prunetui import events
 from prunetui.config import Study
 from prunetui.engine import steps
-from prunetui.engine.achieved import check_shaped
+from prunetui.engine.achieved import achieved, check_shaped, reached_already
 from prunetui.engine.data import Dataset
 from prunetui.engine.device import Device
 from prunetui.engine.graph import Graph
@@ -98,7 +98,19 @@ class Engine:
         }
         saved = self.model_file(trial)
         size = saved.stat().st_size if saved else None
-        return trial_row(trial, final, measured, self.graph, size, self._seconds(trial))
+        row = trial_row(trial, final, measured, self.graph, size, self._seconds(trial))
+        return {**row, "note": self._note(trial)}
+
+    def _note(self, trial: Trial) -> str | None:
+        """That a trial asks for less than the zeros its checkpoint came with."""
+        if not self.study.model.checkpoint or trial.method == "dense":
+            return None
+        start = self.state(trial.start)
+        if not reached_already(trial.target, trial.value, trial.layer or None, start, self.graph):
+            return None
+        note = f"reached already: {achieved('sparsity', start, self.graph):.2%} of the weights were zero before"
+        self.emit(events.Log("info", f"{trial.id}: {note}"))
+        return note
 
     def is_timed(self, trial: Trial) -> bool:
         """Whether latency is measured of a trial."""
@@ -205,7 +217,7 @@ class Engine:
     def _apply(self, node: Node, parent: State | None) -> State:
         step = node.step
         if isinstance(step, Load) or parent is None:
-            return steps.fresh(self.architecture, node.seed, self.study.model.checkpoint)
+            return steps.fresh(self.architecture, node.seed, self.study.model)
         if isinstance(step, Train):
             return self._train(node, step, parent)
         if isinstance(step, Prune):
