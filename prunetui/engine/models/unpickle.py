@@ -131,9 +131,10 @@ def unpickled(path: Path) -> object:
         UsageError: it is damaged, or holds what is not loaded, which is named.
     """
     try:
-        with torch.serialization.safe_globals(STANDING_IN), warnings.catch_warnings():
+        # Opened here: of a path, torch believes the ending.
+        with path.open("rb") as file, torch.serialization.safe_globals(STANDING_IN), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's, of its pickle protocols and storages
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # noqa: BLE001 - a damaged file raises whatever its bytes lead to
         raise refused(path, _reason(error)) from None
 
