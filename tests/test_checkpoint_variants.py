@@ -65,7 +65,8 @@ def inside(*keys: Any) -> Callable[[Tensors], Any]:
 
 PREFIXES = (
     "_orig_mod.module.", "module._orig_mod.", "model._orig_mod.", "model.module.", "module.module.", "net.",
-    "backbone.", "module._orig_mod.module.model.net.", "student.encoder.", "0.", "net.net.", "_fsdp_wrapped_module.model.",
+    "backbone.", "module._orig_mod.module.model.net.", "student.encoder.", "0.", "net.net.",
+    "_fsdp_wrapped_module.model.",
 )  # fmt: skip
 WRAPPERS = (
     ("state_dict_ema",), ("model_ema",), ("ema_state_dict",), ("params",), ("network",), ("model_state",), ("module",),
@@ -508,7 +509,7 @@ def resnet(shortcut: str, width: int, classes: int = 10, channels: int = 1) -> T
 
 
 @pytest.mark.parametrize("shortcut", ["A", "B"])
-@pytest.mark.parametrize("width", [2, 16])
+@pytest.mark.parametrize("width", [2, 4, 16])
 @pytest.mark.parametrize("wrap", [inside(), inside("state_dict"), prefixed("module.")])
 def test_width_and_shortcut_follow_the_checkpoint(
     shortcut: str, width: int, wrap: Callable[[Tensors], Any], tmp_path: Path

@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from prunetui import events
 from prunetui.config import Study
 from prunetui.engine import steps
-from prunetui.engine.achieved import achieved, check_shaped, reached_already
+from prunetui.engine.achieved import check_shaped
 from prunetui.engine.data import Dataset
 from prunetui.engine.device import Device
 from prunetui.engine.graph import Graph
@@ -28,7 +28,7 @@ from prunetui.engine.latency import latency, timer
 from prunetui.engine.measure import evaluate
 from prunetui.engine.models import Architecture
 from prunetui.engine.partial import partial_bytes, read_partial
-from prunetui.engine.row import trial_row
+from prunetui.engine.row import trial_row, zeros_note
 from prunetui.engine.state import State, capture, extra_bytes, from_files, instantiate, model_bytes
 from prunetui.engine.train import Baggage, Course, Hooks, Report, train
 from prunetui.errors import Interrupted, Skipped, TrialError
@@ -99,17 +99,15 @@ class Engine:
         saved = self.model_file(trial)
         size = saved.stat().st_size if saved else None
         row = trial_row(trial, final, measured, self.graph, size, self._seconds(trial))
-        return {**row, "note": self._note(trial)}
+        return {**row, "note": self._note(trial, final)}
 
-    def _note(self, trial: Trial) -> str | None:
-        """That a trial asks for less than the zeros its checkpoint came with."""
+    def _note(self, trial: Trial, final: State) -> str | None:
+        """That a trial asks for no more than the zeros its checkpoint came with."""
         if not self.study.model.checkpoint or trial.method == "dense":
             return None
-        start = self.state(trial.start)
-        if not reached_already(trial.target, trial.value, trial.layer or None, start, self.graph):
-            return None
-        note = f"reached already: {achieved('sparsity', start, self.graph):.2%} of the weights were zero before"
-        self.emit(events.Log("info", f"{trial.id}: {note}"))
+        note = zeros_note(trial, self.state(trial.start), final, self.graph)
+        if note:
+            self.emit(events.Log("info", f"{trial.id}: {note}"))
         return note
 
     def is_timed(self, trial: Trial) -> bool:

@@ -104,5 +104,5 @@ def by_preference(parts: list[Part]) -> list[Part]:
 
 
 def nearest(parts: list[Part], wanted: Tensors, tensors: Tensors) -> Part:
-    """The part that has most of the model, to say what is missing in it."""
-    return max(by_preference(parts), key=lambda p: (p.fits(wanted, tensors), len(p.names)), default=Part(""))
+    """The part that has most of the model's names, whatever their shapes."""
+    return max(by_preference(parts), key=lambda p: (len(p.names), p.fits(wanted, tensors)), default=Part(""))
