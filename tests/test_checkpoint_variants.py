@@ -26,6 +26,7 @@ from prunetui.config import Model
 from prunetui.engine.models import Architecture, build
 from prunetui.engine.models.checkpoint import Fit, fit, read_checkpoint
 from prunetui.engine.models.start import start_from
+from prunetui.engine.state import State, model_bytes
 from prunetui.errors import UsageError
 
 
@@ -542,6 +543,18 @@ def test_what_contradicts_the_checkpoint_is_said(
 def test_a_deeper_network_is_not_a_shallower_one(tmp_path: Path) -> None:
     path = saved(dict(build(Architecture("resnet32", 1, 8, 10, "A", 2)).state_dict()), tmp_path / "net.pt")
     with pytest.raises(UsageError, match=r"unexpected \(\d+\): layer1\.3\.conv1\.weight"):
+        start_from(read_checkpoint(path), path, Model(name="resnet20"), 1, 8, 10)
+
+
+def test_a_network_that_lost_channels_is_no_start(tmp_path: Path) -> None:
+    tensors = resnet("B", 4)
+    for name in ("weight", "bias", "running_mean", "running_var"):
+        tensors[f"layer1.0.bn1.{name}"] = tensors[f"layer1.0.bn1.{name}"][:3]
+    tensors["layer1.0.conv1.weight"] = tensors["layer1.0.conv1.weight"][:3]
+    tensors["layer1.0.conv2.weight"] = tensors["layer1.0.conv2.weight"][:, :3]
+    path = tmp_path / "net.safetensors"
+    path.write_bytes(model_bytes(State(Architecture("resnet20", 1, 8, 10, "B", 4), tensors)))
+    with pytest.raises(UsageError, match="has lost channels, and a study starts from a dense one"):
         start_from(read_checkpoint(path), path, Model(name="resnet20"), 1, 8, 10)
 
 

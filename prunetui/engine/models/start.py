@@ -50,6 +50,11 @@ def start_from(read: Checkpoint, path: Path, model: Model, channels: int, size: 
     tensors, _ = computed(read.tensors)
     architecture = followed(tensors, architecture_of(model, channels, size, classes), model)
     net = _skeleton(architecture)
+    if read.header and _is_narrower(tensors, net):
+        raise UsageError(
+            f"{path} is a network of prunetui's that has lost channels, and a study starts from a dense one; "
+            "`prunetui evaluate` and `prunetui.load` take it"
+        )
     _check_ends(tensors, architecture, model, path)
     found = fit(read.tensors, net, path, model.key)
     layers = layers_of(net)
@@ -84,6 +89,13 @@ def _check_ends(tensors: Mapping[str, Tensor], architecture: Architecture, model
         wrong.append(f"the data has {architecture.classes} classes, the checkpoint tells {last.shape[0]} apart")
     if wrong:
         raise UsageError(f"the checkpoint {path} does not fit the study: {'; '.join(wrong)}")
+
+
+def _is_narrower(tensors: Mapping[str, Tensor], net: nn.Module) -> bool:
+    """Whether a file has the names of a network and not its widths, or filters that are shared."""
+    wanted = net.state_dict()
+    same = set(wanted) == {name for name in tensors if not name.endswith(".labels")}
+    return same and any(tensors[n].shape != t.shape for n, t in wanted.items())
 
 
 def _skeleton(architecture: Architecture) -> nn.Module:

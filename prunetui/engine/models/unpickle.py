@@ -44,7 +44,7 @@ class ArrayType:
     """A NumPy type by its letter and size, ``f4``; its byte order comes as its state."""
 
     def __init__(self, code: object = "", *flags: object) -> None:
-        self.code, self.order = str(code), "<"
+        self.code, self.order = code if isinstance(code, str) else "", "<"
 
     def __setstate__(self, state: Any) -> None:
         self.order = ">" if isinstance(state, tuple) and state[1:2] == (">",) else "<"
