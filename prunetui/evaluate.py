@@ -90,7 +90,7 @@ def _state(read: Any, study: Study, dataset: Any, path: Path) -> Any:
 
     model, shape = study.model, (dataset.channels, dataset.size, len(dataset.classes))
     if not read.header:
-        start = start_from(read, path, model, *shape)
+        start = start_from(read, path, model.model_copy(update={"keep_zeros": False}), *shape)  # nothing is trained
         for note in start.notes:
             print(note, file=sys.stderr)
         return State(start.architecture, start.tensors)

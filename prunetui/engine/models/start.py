@@ -50,12 +50,12 @@ def start_from(read: Checkpoint, path: Path, model: Model, channels: int, size: 
     tensors, _ = computed(read.tensors)
     architecture = followed(tensors, architecture_of(model, channels, size, classes), model)
     net = _skeleton(architecture)
+    _check_ends(tensors, architecture, model, path)
     if read.header and _is_narrower(tensors, net):
         raise UsageError(
             f"{path} is a network of prunetui's that has lost channels, and a study starts from a dense one; "
             "`prunetui evaluate` and `prunetui.load` take it"
         )
-    _check_ends(tensors, architecture, model, path)
     found = fit(read.tensors, net, path, model.key)
     layers = layers_of(net)
     masks = zero_masks(found.tensors, layers, found.masks) if model.keep_zeros else {}
