@@ -9,6 +9,8 @@ import io
 import pathlib
 import pickle
 import random
+import sys
+import types
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -206,6 +208,19 @@ def test_both_spellings_of_numpys_modules_and_windows_paths_are_read(weights: Te
         path = saved({"state_dict": weights, "x": 1}, tmp_path / "net.pt")
         replaced(path, b"X\x01\x00\x00\x00xq", b"X\x01\x00\x00\x00xq", b"c" + name + b"\n)R")
         assert list(read(path).tensors) == list(weights), name
+
+
+def test_the_settings_of_lightning_are_no_hindrance(
+    weights: Tensors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "pytorch_lightning.utilities.parsing"
+    kind = type("AttributeDict", (dict,), {"__module__": name})
+    for package in ("pytorch_lightning", "pytorch_lightning.utilities", name):
+        monkeypatch.setitem(sys.modules, package, types.ModuleType(package))
+    sys.modules[name].AttributeDict = kind  # type: ignore[attr-defined]
+    path = saved({"state_dict": weights, "hyper_parameters": kind(lr=0.1)}, tmp_path / "net.ckpt")
+    monkeypatch.undo()
+    assert list(read(path).tensors) == list(weights)
 
 
 def replaced(path: Path, marker: bytes, before: bytes, call: bytes) -> None:

@@ -114,6 +114,11 @@ IGNORED = (
     "builtins.tuple", "builtins.frozenset", "builtins.range", "builtins.slice",
 )  # fmt: skip
 """Globals that are harmless because nothing of them is called: ``Ignored`` stands for each."""
+LIGHTNING = (
+    "pytorch_lightning.utilities.parsing", "lightning.pytorch.utilities.parsing",
+    "lightning_fabric.utilities.data", "lightning.fabric.utilities.data",
+)  # fmt: skip
+"""Modules whose ``AttributeDict`` holds the settings in every checkpoint of Lightning; it is a dict."""
 STANDING_IN: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     *((Ignored, name) for name in IGNORED),
     *((an_array, f"numpy{core}.multiarray._reconstruct") for core in (".core", "._core")),
@@ -121,6 +126,7 @@ STANDING_IN: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     (ArrayType, "numpy.dtype"),
     (a_dict, "collections.defaultdict"),
     (a_list, "collections.deque"),
+    *((dict, f"{module}.AttributeDict") for module in LIGHTNING),
 ]
 
 
