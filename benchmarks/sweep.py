@@ -97,7 +97,9 @@ def peer(root: str) -> Work:
     data = load_dataset(asked.data)
     from prunetui.engine.models import build
 
-    model = build(Architecture("resnet20", data.channels, data.size, len(data.classes), asked.model.shortcut, 16))
+    model = build(
+        Architecture("resnet20", data.channels, data.size, len(data.classes), asked.model.shortcut or "B", 16)
+    )
     path = Path(str(asked.model.checkpoint))
     model.load_state_dict(fitted(read_checkpoint(path).tensors, model, path))
     model.to(device())

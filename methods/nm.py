@@ -33,7 +33,8 @@ class NM:
                 rows = scores.movedim(1, -1)  # input channels last, as sparse kernels read them
                 best = rows.reshape(-1, self.m).topk(self.n).indices
                 kept = torch.zeros(rows.numel() // self.m, self.m, dtype=torch.bool, device=rows.device)
-                keep[name] = kept.scatter_(1, best, True).view(rows.shape).movedim(-1, 1).contiguous()
+                mask = kept.scatter_(1, best, True).view(rows.shape).movedim(-1, 1).contiguous()
+                keep[name] = mask & net.masks[name] if name in net.masks else mask
         if not keep:
             raise TrialError(f"no layer has input channels in multiples of {self.m}")
         return Masks(keep)

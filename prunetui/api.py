@@ -187,7 +187,8 @@ def keep_top(
     least the fraction ``floor`` of its weights: its highest scores, whatever those of other layers are.
 
     Raises:
-        TrialError: ``within`` has removed more than ``sparsity``, or the floors leave too little to remove.
+        TrialError: ``within`` has removed more than ``sparsity`` (of every layer, if ``local``), or the floors leave
+            too little to remove.
     """
     names = list(scores)
     flat = []
@@ -199,7 +200,10 @@ def keep_top(
     if scope == "global":
         kept = torch.split(_keep_flat(torch.cat(flat), sparsity), [len(f) for f in flat])
     else:
-        kept = tuple(_keep_flat(f, sparsity) for f in flat)
+        gone = [int((f == -torch.inf).sum()) / max(1, len(f)) for f in flat]
+        # A layer that has lost more keeps what it has; it is a mistake only where no layer is left to prune.
+        some = any(round(g * len(f)) <= round(sparsity * len(f)) for g, f in zip(gone, flat, strict=True))
+        kept = tuple(_keep_flat(f, max(sparsity, g) if some else sparsity) for g, f in zip(gone, flat, strict=True))
     return {name: keep.view(scores[name].shape) for name, keep in zip(names, kept, strict=True)}
 
 

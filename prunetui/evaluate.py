@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -89,12 +90,17 @@ def _study(header: dict[str, Any], model: str | None, data: str | None, override
 def _state(read: Any, study: Study, dataset: Any, path: Path) -> Any:
     from prunetui.engine.models import Architecture, build
     from prunetui.engine.models.checkpoint import fitted
+    from prunetui.engine.models.start import start_from
     from prunetui.engine.state import State, resize
 
-    model = study.model
-    width = read.header["architecture"]["width"] if read.header and model.width is None else model.width
-    architecture = Architecture(model.name, dataset.channels, dataset.size, len(dataset.classes), model.shortcut, width)
+    model, shape = study.model, (dataset.channels, dataset.size, len(dataset.classes))
+    if not read.header:
+        start = start_from(read, path, model.model_copy(update={"keep_zeros": False}), *shape)  # nothing is trained
+        for note in start.notes:
+            print(note, file=sys.stderr)
+        return State(start.architecture, start.tensors)
+    width = read.header["architecture"]["width"] if model.width is None else model.width
+    architecture = Architecture(model.name, *shape, model.shortcut or "B", width)
     net = build(architecture)
-    if read.header:  # a pruned net has the widths of its tensors
-        resize(net, read.tensors)
+    resize(net, read.tensors)  # a pruned net has the widths of its tensors
     return State(architecture, fitted(read.tensors, net, path))

@@ -20,6 +20,9 @@ from prunetui.errors import ConfigError, Mistake, UsageError
 from prunetui.paths import is_file, user_path
 
 OVERRIDES = "--set"
+PRESET = "preset "
+DENSE = (("train", "epochs"), ("model", "width"), ("model", "shortcut"))
+"""What a study says of a dense network that it trains itself; a checkpoint has its own."""
 
 
 def preset_names() -> list[str]:
@@ -47,7 +50,7 @@ def find_study(given: str) -> tuple[str, str]:
     path = user_path(given)
     names = preset_names()
     if given in names and not is_file(path):
-        return preset_text(given), f"preset {given}"
+        return preset_text(given), f"{PRESET}{given}"
     if not is_file(path):
         hint = nearest(given, names)
         raise UsageError(
@@ -63,11 +66,13 @@ def find_study(given: str) -> tuple[str, str]:
 def load_study(given: str, overrides: Sequence[str] = ()) -> Study:
     """Read the study in a file or preset, with ``key.path=VALUE`` overrides on top."""
     text, name = find_study(given)
-    return parse_study(text, overrides, name)
+    return parse_study(text, overrides, name, preset=name.startswith(PRESET))
 
 
-def parse_study(text: str, overrides: Sequence[str] = (), file: str = "study") -> Study:
+def parse_study(text: str, overrides: Sequence[str] = (), file: str = "study", preset: bool = False) -> Study:
     """Validate the TOML ``text`` of a study.
+
+    What a ``preset`` says of the network it would train gives way to a checkpoint that is named on top of it.
 
     Raises:
         ConfigError: with all mistakes, each with its file, line, key path and what is allowed.
@@ -82,6 +87,8 @@ def parse_study(text: str, overrides: Sequence[str] = (), file: str = "study") -
         ) from None
     lines = key_lines(text)
     overridden, located = _apply(raw, overrides)
+    if preset:
+        _follow_checkpoint(raw, overridden)
     study, found = _validate(raw)
     located += found
     if located:
@@ -181,6 +188,17 @@ def _mistakes_of_rest(rest: dict[str, Any], index: list[int]) -> list[Located]:
         return semantic_mistakes(Study.model_validate(rest), index)
     except ValidationError:  # what is left does not stand alone; its mistakes are already in the report
         return []
+
+
+def _follow_checkpoint(raw: dict[str, Any], overridden: set[tuple[str | int, ...]]) -> None:
+    """Forget how a preset would make its dense network where a checkpoint is to be it; what is asked for stays."""
+    model = raw.get("model")
+    if not isinstance(model, dict) or not model.get("checkpoint"):
+        return
+    for table, key in DENSE:
+        asked = (table,) in overridden or (table, key) in overridden
+        if not asked and isinstance(raw.get(table), dict):
+            raw[table].pop(key, None)
 
 
 def _default_epochs(raw: dict[str, Any]) -> None:

@@ -82,12 +82,16 @@ class Model(Table):
         "vgg11", "vgg16", "vgg19",
     ] = "resnet20"  # fmt: skip
     """Architecture, in its CIFAR form."""
-    shortcut: Literal["A", "B"] = "B"
-    """Shortcut of the resnet20 family where the shape changes: A pads with zeros, B is a 1x1 convolution."""
+    shortcut: Literal["A", "B"] | None = None
+    """Where a resnet20 changes shape: A pads with zeros, B is a convolution; default: the checkpoint's, or B."""
     width: Annotated[int, Field(ge=1, le=1024)] | None = None
-    """Channels of the first stage; default: 16 for the resnet20 family, 64 for the others."""
+    """Channels of the first stage; default: the checkpoint's, else 16 for the resnet20 family, 64 for the others."""
     checkpoint: str | None = None
     """Weights to start from (.pt, .pth, .th or .safetensors); dense training is then off unless asked for."""
+    key: str | None = None
+    """Where in the checkpoint the weights are, if they are there several times, as in "state_dict_ema"."""
+    keep_zeros: bool = True
+    """Weights that are zero in the checkpoint, beyond chance, stay so and count as pruned; false lets them grow."""
 
 
 class Recipe(Table):

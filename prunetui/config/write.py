@@ -14,7 +14,14 @@ from prunetui.config.choices import schedule_of, target_of, values_of
 from prunetui.config.schema import Method, Study
 
 TABLES = ("data", "model", "train", "finetune", "layers", "measure")
-UNSET_EXAMPLES = {"limit": 10000, "size": 32, "width": 16, "checkpoint": "resnet20.pt"}
+UNSET_EXAMPLES = {
+    "limit": 10000,
+    "size": 32,
+    "shortcut": "B",
+    "width": 16,
+    "checkpoint": "resnet20.pt",
+    "key": "model_ema",
+}
 
 
 def rooted(study: Study) -> Study:

@@ -22,8 +22,30 @@ def achieved(kind: str, state: State, graph: Graph) -> float:
         return 1 - sum(graph.widths(state.tensors).values()) / max(1, sum(graph.dense.values()))
     left = graph.present(kind, state.tensors)
     if kind == "sparsity":
-        left -= sum(int((~mask).sum()) for mask in state.masks.values())
+        left -= sum(int((~mask).sum()) for name, mask in state.masks.items() if name not in graph.exempt)
     return 1 - left / graph.cost(kind, graph.dense)
+
+
+def truly_zero(state: State, graph: Graph) -> float:
+    """The fraction of the dense net's prunable weights that is gone or zero, whether a mask holds it or not."""
+    left = 0
+    for name, layer in graph.layers.items():
+        if layer.kernel and name not in graph.exempt:
+            kept = state.tensors[f"{name}.weight"] != 0
+            left += int((kept & state.masks[name].to(kept.device) if name in state.masks else kept).sum())
+    return 1 - left / graph.cost("sparsity", graph.dense)
+
+
+def reached_already(target: str, value: float, only: str | None, state: State, graph: Graph) -> bool:
+    """Whether a net that came with zeros has as many as are asked for, of one layer or in all: nothing is to do then.
+
+    Only of the target ``sparsity``: channels, parameters and MACs do not go with zeros.
+    """
+    if not state.masks or target != "sparsity":
+        return False
+    if only:
+        return only in state.masks and _share(state.masks[only]) >= value - 1e-9
+    return achieved("sparsity", state, graph) >= value - 1e-9
 
 
 def check_achieved(step: Prune, edit: Masks | Channels | Modules, before: State, after: State, graph: Graph) -> None:
@@ -44,7 +66,12 @@ def check_achieved(step: Prune, edit: Masks | Channels | Modules, before: State,
         reached = _filters_gone(edit) if isinstance(edit, Modules) else reached
         fine = _widths_fit(step, edit, after, graph)
     elif step.target == "pattern":
-        fine = bool(masks) and all(abs(_share(mask) - step.value) < 1e-9 for mask in masks)
+        # A layer that came with zeros may have more of them than the pattern asks for.
+        pruned = [name in before.masks for name in (edit.keep if isinstance(edit, Masks) else ())]
+        over = [_share(mask) - step.value for mask in masks]
+        fine = bool(masks) and all(
+            more > -1e-9 and (more < 1e-9 or came) for more, came in zip(over, pruned, strict=True)
+        )
     elif step.only and isinstance(edit, Masks):
         mask = edit.keep[step.only]
         fine = abs(_share(mask) - step.value) <= _grain(edit, before) / mask.numel()
@@ -52,9 +79,21 @@ def check_achieved(step: Prune, edit: Masks | Channels | Modules, before: State,
         # Per-layer budgets round once a layer; kernels and channels come in whole units.
         weights = graph.cost("sparsity", graph.dense)
         slack = _grain(edit, before) * len(after.masks) / weights if isinstance(edit, Masks) else TOLERANCE
-        fine = abs(reached - step.value) <= slack + 1e-9
+        fine = abs(reached - step.value) <= slack + 1e-9 or (
+            isinstance(edit, Masks) and _more_was_there(step.value, edit, before)
+        )
     if not fine:
         raise TrialError(f"{step.method} was asked for {step.target}:{step.value:g} and removed {reached:.4%} of it")
+
+
+def _more_was_there(value: float, edit: Masks, before: State) -> bool:
+    """Whether every layer has what was asked for, but those that came with more zeros and lost nothing."""
+    for name, mask in edit.keep.items():
+        held = before.masks.get(name)
+        same = held is not None and _share(held) > value and torch.equal(held, mask.to(held.device))
+        if not same and abs(_share(mask) - value) > _grain(edit, before) / mask.numel():
+            return False
+    return bool(edit.keep)
 
 
 def _check_floor(step: Prune, edit: Masks | Channels | Modules, after: State) -> None:

@@ -37,7 +37,8 @@ def apply(edit: Masks | Channels | Modules, state: State, graph: Graph) -> State
     after = move(edit.moved, remove_channels(edit.keep, state, graph))
     for name, mask in after.masks.items():
         if bool(after.tensors[f"{name}.weight"][~mask].any()):
-            raise TrialError(f"the new value of {name}.weight brings back weights that an earlier step pruned")
+            hint = " (or the checkpoint came without: model.keep_zeros = false lets those go)"
+            raise TrialError(f"the new value of {name}.weight brings back weights that an earlier step pruned{hint}")
     return after
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from prunetui.engine.achieved import achieved
+from prunetui.engine.achieved import achieved, reached_already, truly_zero
 from prunetui.engine.count import count
 from prunetui.engine.graph import Graph
 from prunetui.engine.state import State, instantiate
@@ -30,7 +30,7 @@ def trial_row(
     latency = measured.get("latency", {})
     return {
         **trial.identity(),
-        "sparsity": round(achieved("sparsity", final, graph), 6),
+        "sparsity": round(truly_zero(final, graph), 6),
         "params": counts.params,
         "params_nonzero": counts.params_nonzero,
         "macs": counts.macs,
@@ -49,3 +49,18 @@ def trial_row(
         "seconds": round(seconds, 3),
         "status": "done",
     }
+
+
+def zeros_note(trial: Trial, start: State, final: State, graph: Graph) -> str | None:
+    """What a row says of a trial that asked for no more than the zeros it began with; None of any other."""
+    if not start.masks:
+        return None
+    before = achieved("sparsity", start, graph)
+    if trial.target == "threshold" and achieved("sparsity", final, graph) == before:
+        return f"nothing else is as small: {before:.2%} of the weights were zero before"
+    if not reached_already(trial.target, trial.value, trial.layer or None, start, graph):
+        return None
+    if trial.layer:
+        mask = start.masks[trial.layer]
+        return f"reached already: {int((~mask).sum())} of {mask.numel()} weights of {trial.layer} were zero before"
+    return f"reached already: {before:.2%} of the weights were zero before"

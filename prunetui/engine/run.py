@@ -28,7 +28,7 @@ from prunetui.engine.latency import latency, timer
 from prunetui.engine.measure import evaluate
 from prunetui.engine.models import Architecture
 from prunetui.engine.partial import partial_bytes, read_partial
-from prunetui.engine.row import trial_row
+from prunetui.engine.row import trial_row, zeros_note
 from prunetui.engine.state import State, capture, extra_bytes, from_files, instantiate, model_bytes
 from prunetui.engine.train import Baggage, Course, Hooks, Report, train
 from prunetui.errors import Interrupted, Skipped, TrialError
@@ -96,7 +96,17 @@ class Engine:
         }
         saved = self.model_file(trial)
         size = saved.stat().st_size if saved else None
-        return trial_row(trial, final, measured, self.graph, size, self._seconds(trial))
+        row = trial_row(trial, final, measured, self.graph, size, self._seconds(trial))
+        return {**row, "note": self._note(trial, final)}
+
+    def _note(self, trial: Trial, final: State) -> str | None:
+        """That a trial asks for no more than the zeros its checkpoint came with."""
+        if not self.study.model.checkpoint or trial.method == "dense":
+            return None
+        note = zeros_note(trial, self.state(trial.start), final, self.graph)
+        if note:
+            self.emit(events.Log("info", f"{trial.id}: {note}"))
+        return note
 
     def model_file(self, trial: Trial) -> Path | None:
         """The saved network of a finished trial."""
@@ -189,7 +199,7 @@ class Engine:
     def _apply(self, node: Node, parent: State | None) -> State:
         step = node.step
         if isinstance(step, Load) or parent is None:
-            return steps.fresh(self.architecture, node.seed, self.study.model.checkpoint)
+            return steps.fresh(self.architecture, node.seed, self.study.model)
         if isinstance(step, Train):
             return self._train(node, step, parent)
         if isinstance(step, Prune):

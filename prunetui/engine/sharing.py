@@ -26,6 +26,7 @@ def share_filters(shared: Mapping[str, Shared], state: State) -> State:
         if name in state.masks or f"{name}.labels" in tensors:
             raise TrialError(
                 f"{name} is {'masked' if name in state.masks else 'shared'} already; it cannot share filters"
+                + (" (of a checkpoint's own zeros, model.keep_zeros = false lets go)" if name in state.masks else "")
             )
         filters, labels = len(layer.weight), layer.labels
         used = set(labels.tolist())

@@ -4,50 +4,56 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from prunetui import plugins
 from prunetui.api import Channels, Net
+from prunetui.budget import TOLERANCE
+from prunetui.config import Model
 from prunetui.engine import edits
-from prunetui.engine.achieved import check_achieved
+from prunetui.engine.achieved import achieved, check_achieved, reached_already
 from prunetui.engine.data import Dataset
 from prunetui.engine.device import Device
 from prunetui.engine.graph import Graph
 from prunetui.engine.measure import CALIBRATION_BATCH, recalibrate
 from prunetui.engine.models import Architecture, build
-from prunetui.engine.models.checkpoint import fitted, read_checkpoint
+from prunetui.engine.models.start import started
 from prunetui.engine.state import State, capture, instantiate
 from prunetui.engine.train import Shape, epoch_seed
 from prunetui.errors import TrialError
 from prunetui.plan import Prune, Train
 
 EQUIVALENCE_IMAGES = 4
+MOST_ATTEMPTS = 10
 
 
-def fresh(architecture: Architecture, seed: int, checkpoint: str | None) -> State:
-    """The dense network of a seed, or that of a checkpoint.
+def fresh(architecture: Architecture, seed: int, model: Model) -> State:
+    """The dense network of a seed, or that of the checkpoint, whose own zeros are masks.
 
     Raises:
         UsageError: the checkpoint does not fit.
     """
+    if model.checkpoint:
+        start = started(model, architecture.channels, architecture.size, architecture.classes)
+        return State(architecture, start.tensors, start.masks)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = build(architecture)
-    if checkpoint:
-        path = Path(checkpoint).expanduser()
-        return State(architecture, fitted(read_checkpoint(path).tensors, model, path))
-    return State(architecture, {name: t.clone() for name, t in model.state_dict().items()})
+        net = build(architecture)
+    return State(architecture, {name: t.clone() for name, t in net.state_dict().items()})
 
 
 def prune(state: State, step: Prune, key: str, data: Dataset, graph: Graph, device: Device) -> State:
     """The state after a method's edit, checked: it did what was asked and nothing else.
 
+    A net that came with zeros enough stays as it is.
+
     Raises:
         TrialError: the edit misses its target, the method changed the net itself, or removal is not exact.
     """
+    if reached_already(step.target, step.value, step.only, state, graph):
+        return state
     info = plugins.method_info(step.method)
     method = plugins.load(step.method)(**step.options)
     generator = torch.Generator().manual_seed(epoch_seed(key, 0))
@@ -66,16 +72,41 @@ def prune(state: State, step: Prune, key: str, data: Dataset, graph: Graph, devi
         floor=step.rules["floor"],
         memory=state.memory,
     )
-    edit = method.prune(net, asked_of(info.edit, step, state, graph))
+    edit, after = _edited(method, net, asked_of(info.edit, step, state, graph), step, state, graph)
     left = model.state_dict()
     if any(not torch.equal(left[name], t.to(left[name].device)) for name, t in state.tensors.items()):
         raise TrialError(f"the method {step.method} changed the net; it may only return an edit")
-    after = edits.apply(edit, state, graph)
     if isinstance(edit, Channels) and not edit.moved:
         probe = data.normalised(images.pixels[:EQUIVALENCE_IMAGES])
         edits.check_removal(edit.keep, state, after, graph, probe)
     check_achieved(step, edit, state, after, graph)
     return after
+
+
+def _edited(method: Any, net: Net, asked: float, step: Prune, state: State, graph: Graph) -> tuple[Any, State]:
+    """A method's edit and the state after it.
+
+    Channels take zeros with them that were counted already. How many depends on which channels go, so a method is asked
+    again, for more or fewer, until the net has the sparsity that the step wants.
+    """
+    randomness = net.generator.get_state()
+    edit = method.prune(net, asked)
+    after = edits.apply(edit, state, graph)
+    if not (isinstance(edit, Channels) and state.masks and step.target == "sparsity"):
+        return edit, after
+    best, low, high = (edit, after), 0.0, asked  # zeros are only added: never more channels than without them
+    for _ in range(MOST_ATTEMPTS):
+        reached = achieved("sparsity", after, graph)
+        if abs(reached - step.value) < abs(achieved("sparsity", best[1], graph) - step.value):
+            best = edit, after
+        if abs(achieved("sparsity", best[1], graph) - step.value) <= TOLERANCE / 2:
+            break
+        low, high = (asked, high) if reached < step.value else (low, asked)
+        asked = (low + high) / 2
+        net.generator.set_state(randomness)
+        edit = method.prune(net, asked)
+        after = edits.apply(edit, state, graph)
+    return best
 
 
 def _exempt(edit: str, step: Prune, graph: Graph) -> frozenset[str]:

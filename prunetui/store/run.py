@@ -30,7 +30,7 @@ COLUMNS = (
     "macs_nonzero", "top1_before", "top1_before_raw", "top1", "val_top1", "top1_dense", "top1_control", "top5", "loss",
     "bytes", "latency_ms", "latency_iqr_ms", "latency128_ms", "latency128_iqr_ms", "latency_cuda_ms",
     "latency_cuda_iqr_ms", "latency128_cuda_ms", "latency128_cuda_iqr_ms", "runtime", "seconds", "status", "error",
-    "layer",
+    "layer", "note",
 )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from prunetui.errors import ConfigError, Mistake
 from prunetui.tui.study_draft import Draft
+from prunetui.tui.study_draft import Path as Key
 
 if TYPE_CHECKING:
     from prunetui.config import Study
@@ -33,6 +34,18 @@ def check(text: str, file: str = "study") -> Checked:
     except ConfigError as error:
         return Checked(text, mistakes=error.mistakes)
     return Checked(text, study, study_toml(study))
+
+
+def give_way(draft: Draft, preset: Draft) -> list[Key]:
+    """Forget how a preset would make its dense network, once a checkpoint is named; returns the keys that went."""
+    from prunetui.config.load import DENSE
+
+    if not draft.get(("model", "checkpoint")) or preset.get(("model", "checkpoint")):
+        return []
+    gone: list[Key] = [path for path in DENSE if draft.get(path) is not None and draft.get(path) == preset.get(path)]
+    for path in gone:
+        draft.set(path, None)
+    return gone
 
 
 def lines_of(mistakes: tuple[Mistake, ...]) -> str:

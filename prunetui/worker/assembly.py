@@ -79,8 +79,8 @@ def assemble(
     from prunetui.engine.data import Wanted, load_dataset
     from prunetui.engine.device import find_device, fit_threads, prepare
     from prunetui.engine.graph import trace
-    from prunetui.engine.models import Architecture
     from prunetui.engine.models.channels import checkpoint_channels
+    from prunetui.engine.models.start import architecture_of, started
     from prunetui.engine.run import Engine
 
     found = replace(find_device(device), graphs=study.run.cuda_graphs)
@@ -89,7 +89,11 @@ def assemble(
     wanted = Wanted(channels=checkpoint_channels(study.model) if study.model.checkpoint else None)
     data = load_dataset(study.data, _data_report(obey, emit), _notes(emit), wanted)
     model = study.model
-    architecture = Architecture(model.name, data.channels, data.size, len(data.classes), model.shortcut, model.width)
+    shape = (data.channels, data.size, len(data.classes))
+    start = started(model, *shape) if model.checkpoint else None
+    for note in start.notes if start else ():
+        emit(events.Log("info", note))
+    architecture = start.architecture if start else architecture_of(model, *shape)
     graph = trace(architecture).restricted(study.layers)
     batch_macs = graph.cost("macs", graph.dense) * study.train.batch_size
     count = count or processes(study.run.parallel, found.name, batch_macs)

@@ -369,6 +369,24 @@ def test_the_device_is_asked_for_beside_the_study(make):
     play(make(), scene)
 
 
+def test_a_checkpoint_takes_the_place_of_the_presets_dense_network(make, tmp_path):
+    (tmp_path / "net.pt").touch()
+
+    async def scene(pilot, screen):
+        await page(pilot, "train")
+        form = await page(pilot, "model")
+        await typed(pilot, form, ("model", "checkpoint"), str(tmp_path / "net.pt"))
+        await settled(pilot)
+        assert screen.draft.get(("model", "width")) is None
+        assert screen.checked.study.train.epochs == 0
+        rows = {row.spec.path: row for row in screen.query(Row)}
+        assert rows["model", "width"].query_one(Input).value == ""
+        epochs = rows["train", "epochs"].query_one(Input)
+        assert (epochs.value, epochs.placeholder) == ("", "0")
+
+    play(make(), scene)
+
+
 def test_the_mouse_reaches_everything(make):
     async def scene(pilot, screen):
         await pilot.click("#nav", offset=(3, 1))

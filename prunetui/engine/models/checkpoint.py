@@ -1,63 +1,71 @@
-"""Weights from files of others: plain state dicts, wrapped ones, safetensors. Nothing is ever unpickled."""
+"""Weights from files of others: state dicts however they were wrapped, and safetensors. No code in a file is run.
+
+``read_checkpoint`` gives all tensors of a file, ``fit`` those of a model: under its names, in its types, with the masks
+that stand beside them, and a line for everything that was chosen or left out.
+"""
 
 from __future__ import annotations
 
 import json
-import pickle
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
+from prunetui.engine.models.beside import foreign, told
+from prunetui.engine.models.file_kind import kind_of, refused
+from prunetui.engine.models.flat import flattened
+from prunetui.engine.models.masked_weights import computed, unread
+from prunetui.engine.models.numbers_of import in_types_of
+from prunetui.engine.models.parts import COUNTER, Part, by_preference, nearest, parts_of, under
+from prunetui.engine.models.unpickle import unpickled
 from prunetui.errors import UsageError
 
-WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "ema")
-PREFIXES = ("module.", "_orig_mod.", "model.")
-# The same layer in torchvision's and in the CIFAR literature's naming.
-RENAMES = (("downsample.", "shortcut."), ("fc.", "linear."))
 NAMED = 8
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Tensors by name and, of files that prunetui wrote, the header that says how to build the net."""
+    """Tensors by their dotted place in the file and, of files that prunetui wrote, the header that says how to build
+    the net."""
 
     tensors: dict[str, Tensor]
     header: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Fit:
+    """A model's tensors found in a file, and what people should know of how they were found."""
+
+    tensors: dict[str, Tensor]
+    masks: dict[str, Tensor] = field(default_factory=dict)
+    """Masks that stand in the file, bool, by the name of the weight."""
+    notes: tuple[str, ...] = ()
+
+
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a .safetensors file or a pickled state dict (``weights_only``: no code in it is run).
+    """Read a safetensors file or what ``torch.save`` wrote, told apart by content (no code in it is run).
 
     Raises:
-        UsageError: it is not there, cannot be read safely or holds no state dict.
+        UsageError: it is not there, cannot be read safely or holds no tensors.
     """
-    if not path.is_file():
-        raise UsageError(f"no checkpoint at {path}")
-    try:
-        if path.suffix == ".safetensors":
+    if kind_of(path) == "safetensors":
+        try:
             with safe_open(path, framework="pt") as file:
                 header = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-            known = header.get("format", "").startswith("prunetui/")
-            return Checkpoint(tensors, {k: _json(v) for k, v in header.items()} if known else {})
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # noqa: BLE001 - a damaged file raises whatever its bytes lead to
-        raise UsageError(f"cannot read the checkpoint {path} safely: {_reason(error)}") from None
-    return Checkpoint(_state_dict(loaded, path), {})
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, pickle.UnpicklingError):
-        return (
-            "it is not a plain state dict, and nothing else is loaded, because a pickle can run code; "
-            "save model.state_dict() instead, or use safetensors"
-        )
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        except Exception as error:  # noqa: BLE001 - a damaged file raises whatever its bytes lead to
+            raise refused(path, str(error).splitlines()[0][:200] if str(error) else type(error).__name__) from None
+        known = header.get("format", "").startswith("prunetui/")
+        return Checkpoint(tensors, {k: _json(v) for k, v in header.items()} if known else {})
+    loaded = unpickled(path)
+    tensors = {} if isinstance(loaded, Tensor) else flattened(loaded, path)
+    if not tensors:
+        raise UsageError(f"{path} holds no state dict, but {_described(loaded)}")
+    return Checkpoint(tensors, {})
 
 
 def _json(text: str) -> Any:
@@ -67,48 +75,86 @@ def _json(text: str) -> Any:
         return text
 
 
-def _state_dict(loaded: object, path: Path) -> dict[str, Tensor]:
-    for name in WRAPPERS:
-        if isinstance(loaded, Mapping) and isinstance(loaded.get(name), Mapping):
-            loaded = loaded[name]
-    if not isinstance(loaded, Mapping) or not any(isinstance(v, Tensor) for v in loaded.values()):
-        raise UsageError(f"{path} holds no state dict, but {type(loaded).__name__}")
-    return {str(name): value for name, value in loaded.items() if isinstance(value, Tensor)}
+def _described(loaded: object) -> str:
+    keys = [str(key)[:40] for key in loaded][:NAMED] if isinstance(loaded, Mapping) else []
+    return f"a {type(loaded).__name__}" + (f" without tensors ({', '.join(keys)})" if keys else "")
 
 
 def fitted(tensors: Mapping[str, Tensor], model: nn.Module, path: Path) -> dict[str, Tensor]:
-    """The tensors under the names that ``model`` uses, in float32.
+    """The tensors of ``model`` in ``tensors``, as ``fit`` finds them."""
+    return fit(tensors, model, path).tensors
+
+
+def fit(tensors: Mapping[str, Tensor], model: nn.Module, path: Path, key: str | None = None) -> Fit:
+    """The tensors of a file under the names that ``model`` uses, in its types; ``key`` is where to look in the file.
 
     Raises:
-        UsageError: some are missing, unexpected or of another shape; lists them.
+        UsageError: some are missing, unexpected, of another shape or no finite numbers; lists them.
     """
     wanted = model.state_dict()
-    named = {_renamed(name, wanted): tensor for name, tensor in tensors.items()}
-    for name, tensor in wanted.items():
-        if name.endswith("num_batches_tracked"):  # absent from old files and of no effect
-            named.setdefault(name, tensor)
-    missing = [name for name in wanted if name not in named]
-    unexpected = [name for name in named if name not in wanted]
+    tensors, masks = computed(tensors)
+    parts = parts_of(tensors, wanted)
+    if key is not None:
+        parts = _at(parts, key, wanted, path)
+    whole = by_preference([part for part in parts if part.is_whole(wanted, tensors)])
+    part = whole[0] if whole else nearest(parts, wanted, tensors)
+    extra = _others_below(part, whole, tensors)
+    unexpected = foreign(extra, part.prefix, tensors, wanted)
+    if not whole or unexpected:
+        raise UsageError(_mismatch(part, extra if not whole else unexpected, wanted, tensors, path))
+    given = {ours: tensors[theirs] for ours, theirs in part.names.items()}
+    given |= {n: t for n, t in wanted.items() if n.endswith(COUNTER) and (n not in given or given[n].shape != t.shape)}
+    notes = _choice(whole, path) + _left_out(part, whole, tensors, path)
+    found = {ours: masks[theirs] for ours, theirs in part.names.items() if theirs in masks}
+    return Fit(in_types_of(wanted, given, path), found, tuple(notes))
+
+
+def _at(parts: list[Part], key: str, wanted: Mapping[str, Tensor], path: Path) -> list[Part]:
+    found = under(parts, key)
+    if found:
+        return found
+    large = [part.key or "(the top)" for part in parts if 2 * len(part.names) >= len(wanted)]
+    known = f"there are: {', '.join(dict.fromkeys(large))}" if large else "nothing in it fits this model"
+    raise UsageError(f'model.key: {path} has no weights of this model at "{key}"; {known}')
+
+
+def _others_below(part: Part, whole: Sequence[Part], tensors: Mapping[str, Tensor]) -> list[str]:
+    """What stands below the prefix of a part and is neither its own nor another whole part's."""
+    taken = {theirs for one in (part, *whole) for theirs in one.names.values()}
+    return [name for name in tensors if name.startswith(part.prefix) and name not in taken]
+
+
+def _choice(whole: Sequence[Part], path: Path) -> list[str]:
+    if len(whole) < 2:
+        return []
+    names = [f'"{part.key}"' if part.key else "what stands at the top" for part in whole]
+    others, last = ", ".join(names[1:]), whole[-1].key
+    return [f"{path.name} holds weights of this model several times: took {names[0]}, not {others} "
+            f'(--set model.key="{last}" chooses)']  # fmt: skip
+
+
+def _left_out(part: Part, whole: Sequence[Part], tensors: Mapping[str, Tensor], path: Path) -> list[str]:
+    used = {theirs for one in whole for theirs in one.names.values()}
+    names = [name for name in tensors if name not in used and not name.endswith(COUNTER)]
+    return [f"{path.name}: ignored beside the weights: {told(names)}"] if names else []
+
+
+def _mismatch(
+    part: Part, unexpected: Sequence[str], wanted: Mapping[str, Tensor], tensors: Mapping[str, Tensor], path: Path
+) -> str:
+    missing = [name for name in wanted if name not in part.names and not name.endswith(COUNTER)]
     shapes = [
-        f"{name} is {tuple(named[name].shape)}, the model has {tuple(wanted[name].shape)}"
-        for name in wanted
-        if name in named and named[name].shape != wanted[name].shape
+        f"{ours} is {tuple(tensors[theirs].shape)}, the model has {tuple(wanted[ours].shape)}"
+        for ours, theirs in part.names.items()
+        if tensors[theirs].shape != wanted[ours].shape and not ours.endswith(COUNTER)
     ]
-    if missing or unexpected or shapes:
-        report = [f"the checkpoint {path} does not fit the model:"]
-        for title, names in (("missing", missing), ("unexpected", unexpected), ("other shape", shapes)):
-            if names:
-                more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-                report.append(f"  {title} ({len(names)}): {', '.join(names[:NAMED])}{more}")
-        raise UsageError("\n".join(report))
-    return {name: named[name].to(wanted[name].dtype) for name in wanted}
-
-
-def _renamed(name: str, wanted: Mapping[str, Tensor]) -> str:
-    for prefix in PREFIXES:
-        if name not in wanted:
-            name = name.removeprefix(prefix)
-    for old, new in RENAMES:
-        if name not in wanted and old in name and name.replace(old, new) in wanted:
-            name = name.replace(old, new)
-    return name
+    names = [name.removeprefix(part.prefix) for name in unexpected]
+    where = f' at "{part.key}"' if part.key else ""
+    report = [f"the checkpoint {path}{where} does not fit the model:"]
+    for title, listed in (("missing", missing), ("unexpected", names), ("other shape", shapes)):
+        if listed:
+            more = f" and {len(listed) - NAMED} more" if len(listed) > NAMED else ""
+            report.append(f"  {title} ({len(listed)}): {', '.join(listed[:NAMED])}{more}")
+    if unread(names):
+        report.append("  its weights are computed by a parametrisation that is not read: remove that before saving")
+    return "\n".join(report)

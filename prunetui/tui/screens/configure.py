@@ -159,6 +159,9 @@ class ConfigureScreen(StudyActions):
     # Checking -------------------------------------------------------------------------------------
 
     def on_form_edited(self) -> None:
+        given_way = checks.give_way(self.draft, self.clean) if self.origin.startswith("preset ") else []
+        if given_way:
+            self.query_one(Pages).show_again(given_way)
         self.judge()
 
     def on_methods_edited(self) -> None:

@@ -185,6 +185,27 @@ class Form(VerticalScroll, can_focus=False):
         for row, own in rows.items():
             row.tell(own)
 
+    def show_silent(self, study: object) -> None:
+        """What holds where nothing is set may hang on other keys: a checkpoint turns training off."""
+        for row in self.query(Row):
+            if row.spec.kind in ("value", "list") and not row.spec.outside:
+                holds = study
+                for part in row.spec.path:
+                    holds = getattr(holds, str(part), None)
+                row.query_one(Input).placeholder = row.spec.silent if holds is None else shown(holds)
+
+    def show_again(self, paths: Sequence[Path]) -> None:
+        """Fields whose values changed by something else than typing."""
+        for row in self.query(Row):
+            if row.spec.path not in paths:
+                continue
+            value, control = self._value(row.spec), row.control
+            if isinstance(control, Input):
+                control.value = row.text_of(value)
+            elif isinstance(control, Pick):
+                control.value = value
+                control.refresh()
+
     def _blamed(self, mistake: Mistake) -> Row | None:
         """The field a mistake is about: the innermost that contains its place."""
         rows = [row for row in self.query(Row) if contains(dotted(row.spec.path), mistake.path)]

@@ -15,7 +15,7 @@ from prunetui.errors import Mistake
 from prunetui.plugins import catalogue
 from prunetui.tui.checks import Checked
 from prunetui.tui.fields import Section, method_specs
-from prunetui.tui.study_draft import Draft
+from prunetui.tui.study_draft import Draft, Path
 from prunetui.tui.widgets.form import Form, contains
 from prunetui.tui.widgets.methods import Methods, about
 from prunetui.tui.widgets.plan import Plan
@@ -150,10 +150,17 @@ class Pages(Container):
         for page in self.children:
             if isinstance(page, Form | Methods):
                 page.show_mistakes(checked.mistakes)
-            elif isinstance(page, Plan):
+            if isinstance(page, Form) and checked.study is not None:
+                page.show_silent(checked.study)
+            if isinstance(page, Plan):
                 page.show(checked, plan)
             elif isinstance(page, Toml):
                 page.show(checked)
+
+    def show_again(self, paths: Sequence[Path]) -> None:
+        """Fields whose values changed by something else than typing."""
+        for form in self.query(Form):
+            form.show_again(paths)
 
     def page_of(self, path: str) -> str:
         """The page on which a mistake is shown."""

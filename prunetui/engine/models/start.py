@@ -1,0 +1,127 @@
+"""The dense network of a study: built as it asks, or as its checkpoint is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from prunetui.config import Model
+from prunetui.engine.models import CIFAR, Architecture, build
+from prunetui.engine.models.checkpoint import Checkpoint, fit, read_checkpoint
+from prunetui.engine.models.masked_weights import computed
+from prunetui.engine.models.parts import nearest, parts_of, under
+from prunetui.engine.models.zeros import layers_of, told_zeros, zero_masks
+from prunetui.errors import UsageError
+from prunetui.paths import user_path
+
+
+@dataclass(frozen=True)
+class Start:
+    """A checkpoint's weights as those of an architecture, its zeros as masks, and what is to be said of them."""
+
+    architecture: Architecture
+    tensors: Mapping[str, Tensor]
+    masks: Mapping[str, Tensor] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def architecture_of(model: Model, channels: int, size: int, classes: int) -> Architecture:
+    """The architecture of a study without a checkpoint; what is left open is decided here."""
+    return Architecture(model.name, channels, size, classes, model.shortcut or "B", model.width)
+
+
+def started(model: Model, channels: int, size: int, classes: int) -> Start:
+    """The weights of a study's checkpoint, in the network that both describe.
+
+    Raises:
+        UsageError: the checkpoint cannot be read, or does not fit what the study or its data say.
+    """
+    assert model.checkpoint
+    path = user_path(model.checkpoint)
+    return start_from(read_checkpoint(path), path, model, channels, size, classes)
+
+
+def start_from(read: Checkpoint, path: Path, model: Model, channels: int, size: int, classes: int) -> Start:
+    """As ``started``, of a file that has been read."""
+    tensors, _ = computed(read.tensors)
+    architecture = followed(tensors, architecture_of(model, channels, size, classes), model)
+    net = _skeleton(architecture)
+    _check_ends(tensors, architecture, model, path)
+    if read.header and _is_narrower(tensors, net):
+        raise UsageError(
+            f"{path} is a network of prunetui's that has lost channels, and a study starts from a dense one; "
+            "`prunetui evaluate` and `prunetui.load` take it"
+        )
+    found = fit(read.tensors, net, path, model.key)
+    layers = layers_of(net)
+    masks = zero_masks(found.tensors, layers, found.masks) if model.keep_zeros else {}
+    zeros = told_zeros(found.tensors, masks, layers)
+    return Start(architecture, found.tensors, masks, (*found.notes, *([zeros] if zeros else [])))
+
+
+def followed(tensors: Mapping[str, Tensor], asked: Architecture, model: Model) -> Architecture:
+    """``asked`` with the shortcut and the width of the checkpoint, where the study leaves them open."""
+    if asked.name in CIFAR and model.shortcut is None:
+        options = [replace(asked, shortcut=kind) for kind in ("B", "A")]
+        # All names of shortcut A are among those of B: B is there when all of its own are.
+        asked = next((a for a in options if not _missing(tensors, a, model.key)), asked)
+    first = _found(tensors, asked, model.key, 0)
+    if model.width is None and first is not None and first.dim() == 4:
+        asked = replace(asked, width=first.shape[0])
+    return asked
+
+
+def _check_ends(tensors: Mapping[str, Tensor], architecture: Architecture, model: Model, path: Path) -> None:
+    """Refuse, in words of the study rather than of shapes, what checkpoint and study or data cannot both mean."""
+    first, last = _found(tensors, architecture, model.key, 0), _found(tensors, architecture, model.key, -1)
+    if first is None or last is None or first.dim() != 4 or last.dim() != 2:
+        return
+    wrong = []
+    if model.width is not None and first.shape[0] != model.width:
+        wrong.append(f"model.width = {model.width}, the checkpoint's is {first.shape[0]}: leave it out to follow that")
+    if first.shape[1] != architecture.channels:
+        wrong.append(f"the images have {architecture.channels} channels, the checkpoint reads {first.shape[1]}")
+    if last.shape[0] != architecture.classes:
+        wrong.append(f"the data has {architecture.classes} classes, the checkpoint tells {last.shape[0]} apart")
+    if wrong:
+        raise UsageError(f"the checkpoint {path} does not fit the study: {'; '.join(wrong)}")
+
+
+def _is_narrower(tensors: Mapping[str, Tensor], net: nn.Module) -> bool:
+    """Whether a file has the names of a network and not its widths, or filters that are shared."""
+    wanted = net.state_dict()
+    same = set(wanted) == {name for name in tensors if not name.endswith(".labels")}
+    return same and any(tensors[n].shape != t.shape for n, t in wanted.items())
+
+
+def _skeleton(architecture: Architecture) -> nn.Module:
+    """The network with names and shapes and without values, but its counters."""
+    with torch.device("meta"):
+        net = build(architecture)
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.num_batches_tracked = torch.zeros((), dtype=torch.int64)
+    return net
+
+
+def _missing(tensors: Mapping[str, Tensor], architecture: Architecture, key: str | None) -> list[str]:
+    wanted = {n: t for n, t in _skeleton(architecture).state_dict().items() if n.endswith(("weight", "bias"))}
+    part = _part(tensors, wanted, key)
+    return [name for name in wanted if name not in part]
+
+
+def _found(tensors: Mapping[str, Tensor], architecture: Architecture, key: str | None, place: int) -> Tensor | None:
+    """The weight of the first (0) or last (-1) layer, as the file has it."""
+    net = _skeleton(architecture)
+    name = f"{layers_of(net)[place]}.weight"
+    theirs = _part(tensors, net.state_dict(), key).get(name)
+    return None if theirs is None else tensors[theirs]
+
+
+def _part(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], key: str | None) -> Mapping[str, str]:
+    parts = parts_of(tensors, wanted)
+    return nearest(parts if key is None else under(parts, key), wanted, tensors).names
