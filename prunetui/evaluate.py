@@ -20,6 +20,7 @@ def evaluate_checkpoint(
     overrides: Sequence[str],
     device: str,
     as_json: bool,
+    trust: bool = False,
 ) -> None:
     """Print top-1, top-5, loss and images/s.
 
@@ -33,8 +34,8 @@ def evaluate_checkpoint(
     from prunetui.engine.models.checkpoint import read_checkpoint
     from prunetui.engine.state import instantiate
 
-    exported = checkpoint.suffix in (".pt2", ".onnx")
-    found = _exported(checkpoint.expanduser()) if exported else None
+    exported = checkpoint.suffix.lower() in (".pt2", ".onnx")
+    found = _exported(checkpoint.expanduser(), trust) if exported else None
     read = None if found else read_checkpoint(checkpoint.expanduser())
     header = found[1] if found else read.header if read else {}
     study = _study(header, model, data, overrides)
@@ -57,21 +58,21 @@ def evaluate_checkpoint(
     print(f"{result['images']} test images of {study.data.name}, {rate}")
 
 
-def _exported(path: Path) -> tuple[Any, dict[str, Any]]:
+def _exported(path: Path, trust: bool) -> tuple[Any, dict[str, Any]]:
     """The network of a .pt2 or .onnx file for normalised images, and its header; it runs on the CPU."""
     from prunetui.loading import FromNormalised, load_exported, load_onnx
 
-    run, header = load_onnx(path) if path.suffix == ".onnx" else load_exported(path)
+    run, header = load_onnx(path) if path.suffix.lower() == ".onnx" else load_exported(path, trust)
     if not {"data", "mean", "std", "architecture"} <= set(header):
         raise UsageError(f"{path} was not exported by prunetui: it does not say what it is")
-    return FromNormalised(run, header["mean"], header["std"]), header
+    return FromNormalised(run, header, path), header
 
 
 def _study(header: dict[str, Any], model: str | None, data: str | None, overrides: Sequence[str]) -> Study:
     """The settings of the command line over those in the file's header."""
     settings = []
     if header:
-        settings = [f'data.name="{header["data"]}"']
+        settings = [f"data.name={json_module.dumps(header['data'])}"]
         settings += [f"data.normalize={{mean = {list(header['mean'])}, std = {list(header['std'])}}}"]
         settings += [f"model.{k}={json_module.dumps(header['architecture'][k])}" for k in ("name", "shortcut")]
     elif not (model and data):

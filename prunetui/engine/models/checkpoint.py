@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,8 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from prunetui.errors import UsageError
+from prunetui.formats.header import parse_metadata
+from prunetui.formats.safetensors_header import read_metadata
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "ema")
 PREFIXES = ("module.", "_orig_mod.", "model.")
@@ -40,11 +41,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise UsageError(f"no checkpoint at {path}")
     try:
         if path.suffix == ".safetensors":
+            header = parse_metadata(read_metadata(path))
             with safe_open(path, framework="pt") as file:
-                header = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-            known = header.get("format", "").startswith("prunetui/")
-            return Checkpoint(tensors, {k: _json(v) for k, v in header.items()} if known else {})
+            return Checkpoint(tensors, header)
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # noqa: BLE001 - a damaged file raises whatever its bytes lead to
         raise UsageError(f"cannot read the checkpoint {path} safely: {_reason(error)}") from None
@@ -58,13 +58,6 @@ def _reason(error: Exception) -> str:
             "save model.state_dict() instead, or use safetensors"
         )
     return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 def _state_dict(loaded: object, path: Path) -> dict[str, Tensor]:
