@@ -32,17 +32,18 @@ def evaluate_checkpoint(
     from prunetui.engine.device import find_device, prepare
     from prunetui.engine.measure import evaluate
     from prunetui.engine.models.checkpoint import read_checkpoint
-    from prunetui.engine.state import instantiate
 
     exported = checkpoint.suffix.lower() in (".pt2", ".onnx")
     found = _exported(checkpoint.expanduser(), trust) if exported else None
     read = None if found else read_checkpoint(checkpoint.expanduser())
     header = found[1] if found else read.header if read else {}
+    if header:
+        _check_complete(header, checkpoint)
     study = _study(header, model, data, overrides)
     where = find_device("cpu" if found else device)
     prepare(where)
     dataset = load_dataset(study.data).to(where.torch)
-    net = found[0] if found else instantiate(_state(read, study, dataset, checkpoint), where.torch)
+    net = found[0] if found else _network(read, study, dataset, checkpoint, where.torch)
     batch = study.measure.batch_size
     evaluate(net, dataset, dataset.test.take(dataset.test.labels.new_tensor([0])), batch)  # warm-up
     result = {
@@ -63,18 +64,25 @@ def _exported(path: Path, trust: bool) -> tuple[Any, dict[str, Any]]:
     from prunetui.loading import FromNormalised, load_exported, load_onnx
 
     run, header = load_onnx(path) if path.suffix.lower() == ".onnx" else load_exported(path, trust)
-    if not {"data", "mean", "std", "architecture"} <= set(header):
+    if not header:
         raise UsageError(f"{path} was not exported by prunetui: it does not say what it is")
+    _check_complete(header, path)
     return FromNormalised(run, header, path), header
+
+
+def _check_complete(header: dict[str, Any], path: Path) -> None:
+    if missing := [key for key in ("architecture", "data", "mean", "std") if key not in header]:
+        raise UsageError(f"the header of {path} does not say its {' and '.join(missing)}")
 
 
 def _study(header: dict[str, Any], model: str | None, data: str | None, overrides: Sequence[str]) -> Study:
     """The settings of the command line over those in the file's header."""
     settings = []
     if header:
-        settings = [f"data.name={json_module.dumps(header['data'])}"]
+        settings = [f"data.name={json_module.dumps(header['data'], ensure_ascii=False)}"]
         settings += [f"data.normalize={{mean = {list(header['mean'])}, std = {list(header['std'])}}}"]
-        settings += [f"model.{k}={json_module.dumps(header['architecture'][k])}" for k in ("name", "shortcut")]
+        about = {"shortcut": "B", **header["architecture"]}
+        settings += [f"model.{k}={json_module.dumps(about[k])}" for k in ("name", "shortcut")]
     elif not (model and data):
         raise UsageError("this checkpoint does not say what it is: give --model and --data")
     settings += [f'data.name="{data}"'] if data else []
@@ -82,15 +90,29 @@ def _study(header: dict[str, Any], model: str | None, data: str | None, override
     return parse_study("", [*settings, *overrides], "the command line")
 
 
+def _network(read: Any, study: Study, dataset: Any, path: Path, device: Any) -> Any:
+    from prunetui.engine.state import instantiate
+    from prunetui.loading import network_of
+
+    state = _state(read, study, dataset, path)
+    return network_of(state, path, device) if read.header else instantiate(state, device)
+
+
 def _state(read: Any, study: Study, dataset: Any, path: Path) -> Any:
+    import torch
+
     from prunetui.engine.models import Architecture, build
     from prunetui.engine.models.checkpoint import fitted
     from prunetui.engine.state import State, resize
 
-    model = study.model
-    width = read.header["architecture"]["width"] if read.header and model.width is None else model.width
+    model, tensors = study.model, read.tensors
+    width = read.header["architecture"].get("width") if read.header and model.width is None else model.width
     architecture = Architecture(model.name, dataset.channels, dataset.size, len(dataset.classes), model.shortcut, width)
-    net = build(architecture)
-    if read.header:  # a pruned net has the widths of its tensors
-        resize(net, read.tensors)
-    return State(architecture, fitted(read.tensors, net, path))
+    if not read.header:
+        return State(architecture, fitted(tensors, build(architecture), path))
+    with torch.device("meta"):  # a header may say any width, so nothing of its size is allocated
+        net = build(architecture)
+        resize(net, tensors)  # a pruned net has the widths of its tensors
+    counters = [name for name in net.state_dict() if name.endswith("num_batches_tracked")]
+    counted = {name: torch.zeros((), dtype=torch.int64) for name in counters}
+    return State(architecture, fitted(counted | tensors, net, path))

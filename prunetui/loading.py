@@ -78,8 +78,18 @@ def pixels_of(checkpoint: Checkpoint, path: Path) -> Pixels:
     if not {"architecture", "mean", "std"} <= set(header):
         raise UsageError(f"{path} does not say how to build its network; `prunetui evaluate` takes such files")
     state = State(Architecture(**header["architecture"]), checkpoint.tensors)
+    net = network_of(state, path, torch.device("cpu"))
+    return Pixels(net, header["mean"], header["std"]).eval()
+
+
+def network_of(state: State, path: Path, device: torch.device) -> nn.Module:
+    """The network of a file's architecture and tensors, which need not fit each other.
+
+    Raises:
+        UsageError: they do not.
+    """
     try:
-        net = Pixels(instantiate(state, torch.device("cpu")), header["mean"], header["std"]).eval()
+        net = instantiate(state, device)
         _check_fits(net, state.architecture)
     except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
         name = state.architecture.name

@@ -10,6 +10,8 @@ from prunetui.safe_json import read_json
 MOST_BYTES = 16 << 20
 """The header of a network with 10,000 tensors has about one."""
 
+MOST_NAME = 1000
+
 
 def read_metadata(path: Path) -> dict[str, str]:
     """Texts that whoever wrote the file put into its header.
@@ -27,6 +29,9 @@ def read_metadata(path: Path) -> dict[str, str]:
         header = read_json(file.read(length), most_bytes=MOST_BYTES, depth=4)
     if not isinstance(header, dict):
         raise ValueError("its header is no object")
+    for name in header:
+        if len(name) > MOST_NAME or not name.isprintable():
+            raise ValueError(f"it has a tensor of the name {shown(name)}")
     metadata = header.get("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise ValueError(f"its metadata are {shown(metadata)}, not texts by name")
