@@ -18,7 +18,7 @@ from prunetui.engine.onnx import PIXELS
 from prunetui.engine.state import State, instantiate
 from prunetui.errors import UsageError
 from prunetui.formats.header import parse_header
-from prunetui.formats.refused import Refused
+from prunetui.formats.refused import Refused, reason
 
 ABOUT = "prunetui.json"
 """Name of the header inside a .pt2 file; in ONNX it is a metadata property, in safetensors the header itself."""
@@ -93,7 +93,7 @@ def network_of(state: State, path: Path, device: torch.device) -> nn.Module:
         _check_fits(net, state.architecture)
     except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
         name = state.architecture.name
-        raise UsageError(f"the tensors of {path} do not make the {name} that it says: {_reason(error)}") from None
+        raise UsageError(f"the tensors of {path} do not make the {name} that it says: {reason(error)}") from None
     return net
 
 
@@ -129,7 +129,7 @@ def load_exported(path: Path, trust: bool = False) -> tuple[nn.Module, dict[str,
             "made it, --trust (in Python trust=True) gives it to torch.export.load, which can run any code in it"
         ) from None
     except Exception as error:  # noqa: BLE001 - a damaged archive raises whatever its bytes lead to
-        raise UsageError(f"cannot read the exported program {path}: {_reason(error)}") from None
+        raise UsageError(f"cannot read the exported program {path}: {reason(error)}") from None
 
 
 def _inspected(data: bytes) -> tuple[nn.Module, dict[str, Any]]:
@@ -166,10 +166,6 @@ def _bytes(path: Path) -> bytes:
     return data
 
 
-def _reason(error: Exception) -> str:
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-
-
 class FromNormalised(nn.Module):
     """An exported network for images that are normalised already, as the data sets here hand them out."""
 
@@ -193,7 +189,7 @@ class FromNormalised(nn.Module):
             logits = self._run_pixels(inputs * self.std + self.mean)
             shape = tuple(logits.shape)
         except Exception as error:  # noqa: BLE001 - a program from elsewhere raises what its operators raise
-            raise UsageError(f"{self._path} cannot be run on these images: {_reason(error)}") from None
+            raise UsageError(f"{self._path} cannot be run on these images: {reason(error)}") from None
         if shape != (len(inputs), self._classes) or not logits.is_floating_point():
             wanted = f"[{len(inputs)}, {self._classes}] as it says"
             raise UsageError(f"{self._path} gives {list(shape)} of {len(inputs)} images, not {wanted}")
@@ -212,15 +208,17 @@ def load_onnx(path: Path) -> tuple[Callable[[Tensor], Tensor], dict[str, Any]]:
 
     data = _bytes(path)
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # it would print names in the file as they are
+    options.log_severity_level = 4  # its log would print names in the file as they are; errors are raised besides
+    onnxruntime.set_default_logger_severity(4)
     try:
         content, about = self_contained(data, path.parent)
         header = parse_header(about if about is not None else "{}")
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        one = {"providers": ["CPUExecutionProvider"], "enable_fallback": 0}  # falling back prints to stdout
+        session = onnxruntime.InferenceSession(content, options, **one)
     except Refused as error:
         raise UsageError(f"cannot read the ONNX file {path} as data: {error}; nothing in it was run") from None
     except Exception as error:  # noqa: BLE001 - onnxruntime has an error class for each way a file can be wrong
-        raise UsageError(f"cannot read the ONNX file {path}: {_reason(error)}") from None
+        raise UsageError(f"cannot read the ONNX file {path}: {reason(error)}") from None
 
     def run(pixels: Tensor) -> Tensor:
         return torch.from_numpy(session.run(None, {PIXELS: pixels.detach().cpu().contiguous().numpy()})[0])

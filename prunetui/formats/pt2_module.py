@@ -11,8 +11,8 @@ from prunetui.formats.pt2_program import Program, Step
 from prunetui.formats.pt2_values import Reference, SameDevice
 from prunetui.formats.refused import Refused, shown
 
-MOST_VALUES = 1 << 29
-"""Numbers in one intermediate result of one image (2 GiB in float32)."""
+MOST_VALUES = 1 << 27
+"""Numbers in one intermediate result of one image (half a GiB in float32)."""
 MOST_VALUES_IN_ALL = 1 << 33
 # What an operator raises for arguments that do not fit.
 _MISTAKES = (RuntimeError, TypeError, ValueError, LookupError, ArithmeticError, AttributeError, AssertionError)

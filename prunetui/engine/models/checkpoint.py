@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from prunetui.errors import UsageError
 from prunetui.formats.header import parse_metadata
+from prunetui.formats.refused import reason
 from prunetui.formats.safetensors_header import read_metadata
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "ema")
@@ -57,7 +58,7 @@ def _reason(error: Exception) -> str:
             "it is not a plain state dict, and nothing else is loaded, because a pickle can run code; "
             "save model.state_dict() instead, or use safetensors"
         )
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    return reason(error)
 
 
 def _state_dict(loaded: object, path: Path) -> dict[str, Tensor]:
