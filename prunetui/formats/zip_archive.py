@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from typing import BinaryIO
 
 from prunetui.formats.refused import Refused, shown
 
@@ -11,15 +12,16 @@ MOST_ENTRIES = 100_000
 
 
 class Archive:
-    """Entries of an archive in memory, by name, without the folder that all of them are in.
+    """Entries of an archive, in memory or open, by name, without the folder that all of them are in.
 
     Raises:
         Refused: entries are compressed (a small file could hold terabytes), encrypted, twice there or overlap.
         zipfile.BadZipFile: it is damaged or no archive.
     """
 
-    def __init__(self, data: bytes) -> None:
-        self._zip = zipfile.ZipFile(io.BytesIO(data))
+    def __init__(self, data: bytes | BinaryIO) -> None:
+        file = io.BytesIO(data) if isinstance(data, bytes) else data
+        self._zip = zipfile.ZipFile(file)
         entries = self._zip.infolist()
         if len(entries) > MOST_ENTRIES:
             raise Refused(f"its archive has {len(entries):,} entries; at most {MOST_ENTRIES:,} are read")
@@ -28,7 +30,7 @@ class Archive:
                 raise Refused(f"the entry {shown(entry.filename)} of its archive is compressed; torch compresses none")
             if entry.flag_bits & 1:
                 raise Refused(f"the entry {shown(entry.filename)} of its archive is encrypted")
-        if sum(entry.file_size for entry in entries) > len(data):
+        if sum(entry.file_size for entry in entries) > file.seek(0, io.SEEK_END):
             raise Refused("entries of its archive overlap")
         names = [entry.filename for entry in entries]
         if len(set(names)) < len(names):
@@ -45,6 +47,10 @@ class Archive:
 
     def __contains__(self, name: str) -> bool:
         return name in self._entries
+
+    def size(self, name: str) -> int:
+        """Bytes of an entry; 0 where there is none of this name."""
+        return self._zip.getinfo(self._entries[name]).file_size if name in self._entries else 0
 
     def read(self, name: str) -> bytes:
         """The content of an entry.

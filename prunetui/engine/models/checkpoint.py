@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from prunetui.errors import UsageError
 from prunetui.formats.header import parse_metadata
+from prunetui.formats.pickle_limits import check_limits
 from prunetui.formats.refused import reason
 from prunetui.formats.safetensors_header import read_metadata
 
@@ -46,6 +47,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
             with safe_open(path, framework="pt") as file:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
             return Checkpoint(tensors, header)
+        check_limits(path)
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # noqa: BLE001 - a damaged file raises whatever its bytes lead to
         raise UsageError(f"cannot read the checkpoint {path} safely: {_reason(error)}") from None
