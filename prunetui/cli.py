@@ -256,12 +256,15 @@ def evaluate(
     overrides: Overrides = None,
     device: Device = "auto",
     json: Json = False,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Open a .pt2 that holds code, which can then do all that you can.")
+    ] = False,
     runs: Runs = None,
 ) -> None:
     """Measure a checkpoint on the test split, in float32."""
     from prunetui.evaluate import evaluate_checkpoint
 
-    evaluate_checkpoint(checkpoint, model, data, overrides or [], device, json)
+    evaluate_checkpoint(checkpoint, model, data, overrides or [], device, json, trust)
 
 
 @app.command()

@@ -22,6 +22,7 @@ def evaluate_checkpoint(
     overrides: Sequence[str],
     device: str,
     as_json: bool,
+    trust: bool = False,
 ) -> None:
     """Print top-1, top-5, loss and images/s.
 
@@ -33,12 +34,13 @@ def evaluate_checkpoint(
     from prunetui.engine.device import find_device, prepare
     from prunetui.engine.measure import evaluate
     from prunetui.engine.models.checkpoint import read_checkpoint
-    from prunetui.engine.state import instantiate
 
-    exported = checkpoint.suffix in (".pt2", ".onnx")
-    found = _exported(checkpoint.expanduser()) if exported else None
+    exported = checkpoint.suffix.lower() in (".pt2", ".onnx")
+    found = _exported(checkpoint.expanduser(), trust) if exported else None
     read = None if found else read_checkpoint(checkpoint.expanduser())
     header = found[1] if found else read.header if read else {}
+    if header:
+        _check_complete(header, checkpoint)
     study = _study(header, model, data, overrides)
     where = find_device("cpu" if found else device)
     prepare(where)
@@ -47,7 +49,7 @@ def evaluate_checkpoint(
     if found:
         check_fixed(header, study.data, checkpoint)
     dataset = load_dataset(study.data, note=tell, wanted=wanted).to(where.torch)
-    net = found[0] if found else instantiate(_state(read, study, dataset, checkpoint), where.torch)
+    net = found[0] if found else _network(read, study, dataset, checkpoint, where.torch)
     batch = study.measure.batch_size
     evaluate(net, dataset, dataset.test.take(dataset.test.labels.new_tensor([0])), batch)  # warm-up
     result = {
@@ -63,23 +65,30 @@ def evaluate_checkpoint(
     print(f"{result['images']} test images of {study.data.name}, {rate}")
 
 
-def _exported(path: Path) -> tuple[Any, dict[str, Any]]:
+def _exported(path: Path, trust: bool) -> tuple[Any, dict[str, Any]]:
     """The network of a .pt2 or .onnx file for normalised images, and its header; it runs on the CPU."""
     from prunetui.loading import FromNormalised, load_exported, load_onnx
 
-    run, header = load_onnx(path) if path.suffix == ".onnx" else load_exported(path)
-    if not {"data", "mean", "std", "architecture"} <= set(header):
+    run, header = load_onnx(path) if path.suffix.lower() == ".onnx" else load_exported(path, trust)
+    if not header:
         raise UsageError(f"{path} was not exported by prunetui: it does not say what it is")
-    return FromNormalised(run, header["mean"], header["std"]), header
+    _check_complete(header, path)
+    return FromNormalised(run, header, path), header
+
+
+def _check_complete(header: dict[str, Any], path: Path) -> None:
+    if missing := [key for key in ("architecture", "data", "mean", "std") if key not in header]:
+        raise UsageError(f"the header of {path} does not say its {' and '.join(missing)}")
 
 
 def _study(header: dict[str, Any], model: str | None, data: str | None, overrides: Sequence[str]) -> Study:
     """The settings of the command line over those in the file's header."""
     settings = []
     if header:
-        settings = [f'data.name="{header["data"]}"']
+        settings = [f"data.name={json_module.dumps(header['data'], ensure_ascii=False)}"]
         settings += [f"data.normalize={{mean = {list(header['mean'])}, std = {list(header['std'])}}}"]
-        settings += [f"model.{k}={json_module.dumps(header['architecture'][k])}" for k in ("name", "shortcut")]
+        about = {"shortcut": "B", **header["architecture"]}
+        settings += [f"model.{k}={json_module.dumps(about[k])}" for k in ("name", "shortcut")]
     elif not (model and data):
         raise UsageError("this checkpoint does not say what it is: give --model and --data")
     settings += [f'data.name="{data}"'] if data else []
@@ -87,7 +96,17 @@ def _study(header: dict[str, Any], model: str | None, data: str | None, override
     return parse_study("", [*settings, *overrides], "the command line")
 
 
+def _network(read: Any, study: Study, dataset: Any, path: Path, device: Any) -> Any:
+    from prunetui.engine.state import instantiate
+    from prunetui.loading import network_of
+
+    state = _state(read, study, dataset, path)
+    return network_of(state, path, device) if read.header else instantiate(state, device)
+
+
 def _state(read: Any, study: Study, dataset: Any, path: Path) -> Any:
+    import torch
+
     from prunetui.engine.models import Architecture, build
     from prunetui.engine.models.checkpoint import fitted
     from prunetui.engine.models.start import start_from
@@ -99,8 +118,11 @@ def _state(read: Any, study: Study, dataset: Any, path: Path) -> Any:
         for note in start.notes:
             print(note, file=sys.stderr)
         return State(start.architecture, start.tensors)
-    width = read.header["architecture"]["width"] if model.width is None else model.width
+    width = read.header["architecture"].get("width") if model.width is None else model.width
     architecture = Architecture(model.name, *shape, model.shortcut or "B", width)
-    net = build(architecture)
-    resize(net, read.tensors)  # a pruned net has the widths of its tensors
-    return State(architecture, fitted(read.tensors, net, path))
+    with torch.device("meta"):  # a header may say any width, so nothing of its size is allocated
+        net = build(architecture)
+        resize(net, read.tensors)  # a pruned net has the widths of its tensors
+    counters = [name for name in net.state_dict() if name.endswith("num_batches_tracked")]
+    counted = {name: torch.zeros((), dtype=torch.int64) for name in counters}
+    return State(architecture, fitted(counted | read.tensors, net, path))

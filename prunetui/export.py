@@ -119,6 +119,7 @@ def _pt2(model: Pixels, header: dict[str, Any], example: Tensor) -> bytes:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch's own, about its own files
         program = torch.export.export(model, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+        program.example_inputs = None  # they would be a pickle, which other readers should not have to open
         torch.export.save(program, out, extra_files={ABOUT: json.dumps(header)})
     return out.getvalue()
 

@@ -131,12 +131,15 @@ def _layers(file: Any, histograms: bool = True) -> list[Layer]:
 def _opened(path: Path) -> Iterator[Any]:
     from safetensors import SafetensorError, safe_open
 
+    from prunetui.formats.safetensors_header import read_metadata
+
     try:
+        read_metadata(path)
         with safe_open(path, framework="numpy") as file:
             yield file
     except FileNotFoundError:
         raise DataError(f"there is no {path.name}") from None
-    except (OSError, SafetensorError, TypeError) as error:
+    except (OSError, SafetensorError, TypeError, ValueError) as error:
         raise DataError(f"{path.name} cannot be read: {error}") from None
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,13 @@ from prunetui.engine.models.checkpoint import Checkpoint, read_checkpoint
 from prunetui.engine.onnx import PIXELS
 from prunetui.engine.state import State, instantiate
 from prunetui.errors import UsageError
+from prunetui.formats.header import parse_header
+from prunetui.formats.refused import Refused, reason
 
 ABOUT = "prunetui.json"
 """Name of the header inside a .pt2 file; in ONNX it is a metadata property, in safetensors the header itself."""
+
+MOST_FILE_BYTES = 2 << 30
 
 
 class Pixels(nn.Module):
@@ -39,7 +43,7 @@ class Pixels(nn.Module):
         return logits
 
 
-def load(path: str | Path, semi_structured: bool = False) -> nn.Module:
+def load(path: str | Path, semi_structured: bool = False, trust: bool = False) -> nn.Module:
     """The network in a file of prunetui's (.safetensors, or an exported .pt2), in evaluation mode on the CPU.
 
     It takes float images [B, C, H, W] in [0, 1] and gives logits [B, classes]: the normalisation it was trained with
@@ -48,15 +52,18 @@ def load(path: str | Path, semi_structured: bool = False) -> nn.Module:
     ``semi_structured`` puts a 2:4 network (method nm) on the GPU instead, for images in bfloat16, its linear layers and
     1x1 convolutions in torch's semi-structured format where their widths are those that its kernels take.
 
+    Nothing in a file is executed: a .pt2 that holds more than operators on tensors is refused. ``trust`` gives it to
+    ``torch.export.load`` all the same, which can run any code in it.
+
     Raises:
-        UsageError: there is no such file, or it does not say how to build its network; no GPU for the semi-structured
-            format, or no layer that fits it.
+        UsageError: there is no such file, or it does not say how to build its network; it holds code; no GPU for the
+            semi-structured format, or no layer that fits it.
     """
     path = Path(path).expanduser()
-    if path.suffix == ".pt2":
+    if path.suffix.lower() == ".pt2":
         if semi_structured:
             raise UsageError(f"{path} is a fixed program; the semi-structured format is made from a .safetensors file")
-        return load_exported(path)[0]
+        return load_exported(path, trust)[0]
     model = pixels_of(read_checkpoint(path), path)
     if semi_structured:
         from prunetui.engine.semi_structured import to_semi_structured
@@ -71,25 +78,92 @@ def pixels_of(checkpoint: Checkpoint, path: Path) -> Pixels:
     if not {"architecture", "mean", "std"} <= set(header):
         raise UsageError(f"{path} does not say how to build its network; `prunetui evaluate` takes such files")
     state = State(Architecture(**header["architecture"]), checkpoint.tensors)
-    return Pixels(instantiate(state, torch.device("cpu")), header["mean"], header["std"]).eval()
+    net = network_of(state, path, torch.device("cpu"))
+    return Pixels(net, header["mean"], header["std"]).eval()
 
 
-def load_exported(path: Path) -> tuple[nn.Module, dict[str, Any]]:
-    """The module of a .pt2 file, and its header.
+def network_of(state: State, path: Path, device: torch.device) -> nn.Module:
+    """The network of a file's architecture and tensors, which need not fit each other.
 
     Raises:
-        UsageError: it cannot be read.
+        UsageError: they do not.
     """
-    about = {ABOUT: ""}
+    try:
+        net = instantiate(state, device)
+        _check_fits(net, state.architecture)
+    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
+        name = state.architecture.name
+        raise UsageError(f"the tensors of {path} do not make the {name} that it says: {reason(error)}") from None
+    return net
+
+
+def _check_fits(net: nn.Module, architecture: Architecture) -> None:
+    """Run the layers without computing, which finds widths that do not follow from each other.
+
+    Raises:
+        ValueError: the outputs are not one value a class.
+    """
+    tensors = {name: tensor.to("meta") for name, tensor in [*net.named_parameters(), *net.named_buffers()]}
+    images = torch.empty(2, architecture.channels, architecture.size, architecture.size, device="meta")
+    with torch.no_grad():
+        made = torch.func.functional_call(net, tensors, (images,))
+    if made.shape != (2, architecture.classes):
+        raise ValueError(f"it gives {made.shape[-1]} values an image for {architecture.classes} classes")
+
+
+def load_exported(path: Path, trust: bool = False) -> tuple[nn.Module, dict[str, Any]]:
+    """The module of a .pt2 file, and its header.
+
+    The archive is read as data and its program run operator by operator: nothing in it is unpickled (tensors apart, by
+    ``weights_only``), evaluated or compiled. With ``trust`` it goes to ``torch.export.load``, which does all of these.
+
+    Raises:
+        UsageError: it cannot be read, or asks for more than operators on tensors.
+    """
+    data = _bytes(path)
+    try:
+        return _trusted(data) if trust else _inspected(data)
+    except Refused as error:
+        raise UsageError(
+            f"cannot read the exported program {path} as data: {error}; nothing in it was run. If you trust whoever "
+            "made it, --trust (in Python trust=True) gives it to torch.export.load, which can run any code in it"
+        ) from None
+    except Exception as error:  # noqa: BLE001 - a damaged archive raises whatever its bytes lead to
+        raise UsageError(f"cannot read the exported program {path}: {reason(error)}") from None
+
+
+def _inspected(data: bytes) -> tuple[nn.Module, dict[str, Any]]:
+    from prunetui.formats.pt2_archive import read_contents
+    from prunetui.formats.pt2_module import ExportedNetwork
+    from prunetui.formats.pt2_program import parse_program
+
+    contents = read_contents(data)
+    header = parse_header(contents.extra.get(ABOUT, b"{}"))
+    module = ExportedNetwork(parse_program(contents.program), contents.tensors)
+    module.check()
+    return module, header
+
+
+def _trusted(data: bytes) -> tuple[nn.Module, dict[str, Any]]:
+    about = {ABOUT: "{}"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch's own, about its own files
+        program = torch.export.load(io.BytesIO(data), extra_files=about)
+    return program.module(), parse_header(about[ABOUT])
+
+
+def _bytes(path: Path) -> bytes:
+    """The file, read once: what is inspected is what is used."""
     if not path.is_file():
         raise UsageError(f"no file at {path}")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of torch's own, about its own files
-            program = torch.export.load(path, extra_files=about)
-    except Exception as error:  # noqa: BLE001 - a damaged archive raises whatever its bytes lead to
-        raise UsageError(f"cannot read the exported program {path}: {str(error).splitlines()[0][:200]}") from None
-    return program.module(), json.loads(about[ABOUT] or "{}")
+        with path.open("rb") as file:
+            data = file.read(MOST_FILE_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    if len(data) > MOST_FILE_BYTES:
+        raise UsageError(f"{path} has more than {MOST_FILE_BYTES >> 30} GiB; larger files of this kind are not read")
+    return data
 
 
 class FromNormalised(nn.Module):
@@ -98,30 +172,55 @@ class FromNormalised(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, run: Callable[[Tensor], Tensor], mean: list[float], std: list[float]) -> None:
+    def __init__(self, run: Callable[[Tensor], Tensor], header: Mapping[str, Any], path: Path) -> None:
         super().__init__()
         self._run_pixels = partial(run)  # not a child: exported modules refuse to change their mode
-        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
-        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
+        self._classes, self._path = header["architecture"]["classes"], path
+        self.register_buffer("mean", torch.tensor(header["mean"]).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(header["std"]).view(1, -1, 1, 1))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return self._run_pixels(inputs * self.std + self.mean)
+        """Logits of images.
+
+        Raises:
+            UsageError: the program of the file does not take them, or gives something else.
+        """
+        try:
+            logits = self._run_pixels(inputs * self.std + self.mean)
+            shape = tuple(logits.shape)
+        except Exception as error:  # noqa: BLE001 - a program from elsewhere raises what its operators raise
+            raise UsageError(f"{self._path} cannot be run on these images: {reason(error)}") from None
+        if shape != (len(inputs), self._classes) or not logits.is_floating_point():
+            wanted = f"[{len(inputs)}, {self._classes}] as it says"
+            raise UsageError(f"{self._path} gives {list(shape)} of {len(inputs)} images, not {wanted}")
+        return logits
 
 
 def load_onnx(path: Path) -> tuple[Callable[[Tensor], Tensor], dict[str, Any]]:
     """What runs an ONNX file of prunetui's on images [B, C, H, W] in [0, 1], and its header.
 
     Raises:
-        UsageError: the file cannot be read.
+        UsageError: the file cannot be read, or asks for more than operators on its own weights.
     """
     import onnxruntime
 
+    from prunetui.formats.onnx_file import self_contained
+
+    data = _bytes(path)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # its log would print names in the file as they are; errors are raised besides
+    onnxruntime.set_default_logger_severity(4)
     try:
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        content, about = self_contained(data, path.parent)
+        header = parse_header(about if about is not None else "{}")
+        one = {"providers": ["CPUExecutionProvider"], "enable_fallback": 0}  # falling back prints to stdout
+        session = onnxruntime.InferenceSession(content, options, **one)
+    except Refused as error:
+        raise UsageError(f"cannot read the ONNX file {path} as data: {error}; nothing in it was run") from None
     except Exception as error:  # noqa: BLE001 - onnxruntime has an error class for each way a file can be wrong
-        raise UsageError(f"cannot read the ONNX file {path}: {str(error).splitlines()[0][:200]}") from None
+        raise UsageError(f"cannot read the ONNX file {path}: {reason(error)}") from None
 
     def run(pixels: Tensor) -> Tensor:
         return torch.from_numpy(session.run(None, {PIXELS: pixels.detach().cpu().contiguous().numpy()})[0])
 
-    return run, json.loads(session.get_modelmeta().custom_metadata_map.get("prunetui", "{}"))
+    return run, header

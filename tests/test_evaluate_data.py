@@ -211,7 +211,7 @@ def test_few_training_images_do_not_matter_to_a_network_that_is_trained(
 
 def test_a_file_that_contradicts_itself_is_refused(files: Files, tmp_path: Path, evaluated, lively) -> None:
     root = files.tree(tmp_path, {"dog": "dog"})
-    for classes, why in ((["a", "b"], "names 2 classes, and its network tells 4 apart"), (7, "no list of names")):
+    for classes, why in ((["a", "b"], "names 2 classes, its architecture has 4"), (7, "classes")):
         header = {"data": "folder", "mean": [0.5] * 3, "std": [0.25] * 3, "classes": classes}
         (tmp_path / "x.safetensors").write_bytes(model_bytes(lively(NET), header))
         with pytest.raises(UsageError, match=why):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,6 +72,19 @@ def test_what_is_exported_computes_what_the_trial_does(
     if kind != "onnx":
         torch.testing.assert_close(prunetui.load(output)(images), wanted, rtol=1e-4, atol=1e-4)
     assert output.stat().st_size > 1000
+
+
+def test_a_pt2_holds_no_pickle_and_opens_in_plain_torch(run: Run, tmp_path: Path) -> None:
+    output = tmp_path / "out.pt2"
+    export_model(run.folder.parent, "last", "channels", "pt2", output)
+    with zipfile.ZipFile(output) as archive:
+        contents = [archive.read(name) for name in archive.namelist()]
+    assert not any(content.startswith((b"PK", b"\x80\x02", b"\x80\x04")) for content in contents)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        plain = torch.export.load(output).module()
+    images = torch.rand(3, 1, 8, 8)
+    assert torch.equal(plain(images), prunetui.load(output)(images))
 
 
 def test_images_are_normalised_by_the_network_itself(run: Run) -> None:

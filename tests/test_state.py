@@ -63,12 +63,13 @@ def test_a_mask_takes_one_bit_a_weight(pruned: State) -> None:
 
 def test_the_header_holds_the_architecture_and_what_it_is_given(pruned: State, tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
-    path.write_bytes(model_bytes(pruned, {"data": "digits", "mean": [0.5], "classes": ["zero", "one"]}))
+    names = [f"digit {index}" for index in range(SMALL.classes)]
+    path.write_bytes(model_bytes(pruned, {"data": "digits", "mean": [0.5], "classes": names}))
     with safe_open(path, framework="pt") as file:
         header = file.metadata()
     assert header["format"] == "prunetui/1"
     assert Architecture(**json.loads(header["architecture"])) == SMALL
-    assert json.loads(header["classes"]) == ["zero", "one"]
+    assert json.loads(header["classes"]) == names
     assert read_checkpoint(path).header["mean"] == [0.5]
 
 

@@ -6,7 +6,6 @@ that stand beside them, and a line for everything that was chosen or left out.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,9 @@ from prunetui.engine.models.numbers_of import in_types_of
 from prunetui.engine.models.parts import COUNTER, Part, by_preference, nearest, parts_of, under
 from prunetui.engine.models.unpickle import unpickled
 from prunetui.errors import UsageError
+from prunetui.formats.header import parse_metadata
+from prunetui.formats.refused import reason
+from prunetui.formats.safetensors_header import read_metadata
 
 NAMED = 8
 
@@ -54,25 +56,17 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """
     if kind_of(path) == "safetensors":
         try:
+            header = parse_metadata(read_metadata(path))
             with safe_open(path, framework="pt") as file:
-                header = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+            return Checkpoint(tensors, header)
         except Exception as error:  # noqa: BLE001 - a damaged file raises whatever its bytes lead to
-            raise refused(path, str(error).splitlines()[0][:200] if str(error) else type(error).__name__) from None
-        known = header.get("format", "").startswith("prunetui/")
-        return Checkpoint(tensors, {k: _json(v) for k, v in header.items()} if known else {})
+            raise refused(path, reason(error)) from None
     loaded = unpickled(path)
     tensors = {} if isinstance(loaded, Tensor) else flattened(loaded, path)
     if not tensors:
         raise UsageError(f"{path} holds no state dict, but {_described(loaded)}")
     return Checkpoint(tensors, {})
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 def _described(loaded: object) -> str:

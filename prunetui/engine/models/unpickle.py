@@ -20,6 +20,8 @@ import torch
 from torch import Tensor
 
 from prunetui.engine.models.file_kind import refused
+from prunetui.formats.pickle_limits import check_limits
+from prunetui.formats.refused import Refused, reason
 
 SAVE = "save model.state_dict() alone, or use safetensors"
 ARRAY_TYPES = re.compile(r"[fiu][1248]|b1")
@@ -137,6 +139,7 @@ def unpickled(path: Path) -> object:
         UsageError: it is damaged, or holds what is not loaded, which is named.
     """
     try:
+        check_limits(path)
         # Opened here: of a path, torch believes the ending.
         with path.open("rb") as file, torch.serialization.safe_globals(STANDING_IN), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's, of its pickle protocols and storages
@@ -147,6 +150,8 @@ def unpickled(path: Path) -> object:
 
 def _reason(error: Exception) -> str:
     text = str(error)
+    if isinstance(error, Refused):
+        return reason(error)
     named = GLOBAL.search(text)
     if named:
         return (

@@ -1,0 +1,1 @@
+"""Files that networks travel in, read as data: whoever wrote them, nothing in them is executed."""

@@ -1,0 +1,129 @@
+"""What a file says of itself: how its network is built, what images it takes and which classes it knows.
+
+Whoever wrote the file chose these values, so each is checked before anything is built or shown from it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from prunetui.engine.models import BOTTLENECK, CIFAR, VGG, WIDE
+from prunetui.formats.refused import shown
+from prunetui.safe_json import read_json
+
+FORMAT = "prunetui/1"
+MOST_BYTES = 8 << 20
+"""Of one value; the names of 100,000 classes take three."""
+_RANGES = {"channels": 1024, "size": 4096, "classes": 100_000, "width": 4096}
+_MOST_TEXT = 4096
+
+
+def parse_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
+    """The header in the metadata of a .safetensors file, whose values are JSON; empty for files of others.
+
+    Raises:
+        ValueError: it is of another version of prunetui, or holds a value that cannot be.
+    """
+    version = metadata.get("format", "")
+    if not version.startswith("prunetui/"):
+        return {}
+    if version != FORMAT:
+        raise ValueError(f"it is of the format {shown(version)}; this version reads {FORMAT}")
+    header: dict[str, Any] = {"format": version}
+    for key, value in metadata.items():
+        if key == "format":
+            continue
+        try:
+            header[key] = _json(value)
+        except ValueError as error:
+            raise ValueError(f"its header {shown(key)}: {error}") from None
+    check_header(header)
+    return header
+
+
+def parse_header(content: bytes | str) -> dict[str, Any]:
+    """The header of a .pt2 or ONNX file, which is one JSON object.
+
+    Raises:
+        ValueError: it holds a value that cannot be.
+    """
+    try:
+        header = _json(content)
+    except ValueError as error:
+        raise ValueError(f"its header: {error}") from None
+    if not isinstance(header, dict):
+        raise ValueError(f"its header is {shown(header)}, not an object")
+    check_header(header)
+    return header
+
+
+def _json(content: bytes | str) -> Any:
+    return read_json(content, most_bytes=MOST_BYTES, depth=8, finite=True)
+
+
+def check_header(header: Mapping[str, Any]) -> None:
+    """Check every value that prunetui reads from a header; others are left alone.
+
+    Raises:
+        ValueError: one cannot be; names it.
+    """
+    about = header.get("architecture")
+    if about is not None:
+        _check_architecture(about)
+    channels = about["channels"] if about else None
+    for key in ("mean", "std"):
+        if key in header:
+            _check_numbers(key, header[key], channels)
+    if "data" in header:
+        _check_text("data", header["data"])
+    if header.get("classes") is not None:
+        _check_classes(header["classes"], about["classes"] if about else None)
+
+
+def _check_architecture(about: Any) -> None:
+    if not isinstance(about, dict):
+        raise ValueError(f"its architecture is {shown(about)}, not an object")
+    known = {"name", "channels", "size", "classes", "shortcut", "width"}
+    if missing := {"name", "channels", "size", "classes"} - set(about):
+        raise ValueError(f"its architecture says no {min(missing)}")
+    if unknown := set(about) - known:
+        raise ValueError(f"its architecture says {shown(min(unknown))}, which this version does not know")
+    names = {*CIFAR, *WIDE, *BOTTLENECK, *VGG}
+    if not isinstance(about["name"], str) or about["name"] not in names:
+        raise ValueError(f"its architecture is called {shown(about['name'])}; there are: {', '.join(sorted(names))}")
+    if about.get("shortcut", "B") not in ("A", "B"):
+        raise ValueError(f"its architecture has the shortcut {shown(about['shortcut'])}; there are A and B")
+    for key, most in _RANGES.items():
+        value = about.get(key)
+        if value is None and key == "width":
+            continue
+        if type(value) is not int or not 1 <= value <= most:
+            raise ValueError(f"its architecture has {key} = {shown(value)}; allowed: 1 to {most:,}")
+
+
+def _check_numbers(key: str, values: Any, channels: int | None) -> None:
+    good = isinstance(values, list) and all(type(value) in (int, float) and math.isfinite(value) for value in values)
+    if not good or not values or any(abs(value) > 1e6 or (key == "std" and value < 1e-6) for value in values):
+        raise ValueError(f"its {key} is {shown(values)}; allowed: a list of {_numbers(key)}")
+    if channels is not None and len(values) != channels:
+        raise ValueError(f"its {key} has {len(values)} values for images of {channels} channels")
+
+
+def _numbers(key: str) -> str:
+    return "numbers from 0.000001 to 1,000,000" if key == "std" else "numbers up to 1,000,000"
+
+
+def _check_text(key: str, value: Any) -> None:
+    if not isinstance(value, str) or not value or len(value) > _MOST_TEXT or not value.isprintable():
+        raise ValueError(f"its {key} is {shown(value)}; allowed: a text without control characters")
+
+
+def _check_classes(values: Any, wanted: int | None) -> None:
+    if not isinstance(values, list) or not all(isinstance(name, str) for name in values):
+        raise ValueError(f"its classes are {shown(values)}; allowed: a list of names")
+    if wanted is not None and len(values) != wanted:
+        raise ValueError(f"it names {len(values)} classes, its architecture has {wanted}")
+    for name in values:
+        _check_text("class", name)
