@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import sys
-from collections.abc import Sequence
+import traceback
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from prunetui.errors import EXIT_INTERRUPTED, PrunetuiError
+from prunetui.printable import one_line, own_lines
 
 
 def rewritten(argv: Sequence[str]) -> list[str]:
@@ -21,15 +26,14 @@ def rewritten(argv: Sequence[str]) -> list[str]:
 
 def main() -> None:
     """Run prunetui and end the process with its exit code."""
-    from prunetui.cli import app
-
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without Unicode gets question marks, not a crash
+    _harmless_python()
     try:
-        app(args=rewritten(sys.argv[1:]))
+        code = _run(rewritten(sys.argv[1:]))
     except PrunetuiError as error:
-        print(f"prunetui: {error}", file=sys.stderr)
+        _tell(error.told())
         raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt:
         raise SystemExit(EXIT_INTERRUPTED) from None
@@ -37,6 +41,51 @@ def main() -> None:
         # Who read our output has gone; python would complain once more when it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         raise SystemExit(1) from None
+    raise SystemExit(code)
+
+
+def _run(argv: Sequence[str]) -> int:
+    """Run a command. Typer's own complaints are told as ours are: they quote what was typed, whatever that is."""
+    import typer
+
+    from prunetui.cli import app
+
+    # Some versions of typer bring a click of their own.
+    complaint: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+    try:
+        ended = app(args=list(argv), standalone_mode=False)
+    except typer.Abort:
+        return EXIT_INTERRUPTED
+    except complaint as error:
+        given: Any = error
+        if type(error).__name__ != "NoArgsIsHelpError":  # which has printed the help
+            usage = f"{given.ctx.get_usage()}\n" if getattr(given, "ctx", None) else ""
+            _tell(f"{own_lines(usage)}prunetui: {one_line(given.format_message())}", "")
+        return int(given.exit_code)
+    return ended if isinstance(ended, int) else 0
+
+
+def _tell(words: str, head: str = "prunetui: ") -> None:
+    """Say it on stderr; ``words`` are harmless already."""
+    print(f"{head}{words}", file=sys.stderr)
+
+
+def _harmless_python() -> None:
+    """What Python itself prints (warnings, logs without a handler, defects) is shown harmlessly, too."""
+    as_usual: Callable[..., str] = warnings.formatwarning
+    warnings.formatwarning = lambda *given, **more: own_lines(as_usual(*given, **more))
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(_HarmlessFormatter())
+
+    def tell_defect(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+        _tell(own_lines("".join(traceback.format_exception(kind, error, trace)).rstrip()), "")
+
+    sys.excepthook = tell_defect
+
+
+class _HarmlessFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return own_lines(super().format(record))
 
 
 if __name__ == "__main__":

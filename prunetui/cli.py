@@ -73,7 +73,9 @@ def _root(ctx: typer.Context, runs: Path | None) -> Path:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        print(f"prunetui {__version__}")
+        from prunetui.output import say
+
+        say(f"prunetui {__version__}")
         raise typer.Exit
 
 
@@ -289,7 +291,7 @@ def init(
     runs: Runs = None,
 ) -> None:
     """Write a commented study file to start from."""
-    from prunetui.output import print_json
+    from prunetui.output import print_json, say
 
     if schema:
         from prunetui.config import Study
@@ -307,8 +309,8 @@ def init(
         write_atomic(target, text)
     except OSError as error:
         raise UsageError(f"cannot write {target}: {error.strerror}") from None
-    print(target)
-    print(f"run it with: prunetui --batch {target}", file=sys.stderr)
+    say(target)
+    say(f"run it with: prunetui --batch {target}", err=True)
 
 
 @app.command()

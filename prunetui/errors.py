@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from prunetui.printable import one_line, own_lines, quoted
+
 EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -19,6 +21,10 @@ class PrunetuiError(Exception):
     """Base of all errors told in words; ``exit_code`` is what the process ends with."""
 
     exit_code = EXIT_FAILED
+
+    def told(self) -> str:
+        """The words as they are printed: what a message quotes cannot pass for a line of its own."""
+        return quoted(self)
 
 
 class RunFailed(PrunetuiError):
@@ -80,4 +86,7 @@ class ConfigError(UsageError):
         self.mistakes = tuple(mistakes)
         count = len(self.mistakes)
         head = f"{count} mistake{'s' if count != 1 else ''} in the study; nothing was started:"
-        super().__init__("\n".join([head, *(f"  {mistake}" for mistake in self.mistakes)]))
+        super().__init__("\n".join([head, *(f"  {one_line(mistake)}" for mistake in self.mistakes)]))
+
+    def told(self) -> str:
+        return own_lines(self)

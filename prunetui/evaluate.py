@@ -10,7 +10,7 @@ from typing import Any
 
 from prunetui.config import Study, parse_study
 from prunetui.errors import UsageError
-from prunetui.output import print_json
+from prunetui.output import print_json, say
 
 
 def evaluate_checkpoint(
@@ -52,9 +52,9 @@ def evaluate_checkpoint(
     if as_json:
         print_json(result)
         return
-    print(f"top-1 {result['top1']:.2f} %  top-5 {result['top5']:.2f} %  loss {result['loss']:.4f}")
+    say(f"top-1 {result['top1']:.2f} %  top-5 {result['top5']:.2f} %  loss {result['loss']:.4f}")
     rate = f"{result['images_per_second']:,.0f} images/s on {where.name}"
-    print(f"{result['images']} test images of {study.data.name}, {rate}")
+    say(f"{result['images']} test images of {study.data.name}, {rate}")
 
 
 def _exported(path: Path) -> tuple[Any, dict[str, Any]]:

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 from prunetui.atomic import sync_folder, write_synced
 from prunetui.comparison import Reading, lines_of, read_run
 from prunetui.errors import DataError, UsageError
+from prunetui.output import print_json, say
 from prunetui.paths import user_path
 from prunetui.report import human
 from prunetui.reporting.layers import LAYERS_FILE, packed_layers
@@ -36,9 +36,9 @@ def print_packed(root: Path, given: Sequence[str], to: Path, as_json: bool) -> N
     """Pack runs and print where they are; sizes and what was left out go to stderr."""
     folders = export_runs(root, given, user_path(to))
     if as_json:
-        print(json.dumps([{"id": folder.name, "path": str(folder.resolve())} for folder in folders], indent=1))
+        print_json([{"id": folder.name, "path": str(folder.resolve())} for folder in folders])
     else:
-        print("\n".join(map(str, folders)))
+        say(*folders)
 
 
 def export_runs(root: Path, given: Sequence[str], to: Path) -> list[Path]:
@@ -57,7 +57,7 @@ def export_runs(root: Path, given: Sequence[str], to: Path) -> list[Path]:
         packed = [_exported(run, reading, to) for run, reading in zip(runs, readings, strict=True)]
     except OSError as error:
         raise UsageError(f"cannot write to {to}: {error.strerror}") from None
-    print(NOTE, file=sys.stderr)
+    say(NOTE, err=True)
     return packed
 
 
@@ -83,7 +83,7 @@ def _exported(run: Run, reading: Reading, to: Path) -> Path:
         raise
     sync_folder(to)
     small, whole = _size(target), _size(run.folder)
-    print(f"{run.id}: {human(small)}B, of {human(whole)}B with its networks", file=sys.stderr)
+    say(f"{run.id}: {human(small)}B, of {human(whole)}B with its networks", err=True)
     return target
 
 
