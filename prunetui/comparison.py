@@ -10,6 +10,7 @@ from typing import Any
 from prunetui import report
 from prunetui.differences import differences
 from prunetui.report import UNREADABLE, Line
+from prunetui.safe_toml import read_toml
 from prunetui.store import Run, Status
 
 Row = Mapping[str, Any]
@@ -52,12 +53,10 @@ class Comparison:
 
 def read_run(run: Run, status: Status | None) -> Reading | str:
     """A run, or why it cannot be read."""
-    import tomli
-
     if status is None:
         return f"{run.id} cannot be read as a run"
     try:
-        rows, study = tuple(run.rows()), tomli.loads(run.study_text())
+        rows, study = tuple(run.rows()), read_toml(run.study_text())
         report.lines(report.with_drop(rows))
     except (OSError, *UNREADABLE) as error:
         return f"{run.id} cannot be read: {error}"

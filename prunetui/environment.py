@@ -11,6 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from prunetui import __version__
+from prunetui.paths import read_regular
+from prunetui.safe_json import MOST_BYTES, read_json
+
+FILE = "environment.json"
 
 PACKAGES = (
     "torch", "torchvision", "torch-pruning", "numpy", "scikit-learn", "safetensors", "onnxruntime", "textual",
@@ -42,6 +46,15 @@ def environment(device: str) -> dict[str, Any]:
         "command": sys.argv,
         "cwd": str(Path.cwd()),
     }
+
+
+def read_environment(folder: Path) -> dict[str, Any] | None:
+    """environment.json of a run; None where it is not there, or another's."""
+    try:
+        plain = read_json(read_regular(folder / FILE, MOST_BYTES))
+    except (OSError, ValueError):
+        return None
+    return plain if isinstance(plain, dict) else None
 
 
 def device_name(device: str) -> str:

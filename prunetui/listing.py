@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -14,6 +13,7 @@ from rich.console import Console
 
 from prunetui import report
 from prunetui.chart import accuracy_chart, legend
+from prunetui.environment import read_environment
 from prunetui.errors import UsageError
 from prunetui.output import aligned, console, packed, print_json, say, say_drawn, table
 from prunetui.store import Cache, Run, Status, find_run, list_runs
@@ -105,7 +105,7 @@ def print_run(root: Path, given: str, as_json: bool) -> None:
     status = run.status()
     rows = run.rows()
     if as_json:
-        print_json({**run_object(run, status), "results": rows, "environment": _environment(run)})
+        print_json({**run_object(run, status), "results": rows, "environment": read_environment(run.folder)})
         return
     if status is not None:
         say(f"{run.id}: {status.state}" + (f" ({status.message})" if status.message else ""))
@@ -114,14 +114,6 @@ def print_run(root: Path, given: str, as_json: bool) -> None:
     if rows:
         print_results(rows)
     say(f"run: {run.folder}")
-
-
-def _environment(run: Run) -> dict[str, Any] | None:
-    try:
-        plain: dict[str, Any] = json.loads((run.folder / "environment.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return plain
 
 
 # Results --------------------------------------------------------------------------------------------

@@ -13,11 +13,13 @@ from typing import Any
 
 from prunetui.atomic import sync_folder, write_synced
 from prunetui.comparison import Reading, lines_of, read_run
+from prunetui.environment import read_environment
 from prunetui.errors import DataError, UsageError
 from prunetui.output import print_json, say
 from prunetui.paths import user_path
 from prunetui.report import human
 from prunetui.reporting.layers import LAYERS_FILE, packed_layers
+from prunetui.safe_json import read_json
 from prunetui.store import Run, find_run
 
 EVENTS = "events.jsonl"
@@ -98,7 +100,7 @@ def _files(run: Run, reading: Reading) -> dict[str, bytes]:
             found[name] = text.encode(errors="surrogateescape")
     status = replace(reading.status, host="", pid=0)
     found["status.json"] = _json(in_strings(private, asdict(status)))
-    environment = _environment(run.folder / "environment.json")
+    environment = read_environment(run.folder)
     if environment is not None:
         kept = {key: value for key, value in environment.items() if key not in LEFT_OUT}
         found["environment.json"] = _json(in_strings(private, kept))
@@ -106,14 +108,6 @@ def _files(run: Run, reading: Reading) -> dict[str, bytes]:
     if layers:
         found[LAYERS_FILE] = _json(in_strings(private, layers), indent=None)
     return found
-
-
-def _environment(path: Path) -> dict[str, Any] | None:
-    try:
-        plain = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-    return plain if isinstance(plain, dict) else None
 
 
 def _json(plain: object, indent: int | None = 1) -> bytes:
@@ -148,7 +142,7 @@ def _private_lines(text: str, private: Callable[[str], str]) -> str:
 
 def _private_line(line: str, private: Callable[[str], str]) -> str:
     try:
-        plain = json.loads(line)
+        plain = read_json(line)
     except ValueError:
         return private(line)
     changed = in_strings(private, plain)

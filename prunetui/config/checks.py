@@ -8,6 +8,7 @@ from prunetui.config.choices import option_of, pattern_of, shaping_epochs, targe
 from prunetui.config.part_checks import part_mistakes
 from prunetui.config.schedule_checks import schedule_mistake
 from prunetui.config.schema import Method, Study
+from prunetui.config.size import too_large
 from prunetui.errors import Mistake
 from prunetui.paths import is_dir, is_file, user_path
 from prunetui.plugins import MethodInfo, catalogue
@@ -29,7 +30,8 @@ def semantic_mistakes(study: Study, index: Sequence[int]) -> list[Located]:
             found.append((("methods", i, "label"), Mistake(f"methods[{i}].label", reason, f'"{method.label}"')))
     if not index and study.target != "threshold":  # no method is known, but its fractions would be wrong anyway
         found += _fractions(study.sparsities, ("sparsities",), "sparsities")
-    return list(dict.fromkeys(found)) + _files(study)
+    found = list(dict.fromkeys(found))
+    return found + _files(study) + ([] if found else _size(study))
 
 
 def _taken(method: Method, methods: Sequence[Method]) -> bool:
@@ -88,6 +90,11 @@ def _fractions(values: Sequence[float], key: tuple[str | int, ...], name: str) -
         for value in values
         if value >= 1
     ]
+
+
+def _size(study: Study) -> list[Located]:
+    reason = too_large(study)
+    return [((), Mistake("", reason))] if reason else []
 
 
 def _files(study: Study) -> list[Located]:

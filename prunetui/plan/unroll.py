@@ -9,6 +9,8 @@ from typing import Any
 
 from prunetui.config import Method, OneShot, Study
 from prunetui.config.choices import is_masked, schedule_of, values_of
+from prunetui.config.size import too_large
+from prunetui.errors import UsageError
 from prunetui.plan.labels import labels_of
 from prunetui.plan.steps import Latency, Load, Measure, Step, Train
 from prunetui.plan.tree import Plan, Trial, digest
@@ -39,7 +41,11 @@ def build_plan(study: Study, context: Mapping[str, Any] | None = None, units: Un
     ``context`` is what else decides the numbers and only the machine knows (device, arithmetic, the
     fingerprints of data and checkpoint); without it the tree has the same shape but other keys. ``units`` are what
     a sensitivity study prunes one at a time: only the network can name them.
+
+    Raises:
+        UsageError: there would be too many trials.
     """
+    _refuse_too_large(study, units)
     plan = Plan()
     labels = labels_of(study)
     for seed in study.seeds:
@@ -64,6 +70,14 @@ def build_plan(study: Study, context: Mapping[str, Any] | None = None, units: Un
         for key, step in measurements(study, trial).values():
             plan.add(key, step, trial.seed)
     return plan
+
+
+def _refuse_too_large(study: Study, units: Units | None) -> None:
+    """A study made in Python was not read by anybody, and only the network tells how many layers there are."""
+    layers = max(len(units.layers), len(units.groups)) if units and study.kind == "sensitivity" else 1
+    reason = too_large(study, max(1, layers))
+    if reason:
+        raise UsageError(reason)
 
 
 def _only(study: Study, method: Method, units: Units | None) -> Sequence[tuple[str, ...]]:
