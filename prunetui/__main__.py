@@ -1,18 +1,26 @@
 """The console script: rewrites ``--batch``, runs a command, tells errors in words."""
 
-from __future__ import annotations
-
-import io
-import logging
-import os
 import sys
-import traceback
-import warnings
-from collections.abc import Callable, Sequence
-from typing import Any
 
-from prunetui.errors import EXIT_INTERRUPTED, PrunetuiError
-from prunetui.printable import one_line, own_lines
+# `python -m` puts the working folder first on the path, where a file socket.py, or even __future__.py, would be run in
+# place of the library's: nothing else may be imported before it is gone.
+if __name__ == "__main__" and __spec__ is not None and not getattr(sys.flags, "safe_path", False):
+    del sys.path[0]
+
+from prunetui.python_process import isolate_imports
+
+isolate_imports()
+
+import io  # noqa: E402
+import logging  # noqa: E402
+import os  # noqa: E402
+import traceback  # noqa: E402
+import warnings  # noqa: E402
+from collections.abc import Callable, Sequence  # noqa: E402
+from typing import Any  # noqa: E402
+
+from prunetui.errors import EXIT_INTERRUPTED, PrunetuiError  # noqa: E402
+from prunetui.printable import one_line, own_lines  # noqa: E402
 
 
 def rewritten(argv: Sequence[str]) -> list[str]:

@@ -11,8 +11,10 @@ import ast
 import hashlib
 import importlib
 import importlib.util
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.machinery import ModuleSpec
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import UnionType
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
     from prunetui.api import PruningMethod
 
 GROUP = "prunetui.methods"
+PACKAGE = "methods"
+FOLDER = Path(__file__).resolve().parent.parent / PACKAGE
+BY_FILE = "prunetui_file_"
+"""Before the name of a module that was loaded by its file, as another one has its name."""
 COMMON_KEYS = ("name", "label", "schedule", "target", "sparsities", "parts")
 EDITS = {"Masks": "masks", "Channels": "channels", "Modules": "modules"}
 FAMILIES = {"masks": "weights", "channels": "channels", "modules": "sharing", "sequence": "sequence"}
@@ -141,15 +147,50 @@ def method_info(name: str) -> MethodInfo:
 def load(name: str) -> type[PruningMethod]:
     """Import a method and return its class; this imports torch."""
     info = method_info(name)
-    importlib.import_module(info.module)
+    _import(info)
     from prunetui.api import registered
 
     return registered(name)
 
 
+def _import(info: MethodInfo) -> None:
+    """Import the very file that was read: another folder on the path may hold a module of the same name."""
+    loaded = sys.modules.get(info.module)
+    if loaded is not None and _is_from(loaded.__spec__, info.file):
+        return
+    if _is_from(_spec_of(info.module), info.file):
+        importlib.import_module(info.module)
+        return
+    spec = importlib.util.spec_from_file_location(f"{BY_FILE}{info.module}", info.file)
+    if spec is None or spec.loader is None:
+        raise PrunetuiError(f"{info.file} is no Python file that can be imported")
+    if spec.name in sys.modules:
+        return
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[spec.name]
+        raise
+
+
+def _spec_of(module: str) -> ModuleSpec | None:
+    """Where the path leads for a module; finding out imports the packages it is in, and nothing else."""
+    if not module.startswith(f"{PACKAGE}."):
+        return importlib.util.find_spec(module)
+    package = importlib.util.find_spec(PACKAGE)
+    if package is None or package.origin is None or not _is_from(package, FOLDER / "__init__.py"):
+        return None
+    return importlib.util.find_spec(module)
+
+
+def _is_from(spec: ModuleSpec | None, file: Path) -> bool:
+    return spec is not None and spec.origin is not None and Path(spec.origin).resolve() == file.resolve()
+
+
 def _modules(problems: list[str]) -> list[tuple[str, Path]]:
-    folder = Path(__file__).resolve().parent.parent / "methods"
-    modules = [(f"methods.{f.stem}", f) for f in sorted(folder.glob("*.py")) if f.stem != "__init__"]
+    modules = [(f"{PACKAGE}.{f.stem}", f) for f in sorted(FOLDER.glob("*.py")) if f.stem != "__init__"]
     for entry in entry_points(group=GROUP):
         try:
             spec = importlib.util.find_spec(entry.module)

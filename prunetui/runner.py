@@ -12,11 +12,11 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import IO
 
+from prunetui.python_process import python_command
 from prunetui.store import Run
 from prunetui.store.control import Control
 from prunetui.store.queue import Queue
@@ -93,7 +93,7 @@ def launch(run: Run, device: str) -> subprocess.Popen[bytes]:
     """Execute a run in a process of its own session; its errors go to the run's log."""
     with (run.folder / "worker.log").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "prunetui.worker", str(run.folder), device],
+            python_command("prunetui.worker", str(run.folder), device),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -48,7 +48,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     script = tmp_path / "worker.py"
     script.write_text(WORKER)
     python = tmp_path / "python"
-    python.write_text(f'#!/bin/sh\n[ "$1 $2" = "-m prunetui.worker" ] && exec {sys.executable} {script} "$3" "$4"\n')
+    python.write_text(f'#!/bin/sh\n[ "$4" = prunetui.worker ] && exec {sys.executable} {script} "$5" "$6"\n')
     python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(python))
     monkeypatch.setattr(runner, "POLL_SECONDS", 0.02)

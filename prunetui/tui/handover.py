@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
+
+from prunetui.python_process import python_command
 
 FORMATS = {
     "pt2": "PyTorch program (.pt2): runs without prunetui",
@@ -15,7 +16,7 @@ FORMATS = {
 
 def export(folder: Path, trial: str, kind: str, output: Path) -> tuple[bool, str]:
     """Whether a trial's network was written to ``output``, and what was checked, or what failed."""
-    command = [sys.executable, "-m", "prunetui", "export", str(folder), trial, "--format", kind, "-o", str(output)]
+    command = python_command("prunetui", "export", str(folder), trial, "--format", kind, "-o", str(output))
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     words = " ".join(done.stderr.split())[-300:]
     return done.returncode == 0, f"saved as {output.name}; {words}" if done.returncode == 0 else words
