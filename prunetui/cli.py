@@ -23,10 +23,12 @@ DEFAULT_RUNS = Path("runs")
 
 
 def _complete_runs(ctx: typer.Context, incomplete: str) -> list[str]:
+    from prunetui.printable import one_line
     from prunetui.store import list_runs
 
     root = ctx.params.get("runs") or DEFAULT_RUNS
-    return [run.id for run, _ in list_runs(Path(root)) if incomplete in run.id]
+    ids = [run.id for run, _ in list_runs(Path(root)) if incomplete in run.id]
+    return [name for name in ids if one_line(name) == name]  # a shell would print the others as they are
 
 
 def _complete_presets(incomplete: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -73,7 +74,8 @@ def of_json(data: bytes, random: random.Random) -> bytes:
         lines = data.split(b"\n")
     places = [i for i, line in enumerate(lines) if line.startswith(b"{")]
     for i in random.sample(places, min(3, len(places))):
-        lines[i] = json.dumps(_other(json.loads(lines[i]), random)).encode()
+        with contextlib.suppress(ValueError):  # a line that other damage has been done to
+            lines[i] = json.dumps(_other(json.loads(lines[i]), random)).encode()
     return b"\n".join(lines)
 
 
