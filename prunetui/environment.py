@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from prunetui import __version__
-from prunetui.paths import read_regular
-from prunetui.safe_json import MOST_BYTES, read_json
+from prunetui.regular import read_object
 
 FILE = "environment.json"
 
@@ -51,10 +50,9 @@ def environment(device: str) -> dict[str, Any]:
 def read_environment(folder: Path) -> dict[str, Any] | None:
     """environment.json of a run; None where it is not there, or another's."""
     try:
-        plain = read_json(read_regular(folder / FILE, MOST_BYTES))
+        return read_object(folder / FILE)
     except (OSError, ValueError):
         return None
-    return plain if isinstance(plain, dict) else None
 
 
 def device_name(device: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import tomli
 
-MOST_BYTES = 4_000_000
+MOST_BYTES = 4 << 20
 """Of a text; the resolved study of 100,000 trials of as many settings as one can have takes 2 MB."""
 DEPTH = 32
 """Of values within values."""

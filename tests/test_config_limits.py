@@ -37,7 +37,7 @@ SEEDS = ", ".join(map(str, range(1000)))
         ("\n\nseeds = [" + "1" * 5000 + "]", "study:3: it holds an integer of more than 64 bits"),
         ("seeds = [0x" + "f" * 5000 + "]", "an integer of more than 64 bits"),
         ("name = 9223372036854775808", "an integer of more than 64 bits"),
-        ("# " + "x" * MOST_BYTES, "at most 4,000,000 are read"),
+        ("# " + "x" * MOST_BYTES, "at most 4,194,304 are read"),
         ("name = 'a\0b'", "not valid TOML"),
         ("sparsities = '0..0.999/1e-9'", "a range has at most 1000 values"),
         ("sparsities = '0..1e308/1e-308'", "a range has at most 1000 values"),
@@ -97,7 +97,7 @@ def test_a_byte_order_mark_is_no_part_of_a_study(tmp_path: Path):
     ("content", "why"),
     [
         (b"\xff\xfen\0a\0", "not UTF-8 text .byte 0 is 0xff"),
-        (b"#" * (MOST_BYTES + 1), "larger than the 4,000,000 bytes"),
+        (b"#" * (MOST_BYTES + 1), "larger than 4 MiB bytes"),
     ],
     ids=short,
 )

@@ -9,9 +9,8 @@ from typing import Any
 
 from prunetui.errors import DataError
 from prunetui.inspect_model import Histogram, Layer, dense_file, kept_layers, model_file
-from prunetui.paths import read_regular
+from prunetui.regular import read_object
 from prunetui.report import Line, named
-from prunetui.safe_json import MOST_BYTES, read_json
 
 LAYERS_FILE = "layers.json"
 """Beside a run without models: trial -> its layers, as ``packed_layers`` has them."""
@@ -97,7 +96,7 @@ def read_packed(folder: Path) -> dict[str, Layers]:
     Of each line of the table the first seed is there, and no histogram.
     """
     try:
-        plain = read_json(read_regular(folder / LAYERS_FILE, MOST_BYTES))
+        plain = read_object(folder / LAYERS_FILE)
         return {trial: tuple(_layer(layer) for layer in layers) for trial, layers in plain.items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}

@@ -18,7 +18,7 @@ class Harmless(LineFilter):
     """Drops what a terminal would act on; every strip keeps its width."""
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
-        if all(segment.text.isprintable() for segment in segments):
+        if "".join([segment.text for segment in segments]).isprintable():
             return segments
         return [segment if segment.control else Segment(_plain(segment.text), segment.style) for segment in segments]
 
