@@ -97,7 +97,7 @@ def test_a_byte_order_mark_is_no_part_of_a_study(tmp_path: Path):
     ("content", "why"),
     [
         (b"\xff\xfen\0a\0", "not UTF-8 text .byte 0 is 0xff"),
-        (b"#" * (MOST_BYTES + 1), "larger than 4 MiB bytes"),
+        (b"#" * (MOST_BYTES + 1), "larger than 4 MiB"),
     ],
     ids=short,
 )

@@ -81,7 +81,10 @@ def of_json(data: bytes, random: random.Random) -> bytes:
 
 def of_csv(data: bytes, random: random.Random) -> bytes:
     """Cells, columns or titles are others, or there are more or fewer."""
-    rows = list(csv.reader(io.StringIO(data.decode(errors="replace").replace("\0", ""))))
+    try:
+        rows = list(csv.reader(io.StringIO(data.decode(errors="replace").replace("\0", ""))))
+    except csv.Error:  # other damage has been done to it
+        return data
     for _ in range(random.randint(1, 3)):
         row = random.choice(rows) if rows else []
         if row:
