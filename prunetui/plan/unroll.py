@@ -19,7 +19,7 @@ from prunetui.plan.walk import Walk
 from prunetui.schedules import rewinding, schedule_name
 
 # Raise it when the engine computes something differently: older cached states are then not found.
-ENGINE_VERSION = 8
+ENGINE_VERSION = 9
 LATENCY_BATCHES = (1, 128)
 """Images a pass; columns of results.csv are named after them."""
 LATENCY = Latency(LATENCY_BATCHES)

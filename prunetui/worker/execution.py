@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from prunetui import __version__, events
-from prunetui.atomic import write_atomic
+from prunetui.atomic import copy_atomic
 from prunetui.config import Study, parse_study
 from prunetui.environment import environment
 from prunetui.errors import (
@@ -162,17 +162,16 @@ class _Execution:
         ]
 
     def _keep_model(self, engine: Engine, trial: Trial) -> None:
-        """The final network under the trial's name: a second name of the cached file, not a copy."""
+        """The final network under the trial's name: a copy, for what is done to it must not reach the cached file."""
         source = engine.model_file(trial)
         if source is None or not self.study.measure.keep_models:
             return
         target = self.run.models / f"{trial.id}.safetensors"
         self.run.models.mkdir(exist_ok=True)
-        target.unlink(missing_ok=True)
         try:
-            os.link(source, target)
-        except OSError:  # a file system without hard links
-            write_atomic(target, source.read_bytes())
+            copy_atomic(source, target, engine.model_sha256(trial))
+        except ValueError as error:
+            self.emit(events.Log("warning", f"the network of {trial.id} was not kept: {error}"))
 
     def _publish(self, order: list[str]) -> None:
         rows = [self.rows[name] for name in order if name in self.rows]
