@@ -13,6 +13,7 @@ import tomli
 from prunetui import events
 from prunetui.config import Study
 from prunetui.config.write import resolved, rooted
+from prunetui.regular import read_object
 from prunetui.store import Run, list_runs
 
 NEWEST = 3
@@ -82,7 +83,7 @@ class Historian:
         for run in listed[:LOOK_AT]:
             try:
                 past = tomli.loads(run.study_text())
-                environment = json.loads((run.folder / "environment.json").read_bytes())
+                environment = read_object(run.folder / "environment.json")
                 fits = _without(past["model"], "checkpoint") == _without(wanted["model"], "checkpoint")
                 kind = str(environment["device"]).partition(":")[0]
             except (OSError, ValueError, KeyError, TypeError, AttributeError):

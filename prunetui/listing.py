@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -16,6 +15,7 @@ from prunetui import report
 from prunetui.chart import accuracy_chart, legend
 from prunetui.errors import UsageError
 from prunetui.output import aligned, console, packed, print_json, table
+from prunetui.regular import read_object
 from prunetui.store import Cache, Run, Status, find_run, list_runs
 from prunetui.store.runs import CACHE
 
@@ -103,7 +103,9 @@ def print_run(root: Path, given: str, as_json: bool) -> None:
     """One run: its status, results and chart."""
     run = find_run(root, given)
     status = run.status()
-    rows = run.rows()
+    rows, trouble = (found := run.results()).rows, found.trouble
+    if trouble:
+        print(f"warning: {trouble}; the rows are those that the events tell", file=sys.stderr)
     if as_json:
         print_json({**run_object(run, status), "results": rows, "environment": _environment(run)})
         return
@@ -118,10 +120,9 @@ def print_run(root: Path, given: str, as_json: bool) -> None:
 
 def _environment(run: Run) -> dict[str, Any] | None:
     try:
-        plain: dict[str, Any] = json.loads((run.folder / "environment.json").read_text(encoding="utf-8"))
+        return read_object(run.folder / "environment.json")
     except (OSError, ValueError):
         return None
-    return plain
 
 
 # Results --------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from prunetui.atomic import sync_folder, write_synced
 from prunetui.comparison import Reading, lines_of, read_run
 from prunetui.errors import DataError, UsageError
 from prunetui.paths import user_path
+from prunetui.regular import read_object
 from prunetui.report import human
 from prunetui.reporting.layers import LAYERS_FILE, packed_layers
 from prunetui.store import Run, find_run
@@ -110,10 +111,9 @@ def _files(run: Run, reading: Reading) -> dict[str, bytes]:
 
 def _environment(path: Path) -> dict[str, Any] | None:
     try:
-        plain = json.loads(path.read_bytes())
+        return read_object(path)
     except (OSError, ValueError):
         return None
-    return plain if isinstance(plain, dict) else None
 
 
 def _json(plain: object, indent: int | None = 1) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from prunetui.comparison import Reading, RunLine, joined, lines_of, names_of, read_run
 from prunetui.differences import differences
 from prunetui.errors import DataError
+from prunetui.regular import read_object
 from prunetui.report import Line, Row, Sensitivity, dense_accuracy, lines, sensitivities
 from prunetui.reporting.verdicts import Reach, Verdict, reaches, verdicts
 from prunetui.store import find_run
@@ -110,7 +110,11 @@ def material(readings: Sequence[Reading], unreadable: Iterable[str] = ()) -> Mat
         table,
         together,
         tuple((name, tuple(verdicts(of))) for name, of in told),
-        (*unreadable, *(f"{part.name}: {part.trouble}" for part in parts if part.trouble)),
+        (
+            *unreadable,
+            *(f"{part.name}: {part.reading.trouble}" for part in parts if part.reading.trouble),
+            *(f"{part.name}: {part.trouble}" for part in parts if part.trouble),
+        ),
     )
 
 
@@ -122,7 +126,6 @@ def _part(name: str, reading: Reading) -> Part:
 def _environment(folder: Path) -> Mapping[str, Any]:
     """environment.json; empty where it is not there or another's."""
     try:
-        plain = json.loads((folder / "environment.json").read_bytes())
+        return read_object(folder / "environment.json")
     except (OSError, ValueError):
         return {}
-    return plain if isinstance(plain, dict) else {}

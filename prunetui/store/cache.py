@@ -1,7 +1,7 @@
 """States under the hash of all that led to them, shared by the trials of a run and by all runs beside it.
 
-An entry is a folder ``<key>/`` that appears by one rename, so it is whole or absent. Its ``meta.json`` holds the digests
-of its files and of itself; what does not fit them is not believed: it is as if it were absent.
+An entry is a folder ``<key>/`` that appears by one rename, so it is whole or absent. Its ``meta.json`` holds the
+digests of its files and of itself; what does not fit them is not believed: it is as if it were absent.
 """
 
 from __future__ import annotations
