@@ -154,7 +154,7 @@ class _Json:
         try:
             if lines and self._read:
                 os.write(1, b"".join(line + b"\n" for line in lines))
-        except BrokenPipeError:
+        except OSError:  # who read it has gone, or it does not fit
             self._read = False
 
     def close(self) -> None:

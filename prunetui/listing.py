@@ -103,7 +103,9 @@ def print_run(root: Path, given: str, as_json: bool) -> None:
     """One run: its status, results and chart."""
     run = find_run(root, given)
     status = run.status()
-    rows = run.rows()
+    rows, trouble = (found := run.results()).rows, found.trouble
+    if trouble:
+        say(f"warning: {trouble}; the rows are those that the events tell", err=True)
     if as_json:
         print_json({**run_object(run, status), "results": rows, "environment": read_environment(run.folder)})
         return

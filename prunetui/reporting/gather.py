@@ -110,7 +110,11 @@ def material(readings: Sequence[Reading], unreadable: Iterable[str] = ()) -> Mat
         table,
         together,
         tuple((name, tuple(verdicts(of))) for name, of in told),
-        (*unreadable, *(f"{part.name}: {part.trouble}" for part in parts if part.trouble)),
+        (
+            *unreadable,
+            *(f"{part.name}: {part.reading.trouble}" for part in parts if part.reading.trouble),
+            *(f"{part.name}: {part.trouble}" for part in parts if part.trouble),
+        ),
     )
 
 

@@ -65,6 +65,10 @@ def assemble(run: Run, study: Study, device: str, obey: Obedience, emit: Emit, c
     if graph.refused:
         names = ", ".join(graph.refused)
         emit(events.Log("info", f"channels that must stay (zero-padded shortcuts): {names}"))
+
+    def tell(line: str) -> None:
+        emit(events.Log("warning", line))
+
     context = _context(study, data.fingerprint, found, threads)
     plan = build_plan(study, context, graph.units())
     _check(obey)
@@ -75,8 +79,8 @@ def assemble(run: Run, study: Study, device: str, obey: Obedience, emit: Emit, c
         architecture,
         graph,
         found,
-        Cache(run.folder.parent / CACHE),
-        PartialFiles(run.partial),
+        Cache(run.folder.parent / CACHE, tell),
+        PartialFiles(run.partial, tell),
         emit,
         obey,
         obey.between_steps,

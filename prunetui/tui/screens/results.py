@@ -93,7 +93,9 @@ class ResultsScreen(ChartScreen):
         trouble = results.trouble or failures(results.view.rows)
         self.query_one("#trouble").display = bool(trouble)
         self.query_one("#trouble", Static).update(Text(one_line(trouble), "#ff6b5e"))
-        self.query_one(Plot).show_lines(results.lines, results.trouble or results.why_empty())
+        self.query_one(Plot).show_lines(
+            results.lines, results.why_empty() if results.lines else results.trouble or results.why_empty()
+        )
         self._show_layers()
         self._show_trials()
         self.query_one(Panes).exchange(results.is_sensitivity)
