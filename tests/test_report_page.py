@@ -201,7 +201,7 @@ def test_a_run_named_twice_is_one_run(three_seeds: Path):
         ("failed", [], "it failed: the disk is full"),
         ("interrupted", study_rows()[:2], "was interrupted: 2 of 5 trials are done"),
         ("running", study_rows()[:1], "it still runs: 1 of 5"),
-        ("done", [failed_row("taylor", "no memory left"), *study_rows()], ""),
+        ("done", [failed_row("taylor", "no memory left", trial="taylor-0.7-s0"), *study_rows()], ""),
         ("done", [failed_row("taylor", "no memory left")], "no trial of a method was done"),
         ("done", layer_rows(), ""),
         ("done", [fake_row("dense", 0.0)], "no trial of a method was done"),
@@ -219,6 +219,15 @@ def test_every_state_makes_a_report(tmp_path: Path, kind: str, state: str, rows:
         assert ("no memory left" in text) == any(row["status"] == "failed" for row in rows)
 
 
+def test_damaged_results_are_a_sentence_too(tmp_path: Path):
+    good = fake_run(tmp_path, "good", rows=study_rows())
+    bad = fake_run(tmp_path, "bad-rows", rows=study_rows())
+    (bad.folder / "results.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    material = of(tmp_path, str(good.folder), str(bad.folder))
+    assert [part.name for part in material.parts] == ["good", "bad-rows"]
+    assert "results.csv is damaged" in " ".join(material.troubles)
+
+
 def test_a_sensitivity_study_shows_its_layers(tmp_path: Path):
     fake_run(tmp_path, "layers", rows=layer_rows(("conv1", "fc")))
     text = read(page(of(tmp_path, "layers"))).text
@@ -228,14 +237,13 @@ def test_a_sensitivity_study_shows_its_layers(tmp_path: Path):
 
 def test_what_cannot_be_read_is_a_sentence(tmp_path: Path):
     good = fake_run(tmp_path, "good", rows=study_rows())
-    for name, file in (("bad-status", "status.json"), ("bad-study", "study.toml"), ("bad-rows", "results.csv")):
-        bad = fake_run(tmp_path, name, rows=study_rows())
-        (bad.folder / file).write_text("a,b\n1,2\n", encoding="utf-8")
-        material = of(tmp_path, str(good.folder), str(bad.folder))
-        assert [part.name for part in material.parts] == ["good"]
-        assert "cannot be read" in " ".join(material.troubles)
-        with pytest.raises(DataError, match="cannot be read"):
-            of(tmp_path, str(bad.folder))
+    bad = fake_run(tmp_path, "bad-study", rows=study_rows())
+    (bad.folder / "study.toml").write_text("a,b\n1,2\n", encoding="utf-8")
+    material = of(tmp_path, str(good.folder), str(bad.folder))
+    assert [part.name for part in material.parts] == ["good"]
+    assert "cannot be read" in " ".join(material.troubles)
+    with pytest.raises(DataError, match="cannot be read"):
+        of(tmp_path, str(bad.folder))
     with pytest.raises(UsageError):
         of(tmp_path, "nothing-of-this-name")
 
