@@ -11,11 +11,19 @@ from prunetui.python_process import isolate_imports
 
 isolate_imports()
 
+import errno  # noqa: E402
 import io  # noqa: E402
+import logging  # noqa: E402
 import os  # noqa: E402
-from collections.abc import Sequence  # noqa: E402
+import traceback  # noqa: E402
+import warnings  # noqa: E402
+from collections.abc import Callable, Sequence  # noqa: E402
+from typing import Any  # noqa: E402
 
-from prunetui.errors import EXIT_INTERRUPTED, PrunetuiError  # noqa: E402
+from prunetui.errors import EXIT_FAILED, EXIT_INTERRUPTED, PrunetuiError  # noqa: E402
+from prunetui.printable import one_line, own_lines  # noqa: E402
+
+OF_OUTPUT = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EBADF)
 
 
 def rewritten(argv: Sequence[str]) -> list[str]:
@@ -29,22 +37,85 @@ def rewritten(argv: Sequence[str]) -> list[str]:
 
 def main() -> None:
     """Run prunetui and end the process with its exit code."""
-    from prunetui.cli import app
-
+    _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without Unicode gets question marks, not a crash
+    _harmless_python()
     try:
-        app(args=rewritten(sys.argv[1:]))
+        try:
+            code = _run(rewritten(sys.argv[1:]))
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
     except PrunetuiError as error:
-        print(f"prunetui: {error}", file=sys.stderr)
+        _tell(error.told())
         raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt:
         raise SystemExit(EXIT_INTERRUPTED) from None
-    except BrokenPipeError:
-        # Who read our output has gone; python would complain once more when it flushes stdout at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        raise SystemExit(1) from None
+    except OSError as error:
+        if error.filename is not None or error.errno not in OF_OUTPUT:
+            raise
+        # Who read our output has gone, or it does not fit; python would complain once more when it flushes at exit.
+        for descriptor in (1, 2):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+        raise SystemExit(EXIT_FAILED) from None
+    raise SystemExit(code)
+
+
+def _open_what_is_closed() -> None:
+    """Where the shell closed a stream (``>&-``), what is written to it is lost; no file of ours may take its place."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            if descriptor != number:
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
+
+
+def _run(argv: Sequence[str]) -> int:
+    """Run a command. Typer's own complaints are told as ours are: they quote what was typed, whatever that is."""
+    import typer
+
+    from prunetui.cli import app
+
+    # Some versions of typer bring a click of their own.
+    complaint: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+    try:
+        ended = app(args=list(argv), standalone_mode=False)
+    except typer.Abort:
+        return EXIT_INTERRUPTED
+    except complaint as error:
+        given: Any = error
+        if type(error).__name__ != "NoArgsIsHelpError":  # which has printed the help
+            usage = f"{given.ctx.get_usage()}\n" if getattr(given, "ctx", None) else ""
+            _tell(f"{own_lines(usage)}prunetui: {one_line(given.format_message())}", "")
+        return int(given.exit_code)
+    return ended if isinstance(ended, int) else 0
+
+
+def _tell(words: str, head: str = "prunetui: ") -> None:
+    """Say it on stderr; ``words`` are harmless already."""
+    print(f"{head}{words}", file=sys.stderr)
+
+
+def _harmless_python() -> None:
+    """What Python itself prints (warnings, logs without a handler, defects) is shown harmlessly, too."""
+    as_usual: Callable[..., str] = warnings.formatwarning
+    warnings.formatwarning = lambda *given, **more: own_lines(as_usual(*given, **more))
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(_HarmlessFormatter())
+
+    def tell_defect(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+        _tell(own_lines("".join(traceback.format_exception(kind, error, trace)).rstrip()), "")
+
+    sys.excepthook = tell_defect
+
+
+class _HarmlessFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return own_lines(super().format(record))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ from typing import Protocol
 
 from prunetui import events
 from prunetui.errors import EXIT_DONE, EXIT_INTERRUPTED, UsageError
+from prunetui.output import console, say
+from prunetui.printable import one_line
 from prunetui.progress import Tracker
 from prunetui.store import Run, find_run
 
@@ -49,7 +51,7 @@ def run_batch(
             _tell_end(run, quiet)
         if code == EXIT_INTERRUPTED:
             resume = f"prunetui --batch --runs {runs} --resume {run.id}"
-            print(f"interrupted; go on with: {resume}", file=sys.stderr)
+            say(f"interrupted; go on with: {resume}", err=True)
     return code
 
 
@@ -119,7 +121,7 @@ def _tell_end(run: Run, quiet: bool) -> None:
 
     if not quiet and run.rows():
         print_results(run.rows())
-    print(run.folder if quiet else f"run: {run.folder}")
+    say(run.folder if quiet else f"run: {run.folder}")
 
 
 class _Silent:
@@ -140,7 +142,7 @@ class _Json:
         try:
             if lines and self._read:
                 os.write(1, b"".join(line + b"\n" for line in lines))
-        except BrokenPipeError:
+        except OSError:  # who read it has gone, or it does not fit
             self._read = False
 
     def close(self) -> None:
@@ -171,7 +173,7 @@ class _Plain:
                 text = f"  {t.step}: {share:.0f} %, {t.images_per_second:,.0f} images/s{loss}"
             if text is not None:
                 self._last = event.time
-                print(text, file=sys.stderr, flush=True)
+                say(text, err=True)
 
     def close(self) -> None:
         sys.stderr.flush()
@@ -181,17 +183,16 @@ class _Live:
     """Two bars on stderr, all of the run and its current step, with finished trials scrolling above."""
 
     def __init__(self) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
         self._tracker = Tracker()
         self._bars = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None),
             TextColumn("{task.percentage:>3.0f} %"),
             TextColumn("{task.fields[info]}"),
-            console=Console(stderr=True, highlight=False),
+            console=console(err=True),
             refresh_per_second=4,
             transient=True,
             expand=True,
@@ -205,7 +206,7 @@ class _Live:
             self._tracker.feed(event)
             text = told(event, self._tracker)
             if text is not None:
-                self._bars.console.print(text, markup=False)
+                self._bars.console.print(one_line(text), markup=False)
         t = self._tracker
         left = t.seconds_left
         self._bars.update(
@@ -219,7 +220,7 @@ class _Live:
         self._bars.update(
             self._step,
             visible=bool(t.step),
-            description=t.step[:40],
+            description=one_line(t.step)[:40],
             completed=t.done / t.total if t.total else 0.0,
             info=rate + loss,
         )

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from prunetui.printable import one_line
 from prunetui.report import Series, human
 
 # Okabe & Ito's palette, distinguishable with every common colour blindness; markers tell series apart without it.
@@ -149,8 +150,8 @@ def _drawn(
     across, up = ticks(left, right, picture.log_x), ticks(low, high, about=max(3, height // 3))
     plot.xticks([_at(tick, picture) for tick in across], [short(tick) for tick in across])
     plot.yticks(up, [short(tick) for tick in up])
-    plot.title(picture.title)
-    plot.xlabel(picture.x_label)
+    plot.title(one_line(picture.title))
+    plot.xlabel(one_line(picture.x_label))
     text: str = plot.build()
     plot.clear_figure()
     return text

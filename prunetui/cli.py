@@ -23,10 +23,12 @@ DEFAULT_RUNS = Path("runs")
 
 
 def _complete_runs(ctx: typer.Context, incomplete: str) -> list[str]:
+    from prunetui.printable import one_line
     from prunetui.store import list_runs
 
     root = ctx.params.get("runs") or DEFAULT_RUNS
-    return [run.id for run, _ in list_runs(Path(root)) if incomplete in run.id]
+    ids = [run.id for run, _ in list_runs(Path(root)) if incomplete in run.id]
+    return [name for name in ids if one_line(name) == name]  # a shell would print the others as they are
 
 
 def _complete_presets(incomplete: str) -> list[str]:
@@ -73,7 +75,9 @@ def _root(ctx: typer.Context, runs: Path | None) -> Path:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        print(f"prunetui {__version__}")
+        from prunetui.output import say
+
+        say(f"prunetui {__version__}")
         raise typer.Exit
 
 
@@ -292,7 +296,7 @@ def init(
     runs: Runs = None,
 ) -> None:
     """Write a commented study file to start from."""
-    from prunetui.output import print_json
+    from prunetui.output import print_json, say
 
     if schema:
         from prunetui.config import Study
@@ -310,8 +314,8 @@ def init(
         write_atomic(target, text)
     except OSError as error:
         raise UsageError(f"cannot write {target}: {error.strerror}") from None
-    print(target)
-    print(f"run it with: prunetui --batch {target}", file=sys.stderr)
+    say(target)
+    say(f"run it with: prunetui --batch {target}", err=True)
 
 
 @app.command()

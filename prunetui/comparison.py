@@ -10,6 +10,7 @@ from typing import Any
 from prunetui import report
 from prunetui.differences import differences
 from prunetui.report import UNREADABLE, Line
+from prunetui.safe_toml import read_toml
 from prunetui.store import Run, Status
 
 Row = Mapping[str, Any]
@@ -23,6 +24,8 @@ class Reading:
     status: Status
     rows: tuple[Row, ...]
     study: Mapping[str, Any]
+    trouble: str = ""
+    """What is wrong with the file of results, if anything; the rows are then those of the events."""
 
     @property
     def id(self) -> str:
@@ -52,16 +55,15 @@ class Comparison:
 
 def read_run(run: Run, status: Status | None) -> Reading | str:
     """A run, or why it cannot be read."""
-    import tomli
-
     if status is None:
         return f"{run.id} cannot be read as a run"
     try:
-        rows, study = tuple(run.rows()), tomli.loads(run.study_text())
+        found, study = run.results(), read_toml(run.study_text())
+        rows = tuple(found.rows)
         report.lines(report.with_drop(rows))
-    except (OSError, *UNREADABLE) as error:
+    except (OSError, RecursionError, *UNREADABLE) as error:
         return f"{run.id} cannot be read: {error}"
-    return Reading(run.folder, status, rows, study)
+    return Reading(run.folder, status, rows, study, found.trouble)
 
 
 def compared(found: Sequence[Reading | str]) -> Comparison:
@@ -70,6 +72,7 @@ def compared(found: Sequence[Reading | str]) -> Comparison:
     names = names_of(runs)
     table = [RunLine(run.id, name, line) for run, name in zip(runs, names, strict=True) for line in lines_of(run)]
     troubles = [run for run in found if isinstance(run, str)]
+    troubles += [f"{name}: {run.trouble}" for name, run in zip(names, runs, strict=True) if run.trouble]
     troubles += [f"{name}: {words}" for run, name in zip(runs, names, strict=True) if (words := _without(run))]
     return Comparison(
         tuple(names),

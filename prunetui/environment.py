@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from prunetui import __version__
+from prunetui.regular import read_object
+
+FILE = "environment.json"
 
 PACKAGES = (
     "torch", "torchvision", "torch-pruning", "numpy", "scikit-learn", "safetensors", "onnxruntime", "textual",
@@ -42,6 +45,14 @@ def environment(device: str) -> dict[str, Any]:
         "command": sys.argv,
         "cwd": str(Path.cwd()),
     }
+
+
+def read_environment(folder: Path) -> dict[str, Any] | None:
+    """environment.json of a run; None where it is not there, or another's."""
+    try:
+        return read_object(folder / FILE)
+    except (OSError, ValueError):
+        return None
 
 
 def device_name(device: str) -> str:

@@ -8,17 +8,27 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from prunetui.printable import one_line, own_lines, quoted
+
 EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_SOME_FAILED = 3
 EXIT_INTERRUPTED = 130
+MOST_TOLD = 100
+"""Mistakes of one study that are told one by one."""
+LONGEST = 120
+"""Characters of what was got, in a message."""
 
 
 class PrunetuiError(Exception):
     """Base of all errors told in words; ``exit_code`` is what the process ends with."""
 
     exit_code = EXIT_FAILED
+
+    def told(self) -> str:
+        """The words as they are printed: what a message quotes cannot pass for a line of its own."""
+        return quoted(self)
 
 
 class RunFailed(PrunetuiError):
@@ -63,9 +73,10 @@ class Mistake:
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}" if self.line else self.file
-        parts = [f"{where}: {self.path}: {self.message}" if self.path else f"{where}: {self.message}"]
+        path = _cut(self.path)
+        parts = [f"{where}: {path}: {self.message}" if path else f"{where}: {self.message}"]
         if self.got:
-            parts.append(f"got {self.got}")
+            parts.append(f"got {_cut(self.got)}")
         if self.allowed:
             parts.append(f"allowed: {self.allowed}")
         if self.nearest:
@@ -73,11 +84,20 @@ class Mistake:
         return "; ".join(parts)
 
 
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+
+
 class ConfigError(UsageError):
-    """A study that cannot be run; carries every mistake found, not only the first."""
+    """A study that cannot be run; carries every mistake found, not only the first, and tells up to ``MOST_TOLD``."""
 
     def __init__(self, mistakes: Iterable[Mistake]) -> None:
         self.mistakes = tuple(mistakes)
         count = len(self.mistakes)
         head = f"{count} mistake{'s' if count != 1 else ''} in the study; nothing was started:"
-        super().__init__("\n".join([head, *(f"  {mistake}" for mistake in self.mistakes)]))
+        told = [f"  {one_line(mistake)}" for mistake in self.mistakes[:MOST_TOLD]]
+        more = [f"  and {count - MOST_TOLD:,} more"] * (count > MOST_TOLD)
+        super().__init__("\n".join([head, *told, *more]))
+
+    def told(self) -> str:
+        return own_lines(self)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_module
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 from prunetui.config import Study, parse_study
 from prunetui.errors import UsageError
-from prunetui.output import print_json
+from prunetui.output import print_json, say
 from prunetui.wanted_images import check_fixed, tell, wanted_by, wanted_by_weights
 
 
@@ -60,9 +59,9 @@ def evaluate_checkpoint(
     if as_json:
         print_json(result)
         return
-    print(f"top-1 {result['top1']:.2f} %  top-5 {result['top5']:.2f} %  loss {result['loss']:.4f}")
+    say(f"top-1 {result['top1']:.2f} %  top-5 {result['top5']:.2f} %  loss {result['loss']:.4f}")
     rate = f"{result['images_per_second']:,.0f} images/s on {where.name}"
-    print(f"{result['images']} test images of {study.data.name}, {rate}")
+    say(f"{result['images']} test images of {study.data.name}, {rate}")
 
 
 def _exported(path: Path, trust: bool) -> tuple[Any, dict[str, Any]]:
@@ -116,7 +115,7 @@ def _state(read: Any, study: Study, dataset: Any, path: Path) -> Any:
     if not read.header:
         start = start_from(read, path, model.model_copy(update={"keep_zeros": False}), *shape)  # nothing is trained
         for note in start.notes:
-            print(note, file=sys.stderr)
+            say(note, err=True)
         return State(start.architecture, start.tensors)
     width = read.header["architecture"].get("width") if model.width is None else model.width
     architecture = Architecture(model.name, *shape, model.shortcut or "B", width)

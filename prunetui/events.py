@@ -153,6 +153,15 @@ KINDS: dict[str, type[Event]] = {
 }  # fmt: skip
 
 
+MOST_LINE = 1 << 20
+"""Bytes of a line; rows of results have about a thousand."""
+MOST = 1e18
+"""No count is larger."""
+MOST_TIME = 1e11
+"""Seconds since the epoch: the year 5138. Clocks and calendars refuse what is far beyond."""
+_KINDS_OF_FIELDS = {cls: {f.name: str(f.type) for f in dataclasses.fields(cls)} for cls in KINDS.values()}
+
+
 def to_json(event: Event) -> str:
     """One line of strict ASCII JSON without its newline; NaN and infinities become null."""
     plain = {"event": event.kind, **dataclasses.asdict(event)}
@@ -161,13 +170,37 @@ def to_json(event: Event) -> str:
 
 def from_json(line: str | bytes) -> Event | None:
     """The event on a line; None for what this version does not know or cannot read."""
+    if len(line) > MOST_LINE:
+        return None
     try:
         plain = json.loads(line)
         cls = KINDS[plain.pop("event")]
-        known = {f.name for f in dataclasses.fields(cls)}
-        return cls(**{key: value for key, value in plain.items() if key in known})
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        kinds = _KINDS_OF_FIELDS[cls]
+        known = {key: value for key, value in plain.items() if key in kinds}
+        fits = all(_fits(value, kinds[key]) for key, value in known.items()) and 0 <= known.get("time", 0) < MOST_TIME
+        return cls(**known) if fits else None
+    except (OverflowError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def _fits(value: Any, kind: str) -> bool:
+    """Whether a value that was read is of a field's kind, and no number that nothing can be done with."""
+    if value is None:
+        return kind.endswith("None")
+    if kind.startswith("dict"):
+        return isinstance(value, dict) and all(map(_is_plain, value.values()))
+    if kind.startswith("float"):
+        return type(value) in (int, float) and math.isfinite(value)
+    if kind == "int":
+        return type(value) is int and abs(value) <= MOST
+    return type(value).__name__ == kind
+
+
+def _is_plain(value: Any) -> bool:
+    """A cell of a row, or a figure of a measurement."""
+    if type(value) in (int, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, str | bool | list | dict)
 
 
 def _finite(value: Any) -> Any:

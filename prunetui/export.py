@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from prunetui.atomic import write_atomic
 from prunetui.errors import RunFailed, UsageError
+from prunetui.output import say
 from prunetui.store import Run, find_run
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def export_model(root: Path, run: str, trial: str, kind: str, output: Path) -> N
         output.unlink(missing_ok=True)
         raise RunFailed(f"the exported network differs by {worst:.3g} from the trial's on {what}; nothing was kept")
     _tell(found, trial, output, worst, what)
-    print(output)
+    say(output)
 
 
 def _model_of(run: Run, trial: str) -> Path:
@@ -84,7 +84,7 @@ def _images(run: Run, header: dict[str, Any]) -> tuple[Tensor, str]:
         images = data.test.pixels[:IMAGES].float() / 255
         return images, f"{len(images)} test images"
     except (PrunetuiError, OSError) as error:
-        print(f"warning: compared on noise, for the data cannot be read: {error}", file=sys.stderr)
+        say(f"warning: compared on noise, for the data cannot be read: {error}", err=True)
         noise = torch.rand(IMAGES, shape["channels"], shape["size"], shape["size"], generator=torch.Generator())
         return noise, f"{IMAGES} images of noise"
 
@@ -139,9 +139,9 @@ def _run_onnx(path: Path, images: Tensor) -> Tensor:
 
 def _tell(run: Run, trial: str, output: Path, worst: float, what: str) -> None:
     row = next((row for row in run.rows() if row["trial"] == trial), {})
-    print(f"checked on {what}: largest difference of logits {worst:.3g}", file=sys.stderr)
+    say(f"checked on {what}: largest difference of logits {worst:.3g}", err=True)
     if row.get("params"):
         params, alive = int(row["params"]), int(row["params_nonzero"])
         size = output.stat().st_size / 1e6
         zeros = f", {params - alive:,} of them zero (masks bring no speed-up in this format)" if alive < params else ""
-        print(f"{params:,} parameters{zeros}; {size:.2f} MB; takes images in [0, 1]", file=sys.stderr)
+        say(f"{params:,} parameters{zeros}; {size:.2f} MB; takes images in [0, 1]", err=True)

@@ -7,6 +7,7 @@ import math
 from typing import Any, Literal
 
 from prunetui.chart import HUMAN, Picture, in_thousands, look, ticks
+from prunetui.printable import one_line
 
 MARKERS = "os^Dv<>PX*hpd"
 DASHES = ("-", "--", ":", "-.")
@@ -88,7 +89,7 @@ def _legend_columns(picture: Picture) -> int:
 
 def _cut(label: str) -> str:
     """The label as a legend has it: matplotlib leaves out those that begin with ``_``, and XML has no control codes."""
-    text = "".join(letter for letter in label if letter.isprintable())
+    text = one_line(label)
     text = f" {text}" if text.startswith("_") else text
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 2]}.."
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import tomli
-
 from prunetui import events
 from prunetui.config import Study
 from prunetui.config.write import resolved, rooted
+from prunetui.environment import read_environment
+from prunetui.safe_toml import read_toml
 from prunetui.store import Run, list_runs
 
 NEWEST = 3
@@ -81,8 +81,8 @@ class Historian:
         listed = [run for run, s in list_runs(self._root) if s and (s.model, s.data) == names and s.started]
         for run in listed[:LOOK_AT]:
             try:
-                past = tomli.loads(run.study_text())
-                environment = json.loads((run.folder / "environment.json").read_bytes())
+                past = read_toml(run.study_text())
+                environment = read_environment(run.folder) or {}
                 fits = _without(past["model"], "checkpoint") == _without(wanted["model"], "checkpoint")
                 kind = str(environment["device"]).partition(":")[0]
             except (OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -14,8 +13,9 @@ from rich.console import Console
 
 from prunetui import report
 from prunetui.chart import accuracy_chart, legend
+from prunetui.environment import read_environment
 from prunetui.errors import UsageError
-from prunetui.output import aligned, console, packed, print_json, table
+from prunetui.output import aligned, console, packed, print_json, say, say_drawn, table
 from prunetui.store import Cache, Run, Status, find_run, list_runs
 from prunetui.store.runs import CACHE
 
@@ -39,12 +39,12 @@ def print_runs(root: Path, as_json: bool) -> None:
         print_json([run_object(run, status) for run, status in listed])
         return
     if not listed:
-        print(f"no runs in {root.resolve()} yet; start one with: prunetui --batch")
+        say(f"no runs in {root.resolve()} yet; start one with: prunetui --batch")
         return
     cells = [_run_cells(run, status) for run, status in listed]
-    print("\n".join(_fitted(cells)))
+    say(*_fitted(cells))
     entries, size = Cache(root / CACHE).size()
-    print(f"\n{len(listed)} runs; the cache of shared states holds {entries} steps in {report.human(size)}B")
+    say("", f"{len(listed)} runs; the cache of shared states holds {entries} steps in {report.human(size)}B")
 
 
 def _run_cells(run: Run, status: Status | None) -> list[str]:
@@ -96,32 +96,26 @@ def prune_cache(root: Path) -> None:
     if busy:
         raise UsageError(f"the cache is in use by the run {busy[0]}; wait until it has finished")
     entries, size = Cache(root / CACHE).prune()
-    print(f"removed {entries} cached steps ({report.human(size)}B by name; models of runs stay)")
+    say(f"removed {entries} cached steps ({report.human(size)}B by name; models of runs stay)")
 
 
 def print_run(root: Path, given: str, as_json: bool) -> None:
     """One run: its status, results and chart."""
     run = find_run(root, given)
     status = run.status()
-    rows = run.rows()
+    rows, trouble = (found := run.results()).rows, found.trouble
+    if trouble:
+        say(f"warning: {trouble}; the rows are those that the events tell", err=True)
     if as_json:
-        print_json({**run_object(run, status), "results": rows, "environment": _environment(run)})
+        print_json({**run_object(run, status), "results": rows, "environment": read_environment(run.folder)})
         return
     if status is not None:
-        print(f"{run.id}: {status.state}" + (f" ({status.message})" if status.message else ""))
+        say(f"{run.id}: {status.state}" + (f" ({status.message})" if status.message else ""))
         progress = f"{status.done} of {status.trials} trials done"
-        print(f"{status.model} on {status.data}, {progress}, device {status.device or '-'}")
+        say(f"{status.model} on {status.data}, {progress}, device {status.device or '-'}")
     if rows:
         print_results(rows)
-    print(f"run: {run.folder}")
-
-
-def _environment(run: Run) -> dict[str, Any] | None:
-    try:
-        plain: dict[str, Any] = json.loads((run.folder / "environment.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return plain
+    say(f"run: {run.folder}")
 
 
 # Results --------------------------------------------------------------------------------------------
@@ -142,11 +136,11 @@ def print_results(rows: Iterable[Mapping[str, Any]]) -> None:
     out.print(shown)
     if report.only_masks(table_lines):
         nominal = "; nominal: MACs without those of zeros" if "nominal" in columns else ""
-        out.print(f"{report.only_masks(table_lines)}{nominal}")
+        say(f"{report.only_masks(table_lines)}{nominal}")
     _print_chart(out, table_lines)
     failed = [line for line in table_lines if line.failed]
     for line in failed:
-        print(f"failed: {line.label} {line.target}: {line.error}", file=sys.stderr)
+        say(f"failed: {line.label} {line.target}: {line.error}", err=True)
     return None
 
 
@@ -161,13 +155,13 @@ def _print_sensitivities(out: Console, found: list[report.Sensitivity], lines: l
             missing = "not pruned" if one.skipped else "-"
             cells = [one.figures[target].text() if target in one.figures else missing for target in targets]
             shown.add_row(" + ".join(one.layers), *cells)
-        out.print(f"\n{method}: top-1 with only this pruned" + (f" (dense {dense:.2f})" if dense else ""))
+        say("", f"{method}: top-1 with only this pruned" + (f" (dense {dense:.2f})" if dense else ""))
         out.print(shown)
         for reason in dict.fromkeys(one.skipped for one in of if one.skipped):
-            print(f"- not pruned: {reason}", file=sys.stderr)
+            say(f"- not pruned: {reason}", err=True)
     for line in lines:
         if line.failed:
-            print(f"failed: {line.label} {line.target}: {line.error}", file=sys.stderr)
+            say(f"failed: {line.label} {line.target}: {line.error}", err=True)
 
 
 def _print_chart(out: Console, table_lines: list[report.Line]) -> None:
@@ -178,7 +172,7 @@ def _print_chart(out: Console, table_lines: list[report.Line]) -> None:
     width = min(out.width, CHART_WIDTH)
     color = sys.stdout.isatty() and not out.no_color
     # Straight to stdout: rich would wrap and re-style what plotext has laid out.
-    print("\n" + accuracy_chart(curves, dense, width, CHART_HEIGHT, color))
+    say_drawn("\n" + accuracy_chart(curves, dense, width, CHART_HEIGHT, color))
     for row in packed(legend(curves, dense), width):
         out.print(row)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
 from rich.padding import Padding
 from rich.text import Text
 
-from prunetui.output import console, print_json, table
+from prunetui.output import console, print_json, say, table
+from prunetui.printable import one_line
 
 if TYPE_CHECKING:
     from prunetui.plugins import MethodInfo
@@ -30,20 +30,20 @@ def print_methods(as_json: bool) -> None:
         for family in families:
             _print_family(family, [info for info in infos if info.family == family])
     for problem in found.problems:
-        print(f"warning: {problem}", file=sys.stderr)
+        say(f"warning: {problem}", err=True)
 
 
 def _print_family(family: str, infos: list[MethodInfo]) -> None:
     out = console()
     if infos:
-        out.print(Text(f"{family}\n", "bold underline"))
+        out.print(Text(f"{one_line(family)}\n", "bold underline"))
     for info in infos:
-        out.print(Text.assemble((info.name, "bold"), f"  {info.summary}"))
+        out.print(Text.assemble((one_line(info.name), "bold"), one_line(f"  {info.summary}")))
         for option in info.options:
-            told = Text(f"{option.name} = {json.dumps(option.default)}  {option.help}")
+            told = Text(one_line(f"{option.name} = {json.dumps(option.default)}  {option.help}"))
             out.print(Padding(told, (0, 0, 0, 4), expand=False))
         schedules = f"; only {', '.join(info.schedules)}" if info.schedules else ""
-        about = Text(f"target {', '.join(info.targets)}{schedules}; source {info.source}", "dim")
+        about = Text(one_line(f"target {', '.join(info.targets)}{schedules}; source {info.source}"), "dim")
         out.print(Padding(about, (0, 0, 1, 4), expand=False))
 
 
@@ -67,11 +67,12 @@ def print_method(name: str, as_json: bool) -> None:
     if as_json:
         print_json({**method_object(info), "doc": info.doc})
         return
-    print(f"{info.name} ({info.family})\n\n{info.doc}\n\nsource: {info.source}\ntargets: {', '.join(info.targets)}")
+    say(f"{info.name} ({info.family})", "", *info.doc.split("\n"), "", f"source: {info.source}")
+    say(f"targets: {', '.join(info.targets)}")
     if info.options:
-        print("options:")
+        say("options:")
     for option in info.options:
-        print(f"  {option.name} = {json.dumps(option.default)}    {option.annotation}\n      {option.help}")
+        say(f"  {option.name} = {json.dumps(option.default)}    {option.annotation}", f"      {option.help}")
 
 
 def print_presets(as_json: bool) -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,10 +13,13 @@ from typing import Any
 
 from prunetui.atomic import sync_folder, write_synced
 from prunetui.comparison import Reading, lines_of, read_run
+from prunetui.environment import read_environment
 from prunetui.errors import DataError, UsageError
+from prunetui.output import print_json, say
 from prunetui.paths import user_path
 from prunetui.report import human
 from prunetui.reporting.layers import LAYERS_FILE, packed_layers
+from prunetui.safe_json import read_json
 from prunetui.store import Run, find_run
 
 EVENTS = "events.jsonl"
@@ -36,9 +38,9 @@ def print_packed(root: Path, given: Sequence[str], to: Path, as_json: bool) -> N
     """Pack runs and print where they are; sizes and what was left out go to stderr."""
     folders = export_runs(root, given, user_path(to))
     if as_json:
-        print(json.dumps([{"id": folder.name, "path": str(folder.resolve())} for folder in folders], indent=1))
+        print_json([{"id": folder.name, "path": str(folder.resolve())} for folder in folders])
     else:
-        print("\n".join(map(str, folders)))
+        say(*folders)
 
 
 def export_runs(root: Path, given: Sequence[str], to: Path) -> list[Path]:
@@ -57,7 +59,7 @@ def export_runs(root: Path, given: Sequence[str], to: Path) -> list[Path]:
         packed = [_exported(run, reading, to) for run, reading in zip(runs, readings, strict=True)]
     except OSError as error:
         raise UsageError(f"cannot write to {to}: {error.strerror}") from None
-    print(NOTE, file=sys.stderr)
+    say(NOTE, err=True)
     return packed
 
 
@@ -83,7 +85,7 @@ def _exported(run: Run, reading: Reading, to: Path) -> Path:
         raise
     sync_folder(to)
     small, whole = _size(target), _size(run.folder)
-    print(f"{run.id}: {human(small)}B, of {human(whole)}B with its networks", file=sys.stderr)
+    say(f"{run.id}: {human(small)}B, of {human(whole)}B with its networks", err=True)
     return target
 
 
@@ -98,7 +100,7 @@ def _files(run: Run, reading: Reading) -> dict[str, bytes]:
             found[name] = text.encode(errors="surrogateescape")
     status = replace(reading.status, host="", pid=0)
     found["status.json"] = _json(in_strings(private, asdict(status)))
-    environment = _environment(run.folder / "environment.json")
+    environment = read_environment(run.folder)
     if environment is not None:
         kept = {key: value for key, value in environment.items() if key not in LEFT_OUT}
         found["environment.json"] = _json(in_strings(private, kept))
@@ -106,14 +108,6 @@ def _files(run: Run, reading: Reading) -> dict[str, bytes]:
     if layers:
         found[LAYERS_FILE] = _json(in_strings(private, layers), indent=None)
     return found
-
-
-def _environment(path: Path) -> dict[str, Any] | None:
-    try:
-        plain = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-    return plain if isinstance(plain, dict) else None
 
 
 def _json(plain: object, indent: int | None = 1) -> bytes:
@@ -148,7 +142,7 @@ def _private_lines(text: str, private: Callable[[str], str]) -> str:
 
 def _private_line(line: str, private: Callable[[str], str]) -> str:
     try:
-        plain = json.loads(line)
+        plain = read_json(line)
     except ValueError:
         return private(line)
     changed = in_strings(private, plain)

@@ -54,6 +54,14 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def exists(path: Path) -> bool:
+    """Whether there is anything of this name."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def is_dir(path: Path) -> bool:
     """Whether there is such a folder."""
     try:

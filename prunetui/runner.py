@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from prunetui.python_process import python_command
+from prunetui.regular import open_regular
 from prunetui.store import Run
 from prunetui.store.control import Control
 from prunetui.store.queue import Queue
@@ -93,7 +94,7 @@ class Runner:
 
 def launch(run: Run, device: str) -> subprocess.Popen[bytes]:
     """Execute a run in a process of its own session; its errors go to the run's log."""
-    with (run.folder / "worker.log").open("ab") as log:
+    with os.fdopen(open_regular(run.folder / "worker.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab") as log:
         return subprocess.Popen(
             python_command("prunetui.worker", str(run.folder), device),
             stdin=subprocess.DEVNULL,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prunetui.config.schema import Data, Statistics
 from prunetui.errors import UsageError
+from prunetui.output import say
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def tell(level: str, line: str) -> None:
     """Say on stderr what was changed of the data, or is doubtful."""
-    print(f"warning: {line}" if level == "warning" else line, file=sys.stderr)
+    say(f"warning: {line}" if level == "warning" else line, err=True)
 
 
 def wanted_by(header: Mapping[str, Any], path: Path) -> Wanted:

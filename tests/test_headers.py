@@ -172,8 +172,8 @@ def test_a_header_cannot_make_evaluate_allocate_or_guess(tensors: dict[str, Tens
     with pytest.raises(UsageError, match="does not fit the model"):  # 370 GB of weights, were they made
         evaluate_checkpoint(written(tmp_path, tensors, huge), None, None, ["data.limit=100"], "cpu", True)
     torn = {**build(Architecture(**ten)).state_dict(), "layer1.0.conv1.weight": torch.zeros(5, 2, 3, 3)}
+    path = written(tmp_path, torn, metadata(architecture=ten, classes=DIGITS))
     with pytest.raises(UsageError, match=r"do not make the resnet20 that it says|does not fit"):
-        path = written(tmp_path, torn, metadata(architecture=ten, classes=DIGITS))
         evaluate_checkpoint(path, None, None, ["data.limit=100"], "cpu", True)
     half = {key: value for key, value in metadata().items() if key not in ("data", "std")}
     with pytest.raises(UsageError, match="does not say its data and std"):

@@ -100,6 +100,7 @@ def test_a_run_that_is_executed_is_not_packed(tmp_path: Path):
 
 def test_what_is_no_run_is_a_sentence(run: Run, tmp_path: Path):
     (run.folder / "status.json").write_text("[]", encoding="utf-8")
+    (run.folder / "study.toml").write_text("[]", encoding="utf-8")
     with pytest.raises(DataError, match="cannot be read as a run"):
         export_runs(tmp_path / "runs", [str(run.folder)], tmp_path / "packs")
     (tmp_path / "file").touch()

@@ -68,7 +68,10 @@ def test_the_folder_is_made_when_something_is_added(tmp_path: Path) -> None:
     assert queue.waiting == ("a",)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "7", '{"waiting": 3, "started": ""}', '{"waiting": ["a"]}', "\udcff"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "7", '{"waiting": 3, "started": ""}', '{"waiting": "a"}', '{"waiting": ["../a", 3, ""]}', "\udcff"],
+)
 def test_a_file_that_is_no_queue_is_an_empty_one(tmp_path: Path, text: str) -> None:
     (tmp_path / ".queue.json").write_bytes(text.encode(errors="surrogateescape"))
     queue = Queue(tmp_path)

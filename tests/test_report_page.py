@@ -16,6 +16,7 @@ import pytest
 from tui.fakes import STUDY, failed_row, fake_row, fake_run, layer_rows, small_model, study_rows
 
 from prunetui.errors import DataError, PrunetuiError, UsageError
+from prunetui.printable import one_line
 from prunetui.reporting.command import FORMATS, chosen, made
 from prunetui.reporting.gather import Material, gather
 from prunetui.reporting.page import context, page
@@ -155,7 +156,7 @@ def test_any_label_can_be_drawn(tmp_path: Path, label: str):
     for kind in FORMATS:
         assert made(material, kind)
     if label.strip():
-        assert label.strip("_")[:6] in made(material, "html").decode()
+        assert one_line(label.strip("_"))[:6] in made(material, "html").decode()
 
 
 def test_layers_are_drawn_without_torch_and_missing_networks_are_told(three_seeds: Path, tmp_path: Path):
@@ -200,7 +201,7 @@ def test_a_run_named_twice_is_one_run(three_seeds: Path):
         ("failed", [], "it failed: the disk is full"),
         ("interrupted", study_rows()[:2], "was interrupted: 2 of 5 trials are done"),
         ("running", study_rows()[:1], "it still runs: 1 of 5"),
-        ("done", [failed_row("taylor", "no memory left"), *study_rows()], ""),
+        ("done", [failed_row("taylor", "no memory left", trial="taylor-0.7-s0"), *study_rows()], ""),
         ("done", [failed_row("taylor", "no memory left")], "no trial of a method was done"),
         ("done", layer_rows(), ""),
         ("done", [fake_row("dense", 0.0)], "no trial of a method was done"),
@@ -218,6 +219,15 @@ def test_every_state_makes_a_report(tmp_path: Path, kind: str, state: str, rows:
         assert ("no memory left" in text) == any(row["status"] == "failed" for row in rows)
 
 
+def test_damaged_results_are_a_sentence_too(tmp_path: Path):
+    good = fake_run(tmp_path, "good", rows=study_rows())
+    bad = fake_run(tmp_path, "bad-rows", rows=study_rows())
+    (bad.folder / "results.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    material = of(tmp_path, str(good.folder), str(bad.folder))
+    assert [part.name for part in material.parts] == ["good", "bad-rows"]
+    assert "results.csv is damaged" in " ".join(material.troubles)
+
+
 def test_a_sensitivity_study_shows_its_layers(tmp_path: Path):
     fake_run(tmp_path, "layers", rows=layer_rows(("conv1", "fc")))
     text = read(page(of(tmp_path, "layers"))).text
@@ -227,14 +237,13 @@ def test_a_sensitivity_study_shows_its_layers(tmp_path: Path):
 
 def test_what_cannot_be_read_is_a_sentence(tmp_path: Path):
     good = fake_run(tmp_path, "good", rows=study_rows())
-    for name, file in (("bad-status", "status.json"), ("bad-study", "study.toml"), ("bad-rows", "results.csv")):
-        bad = fake_run(tmp_path, name, rows=study_rows())
-        (bad.folder / file).write_text("a,b\n1,2\n", encoding="utf-8")
-        material = of(tmp_path, str(good.folder), str(bad.folder))
-        assert [part.name for part in material.parts] == ["good"]
-        assert "cannot be read" in " ".join(material.troubles)
-        with pytest.raises(DataError, match="cannot be read"):
-            of(tmp_path, str(bad.folder))
+    bad = fake_run(tmp_path, "bad-study", rows=study_rows())
+    (bad.folder / "study.toml").write_text("a,b\n1,2\n", encoding="utf-8")
+    material = of(tmp_path, str(good.folder), str(bad.folder))
+    assert [part.name for part in material.parts] == ["good"]
+    assert "cannot be read" in " ".join(material.troubles)
+    with pytest.raises(DataError, match="cannot be read"):
+        of(tmp_path, str(bad.folder))
     with pytest.raises(UsageError):
         of(tmp_path, "nothing-of-this-name")
 
@@ -290,9 +299,12 @@ def test_typed_words_cannot_break_a_table_of_markdown(tmp_path: Path):
     ("typed", "written"),
     [
         ("\\<img src=x onerror=alert(1)>", "\\\\\\<img src=x onerror=alert(1)>"),  # one backslash, then three
-        ("![x](http://a.b/c.png)", "!\\[x\\](http://a.b/c.png)"),
+        ("![x](http://a.b/c.png)", "!\\[x\\](http\\://a.b/c.png)"),
         ("`a`", "\\`a\\`"),
         ("a\\|b", "a\\\\\\|b"),
+        ("&#x202e; www.a.b a@b.c", "\\&#x202e; www\\.a.b a\\@b.c"),
+        ("# *a* $x$ ~~b~~ _c_ d_e", "\\# \\*a\\* \\$x\\$ \\~\\~b\\~\\~ \\_c\\_ d_e"),
+        ("a\x1b]8;;x\x07\u202eb", "a\\\\x1b\\]8;;x\\\\x07\\\\u202eb"),
     ],
 )
 def test_typed_words_are_neither_html_nor_pictures_in_markdown(tmp_path: Path, typed: str, written: str):

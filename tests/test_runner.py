@@ -239,7 +239,7 @@ def _state(pid: int) -> str:
 @pytest.mark.parametrize(
     "status",
     [
-        Status("running", pid=os.getpid(), host="elsewhere", heartbeat=4e9),
+        Status("running", pid=os.getpid(), host="elsewhere", heartbeat=time.time()),
         Status("done", pid=os.getpid(), host=socket.gethostname()),
         Status("running", pid=os.getpid(), host=socket.gethostname()),  # nobody holds its lock
     ],

@@ -8,6 +8,7 @@ from prunetui.config.choices import option_of, pattern_of, shaping_epochs, targe
 from prunetui.config.part_checks import part_mistakes
 from prunetui.config.schedule_checks import schedule_mistake
 from prunetui.config.schema import Method, Study
+from prunetui.config.size import too_large
 from prunetui.errors import Mistake
 from prunetui.paths import is_dir, is_file, user_path
 from prunetui.plugins import MethodInfo, catalogue
@@ -21,25 +22,26 @@ def semantic_mistakes(study: Study, index: Sequence[int]) -> list[Located]:
     """Everything wrong with a study whose keys and types are right; ``index`` is each method's place in the file."""
     found: list[Located] = []
     known = catalogue().methods
-    for i, method in zip(index, study.methods, strict=False):
+    taken = _taken(study.methods)
+    for i, method, is_taken in zip(index, study.methods, taken, strict=False):
         if method.name in known:
             found += _method(study, method, known[method.name], i)
-        if method.label == CONTROL or (method.label and _taken(method, study.methods)):
+        if method.label == CONTROL or is_taken:
             reason = "the dense control has this label" if method.label == CONTROL else "this label is taken"
             found.append((("methods", i, "label"), Mistake(f"methods[{i}].label", reason, f'"{method.label}"')))
     if not index and study.target != "threshold":  # no method is known, but its fractions would be wrong anyway
         found += _fractions(study.sparsities, ("sparsities",), "sparsities")
-    return list(dict.fromkeys(found)) + _files(study)
+    found = list(dict.fromkeys(found))
+    return found + _files(study) + ([] if found else _size(study))
 
 
-def _taken(method: Method, methods: Sequence[Method]) -> bool:
-    """Whether a label is another entry's name, or an earlier one's label."""
-    place = next(i for i, other in enumerate(methods) if other is method)
-    return any(
-        method.label == (other.label or other.name) and (i < place or other.label is None)
-        for i, other in enumerate(methods)
-        if other is not method
-    )
+def _taken(methods: Sequence[Method]) -> list[bool]:
+    """Of each entry, whether its label is another entry's name, or an earlier one's label."""
+    names = {method.name for method in methods if method.label is None}
+    first: dict[str, int] = {}
+    for i, method in enumerate(methods):
+        first.setdefault(method.label or method.name, i)
+    return [bool(m.label) and (m.label in names or first[m.label or ""] < i) for i, m in enumerate(methods)]
 
 
 def _method(study: Study, method: Method, info: MethodInfo, i: int) -> list[Located]:
@@ -88,6 +90,11 @@ def _fractions(values: Sequence[float], key: tuple[str | int, ...], name: str) -
         for value in values
         if value >= 1
     ]
+
+
+def _size(study: Study) -> list[Located]:
+    reason = too_large(study)
+    return [((), Mistake("", reason))] if reason else []
 
 
 def _files(study: Study) -> list[Located]:

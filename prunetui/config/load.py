@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from importlib import resources
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
-import tomli
 from pydantic import ValidationError
 
 from prunetui.config.checks import Located, semantic_mistakes
@@ -17,12 +17,16 @@ from prunetui.config.method_tables import method_tables
 from prunetui.config.mistakes import from_pydantic, nearest
 from prunetui.config.schema import Study
 from prunetui.errors import ConfigError, Mistake, UsageError
-from prunetui.paths import is_file, user_path
+from prunetui.paths import exists, is_dir, is_file, user_path
+from prunetui.regular import read_regular
+from prunetui.safe_toml import MOST_BYTES, PARTS, NotToml, read_toml
 
 OVERRIDES = "--set"
 PRESET = "preset "
 DENSE = (("train", "epochs"), ("model", "width"), ("model", "shortcut"))
 """What a study says of a dense network that it trains itself; a checkpoint has its own."""
+PLACE = 6
+"""Digits of a place in a list."""
 
 
 def preset_names() -> list[str]:
@@ -53,14 +57,25 @@ def find_study(given: str) -> tuple[str, str]:
         return preset_text(given), f"{PRESET}{given}"
     if not is_file(path):
         hint = nearest(given, names)
+        other = "it is a folder" if is_dir(path) else "it is no regular file" if exists(path) else ""
+        there = other or "it is neither a file nor a preset"
         raise UsageError(
-            f"no study at {given}: it is neither a file nor a preset; presets: {', '.join(names)}"
-            + (f"; did you mean {hint}?" if hint else "")
+            f"no study at {given}: {there}; presets: {', '.join(names)}" + (f"; did you mean {hint}?" if hint else "")
         )
+    return _text_of(path, given), given
+
+
+def _text_of(path: Path, given: str) -> str:
+    """The text of a regular file, of which no more is read than a study may have."""
     try:
-        return path.read_text(encoding="utf-8"), given
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read the study {given}: {error}") from None
+        data = read_regular(path, MOST_BYTES)
+    except OSError as error:
+        raise UsageError(f"cannot read the study {given}: {error.strerror}") from None
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        wrong = f"byte {error.start} is 0x{data[error.start]:02x}"
+        raise UsageError(f"cannot read the study {given}: it is not UTF-8 text ({wrong})") from None
 
 
 def load_study(given: str, overrides: Sequence[str] = ()) -> Study:
@@ -78,20 +93,16 @@ def parse_study(text: str, overrides: Sequence[str] = (), file: str = "study", p
         ConfigError: with all mistakes, each with its file, line, key path and what is allowed.
     """
     try:
-        raw = tomli.loads(text)
-    except tomli.TOMLDecodeError as error:
-        line = re.search(r"line (\d+)", str(error))
-        last = text.count("\n", 0, len(text.rstrip())) + 1  # "at end of document"
-        raise ConfigError(
-            [Mistake("", f"not valid TOML: {error}", file=file, line=int(line[1]) if line else last)]
-        ) from None
-    lines = key_lines(text)
+        raw = read_toml(text)
+    except NotToml as error:
+        raise ConfigError([Mistake("", str(error), file=file, line=error.line)]) from None
     overridden, located = _apply(raw, overrides)
     if preset:
         _follow_checkpoint(raw, overridden)
     study, found = _validate(raw)
     located += found
     if located:
+        lines = key_lines(text.removeprefix("\ufeff"))
         raise ConfigError(_with_place(path, m, file, lines, overridden) for path, m in located)
     assert study is not None
     return study
@@ -114,10 +125,20 @@ def _apply(raw: dict[str, Any], overrides: Sequence[str]) -> tuple[set[tuple[str
         key, equals, value = override.partition("=")
         key = key.strip()
         parts = [part for part in re.split(r"[.\[]", key.replace("]", "")) if part]
-        path = tuple(int(part) if part.isdecimal() else part for part in parts)
+        path = tuple(int(part) if part.isdecimal() and len(part) <= PLACE else part for part in parts)
         if not equals or not path:
             mistakes.append(((), Mistake(key, "an override is written key.path=VALUE", override, file=OVERRIDES)))
-        elif not _put(raw, path, _value(value)):
+            continue
+        if len(path) > PARTS:
+            wrong = f"no key of a study has {len(path):,} parts; at most {PARTS} are read"
+            mistakes.append(((), Mistake(key, wrong, override, file=OVERRIDES)))
+            continue
+        try:
+            found = _value(value)
+        except NotToml as error:
+            mistakes.append(((), Mistake(key, str(error), override, file=OVERRIDES)))
+            continue
+        if not _put(raw, path, found):
             mistakes.append((path, Mistake(key, "no such place in the study", override, file=OVERRIDES)))
         else:
             paths.add(path)
@@ -145,11 +166,18 @@ def _put(raw: Any, path: tuple[str | int, ...], value: Any) -> bool:
 
 
 def _value(text: str) -> Any:
-    """TOML value syntax; what is not valid TOML is a bare string."""
+    """TOML value syntax; what is not the TOML of one value is a bare string.
+
+    Raises:
+        NotToml: it is TOML, but more than is read.
+    """
     try:
-        return tomli.loads(f"value = {text}")["value"]
-    except tomli.TOMLDecodeError:
-        return text.strip()
+        found = read_toml(f"value = {text}")
+    except NotToml as error:
+        if error.is_syntax:
+            return text.strip()
+        raise
+    return found["value"] if list(found) == ["value"] else text.strip()
 
 
 def _validate(raw: dict[str, Any]) -> tuple[Study | None, list[Located]]:
@@ -175,9 +203,13 @@ def _without(raw: dict[str, Any], paths: Sequence[tuple[str | int, ...]]) -> tup
     for table, content in rest.items():
         if isinstance(content, dict):
             rest[table] = {key: value for key, value in content.items() if (table, key) not in bad}
+    wrong_keys: dict[Any, set[Any]] = {}
+    for path in paths:
+        if path[:1] == ("methods",) and len(path) > 1:
+            wrong_keys.setdefault(path[1], set()).add(path[2] if len(path) > 2 else "name")
     methods: dict[int, dict[str, Any]] = {}
     for i, given in enumerate(raw["methods"] if isinstance(raw.get("methods"), list) else []):
-        wrong = {path[2] if len(path) > 2 else "name" for path in paths if path[:2] == ("methods", i)}
+        wrong = wrong_keys.get(i, set())
         if isinstance(given, dict) and not wrong & {"name", "parts"}:  # a hybrid is nothing without its parts
             methods[i] = {key: value for key, value in given.items() if key not in wrong}
     return ({**rest, "methods": list(methods.values())} if methods else rest), list(methods)

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError, create_model
 
-from prunetui.config.mistakes import Path, dotted, from_pydantic, nearest
+from prunetui.config.mistakes import HINTED, Path, dotted, from_pydantic, nearest
 from prunetui.config.schema import Method, Part, as_table
 from prunetui.config.table import Table
 from prunetui.errors import Mistake
@@ -37,7 +37,8 @@ def method_tables(
         name = table.get("name")
         if isinstance(name, str) and name not in known:
             where = dotted((*path, "name"))
-            wrong = Mistake(where, "no such method", f'"{name}"', ", ".join(known), nearest(name, known))
+            near = nearest(name, known) if len(mistakes) < HINTED else ""
+            wrong = Mistake(where, "no such method", f'"{name}"', ", ".join(known), near)
             mistakes.append(((*path, "name"), wrong))
         elif isinstance(name, str):
             own, wrong_options = _options(known[name], own, path, keys)

@@ -157,7 +157,7 @@ class Method(Table):
 
     name: str
     """Name as `prunetui methods` lists it; other keys of the table are the method's own options."""
-    label: str | None = None
+    label: Annotated[str, Field(max_length=200)] | None = None
     """How charts and tables call it; default: its name."""
     schedule: Schedule | None = None
     """Its own schedule, if it differs from the study's."""
@@ -244,6 +244,6 @@ class Study(Table):
     run: Execution = Execution()
     methods: Annotated[
         tuple[Annotated[Method, BeforeValidator(as_table, json_schema_input_type=str | Method)], ...],
-        Field(strict=False, min_length=1),
+        Field(strict=False, min_length=1, max_length=1000),
     ] = (Method(name="global-unstructured"),)
     """The methods to compare: names, or tables with options."""

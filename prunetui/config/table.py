@@ -14,6 +14,7 @@ RANGE = re.compile(r"^\s*([\d.eE+-]+?)\s*\.\.\s*([\d.eE+-]+?)\s*/\s*([\d.eE+-]+)
 
 
 MOST_VALUES = 1000
+MOST_IN_LIST = 100_000
 
 
 def unrolled_range(text: str) -> list[float]:
@@ -37,6 +38,8 @@ def _values(raw: object) -> object:
     values: list[object] = []
     for item in items:
         values.extend(unrolled_range(item) if isinstance(item, str) else [item])
+        if len(values) > MOST_IN_LIST:
+            raise ValueError(f"at most {MOST_IN_LIST:,} values, ranges unrolled")
     return tuple(values)
 
 

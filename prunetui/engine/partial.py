@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
-from safetensors import safe_open
-from safetensors.torch import save
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from prunetui.engine.train import Baggage
 
 KINDS = ("model", "momentum", "mask", "memory")
+EPOCHS = "epochs"
 
 
 def partial_bytes(epoch: int, model: nn.Module, baggage: Baggage) -> bytes:
@@ -23,16 +21,15 @@ def partial_bytes(epoch: int, model: nn.Module, baggage: Baggage) -> bytes:
         "memory": baggage.memory,
     }
     tensors = {f"{kind}/{n}": t.detach().cpu().contiguous() for kind, of in kinds.items() for n, t in of.items()}
-    return bytes(save(tensors, metadata={"epochs": str(epoch)}))
+    return bytes(save({**tensors, EPOCHS: torch.tensor(epoch)}))
 
 
-def read_partial(path: Path) -> tuple[int, dict[str, dict[str, Tensor]]]:
+def read_partial(data: bytes) -> tuple[int, dict[str, dict[str, Tensor]]]:
     """What ``partial_bytes`` wrote: the finished epochs, and the tensors by kind and name."""
     found: dict[str, dict[str, Tensor]] = {kind: {} for kind in KINDS}
-    with safe_open(path, framework="pt") as file:
-        epochs = int(file.metadata()["epochs"])
-        for key in file.keys():  # noqa: SIM118 - not a dict
-            kind, _, name = key.partition("/")
-            tensor = file.get_tensor(key)
-            found[kind][name] = tensor.to(torch.bool) if kind == "mask" else tensor
+    tensors = load(data)
+    epochs = int(tensors.pop(EPOCHS))
+    for key, tensor in tensors.items():
+        kind, _, name = key.partition("/")
+        found[kind][name] = tensor.to(torch.bool) if kind == "mask" else tensor
     return epochs, found

@@ -14,7 +14,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file
+from safetensors import SafetensorError
+from safetensors.torch import load
 
 from prunetui import events
 from prunetui.config import Study
@@ -52,6 +53,8 @@ from prunetui.plan import (
 )
 
 MODEL, EXTRA = "model.safetensors", "extra.safetensors"
+UNREADABLE = (SafetensorError, KeyError, ValueError, RuntimeError, TypeError)
+"""What the content of a file raises that is not of this format, though its checksum fits."""
 IN_MEMORY = 4
 
 
@@ -145,11 +148,16 @@ class Engine:
         return state
 
     def _load(self, node: Node) -> State | None:
-        path, meta = self.kept.file(node.key, MODEL), self.kept.meta(node.key)
-        if path is None or meta is None or not self.is_there(node):
+        meta = self.kept.meta(node.key)
+        files = self.kept.files(node.key) if meta is not None and self.is_there(node) else None
+        if meta is None or files is None:
             return None
-        extra = self.kept.file(node.key, EXTRA)
-        state = from_files(load_file(path), load_file(extra) if extra else {}, self.architecture)
+        try:
+            extra = load(files[EXTRA]) if EXTRA in files else {}
+            state = from_files(load(files[MODEL]), extra, self.architecture)
+        except UNREADABLE as error:
+            self.kept.damaged(node.key, f"{type(error).__name__}: {error}")
+            return None
         if node.key not in self._told:
             self._finished(node, meta["seconds"], cached=True)
         return state
@@ -259,10 +267,14 @@ class Engine:
 
     def _resumed(self, key: str, first: int, start: State) -> tuple[int, State]:
         """The next epoch of a training and the state before it: where it was interrupted, else ``start``."""
-        path = self.partials.load(key)
-        if path is None:
+        data = self.partials.load(key)
+        if data is None:
             return first, start
-        epochs, saved = read_partial(path)
+        try:
+            epochs, saved = read_partial(data)
+        except UNREADABLE as error:
+            self.partials.damaged(key, f"{type(error).__name__}: {error}")
+            return first, start
         kinds = (saved["model"], saved["mask"], saved["momentum"], start.kept, saved["memory"])
         return epochs, State(start.architecture, *kinds)
 

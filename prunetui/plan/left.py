@@ -35,9 +35,15 @@ def work(step: Step, images: Images) -> int:
 def missing(plan: Plan, study: Study, trials: Iterable[Trial], is_there: Callable[[Node], bool]) -> dict[str, Node]:
     """The steps that ``trials`` still need: from the last states that are there to their measurements."""
     found: dict[str, Node] = {}
+    there: dict[str, bool] = {}  # thousands of trials share the steps that they ask for
+
+    def is_missing(node: Node) -> bool:
+        if node.key not in there:
+            there[node.key] = is_there(node)
+        return not there[node.key]
 
     def add(key: str | None) -> None:
-        while key and key not in found and not is_there(plan.nodes[key]):
+        while key and key not in found and is_missing(plan.nodes[key]):
             found[key] = plan.nodes[key]
             for needed in needs(plan.nodes[key].step):
                 add(needed)
@@ -47,7 +53,7 @@ def missing(plan: Plan, study: Study, trials: Iterable[Trial], is_there: Callabl
         add(trial.after)
         for key, step in measurements(study, trial).values():
             node = plan.nodes[step_key(key, step)]
-            if not is_there(node):
+            if is_missing(node):
                 found[node.key] = node
                 add(key)
     return found

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
+
+canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+"""Plain data as the one text that keys are hashes of."""
+
+
+class Keyed:
+    """A step whose part of a key is written once: a plan adds the same step after thousands of parents."""
+
+    @cached_property
+    def key_text(self) -> tuple[str, str]:
+        """What stands before and after the parent's key in the text that is hashed, whose names are sorted."""
+        plain = {**vars(self), "step": type(self).__name__}
+        before = canonical({name: value for name, value in plain.items() if name < "parent"})[1:-1]
+        after = canonical({name: value for name, value in plain.items() if name > "parent"})[1:-1]
+        return f'{{{before}{"," if before else ""}"parent":', f",{after}}}"
 
 
 @dataclass(frozen=True)
-class Load:
+class Load(Keyed):
     """The fresh network of a seed, or the checkpoint's."""
 
 
 @dataclass(frozen=True)
-class Train:
+class Train(Keyed):
     """Train by ``recipe``; ``carry`` goes on with the optimiser's momentum of the training before.
 
     The epochs are those from ``first`` to ``last`` (excluded) of the recipe, with their learning rates and images.
@@ -35,7 +52,7 @@ class Train:
 
 
 @dataclass(frozen=True)
-class Prune:
+class Prune(Keyed):
     """Apply the edit of a method at ``target:value``; ``digest`` is the hash of its source file."""
 
     method: str
@@ -54,7 +71,7 @@ class Prune:
 
 
 @dataclass(frozen=True)
-class Rewind:
+class Rewind(Keyed):
     """Give what is left of the network the weights it had in the state with the key ``to``."""
 
     to: str
@@ -62,14 +79,14 @@ class Rewind:
 
 
 @dataclass(frozen=True)
-class Calibrate:
+class Calibrate(Keyed):
     """Re-estimate batch-norm statistics on ``images`` training images."""
 
     images: int
 
 
 @dataclass(frozen=True)
-class Measure:
+class Measure(Keyed):
     """Accuracy on a split as float32 gives it, and, if asked for, the mean loss, estimated to within 0.001."""
 
     split: str
@@ -78,7 +95,7 @@ class Measure:
 
 
 @dataclass(frozen=True)
-class Latency:
+class Latency(Keyed):
     """Time of a forward pass of each of these batches; only of nets that are physically there, not of masks."""
 
     batches: tuple[int, ...]

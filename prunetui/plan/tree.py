@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from prunetui.plan.steps import Step, Train
+from prunetui.plan.steps import Step, Train, canonical
 
 
 @dataclass(frozen=True)
@@ -71,11 +69,13 @@ class Plan:
     trials: list[Trial] = field(default_factory=list)
     skipped: list[dict[str, Any]] = field(default_factory=list)
     """Rows of results for what a sensitivity study cannot prune, each with its reason."""
+    _epochs: dict[str, int] = field(default_factory=dict, repr=False)
 
     def add(self, parent: str, step: Step, seed: int) -> str:
         """The key of ``step`` after ``parent``; the node is made unless it is there."""
         key = step_key(parent, step)
-        self.nodes.setdefault(key, Node(key, parent if parent in self.nodes else None, step, seed))
+        if key not in self.nodes:
+            self.nodes[key] = Node(key, parent if parent in self.nodes else None, step, seed)
         return key
 
     def path(self, key: str) -> list[Node]:
@@ -101,17 +101,37 @@ class Plan:
         """How many trials pass through each node."""
         counts = dict.fromkeys(self.nodes, 0)
         for trial in self.trials:
-            for node in self.path(trial.after):
-                counts[node.key] += 1
+            counts[trial.after] += 1
+        for key, node in reversed(self.nodes.items()):  # children first: whoever passes a child passes its parent
+            if node.parent:
+                counts[node.parent] += counts[key]
         return counts
+
+    def epochs(self, key: str) -> int:
+        """How many epochs are trained from the root to ``key``."""
+        below: list[str] = []
+        at: str | None = key
+        while at and at not in self._epochs:
+            below.append(at)
+            at = self.nodes[at].parent
+        total = self._epochs[at] if at else 0
+        for at in reversed(below):
+            step = self.nodes[at].step
+            total += step.epochs if isinstance(step, Train) else 0
+            self._epochs[at] = total
+        return total
 
 
 def step_key(parent: str, step: Step) -> str:
     """The key of ``step`` after the step with the key ``parent``."""
-    return digest({"parent": parent, "step": type(step).__name__, **dataclasses.asdict(step)})
+    before, after = step.key_text
+    return _hashed(f"{before}{canonical(parent)}{after}")
 
 
 def digest(plain: Mapping[str, Any]) -> str:
     """The key of plain data: 32 hexadecimal digits."""
-    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _hashed(canonical(plain))
+
+
+def _hashed(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]

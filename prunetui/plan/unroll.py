@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from prunetui.config import Method, OneShot, Study
 from prunetui.config.choices import is_masked, schedule_of, values_of
+from prunetui.config.size import too_large
+from prunetui.errors import UsageError
 from prunetui.plan.labels import labels_of
-from prunetui.plan.steps import Latency, Load, Measure, Step, Train
+from prunetui.plan.steps import Latency, Load, Measure, Step
+from prunetui.plan.trainings import Trainings
 from prunetui.plan.tree import Plan, Trial, digest
 from prunetui.plan.walk import Walk
 from prunetui.schedules import rewinding, schedule_name
 
 # Raise it when the engine computes something differently: older cached states are then not found.
-ENGINE_VERSION = 8
+ENGINE_VERSION = 9
 LATENCY_BATCHES = (1, 128)
 """Images a pass; columns of results.csv are named after them."""
+LATENCY = Latency(LATENCY_BATCHES)
 MOST_LABEL = 80
 """Characters of a label in a trial's id, which is a file name."""
 
@@ -39,9 +45,15 @@ def build_plan(study: Study, context: Mapping[str, Any] | None = None, units: Un
     ``context`` is what else decides the numbers and only the machine knows (device, arithmetic, the
     fingerprints of data and checkpoint); without it the tree has the same shape but other keys. ``units`` are what
     a sensitivity study prunes one at a time: only the network can name them.
+
+    Raises:
+        UsageError: there would be too many trials.
     """
+    _refuse_too_large(study, units)
     plan = Plan()
     labels = labels_of(study)
+    trainings = Trainings(study)
+    controls: set[str] = set()
     for seed in study.seeds:
         root = digest(
             {
@@ -53,17 +65,26 @@ def build_plan(study: Study, context: Mapping[str, Any] | None = None, units: Un
             }
         )
         fresh = plan.add(root, Load(), seed)
-        trained = _dense(plan, study, fresh, seed)
+        trained = _dense(plan, study, trainings, fresh, seed)
         for method, label in zip(study.methods, labels, strict=True):
             for only in _only(study, method, units):
+                walk = Walk(plan, study, method, seed, trained, trainings, only)
                 for value in values_of(study, method):
-                    _add_trial(plan, Walk(plan, study, method, seed, trained, only), label, value)
+                    _add_trial(plan, walk, label, value, controls)
             plan.skipped += _skipped(study, method, label, seed, units)
     plan.trials = _controls_first(plan.trials)
     for trial in plan.trials:
         for key, step in measurements(study, trial).values():
             plan.add(key, step, trial.seed)
     return plan
+
+
+def _refuse_too_large(study: Study, units: Units | None) -> None:
+    """A study made in Python was not read by anybody, and only the network tells how many layers there are."""
+    layers = max(len(units.layers), len(units.groups)) if units and study.kind == "sensitivity" else 1
+    reason = too_large(study, max(1, layers))
+    if reason:
+        raise UsageError(reason)
 
 
 def _only(study: Study, method: Method, units: Units | None) -> Sequence[tuple[str, ...]]:
@@ -94,7 +115,7 @@ def _skipped(study: Study, method: Method, label: str, seed: int, units: Units |
     ]
 
 
-def _dense(plan: Plan, study: Study, fresh: str, seed: int) -> dict[int, str]:
+def _dense(plan: Plan, study: Study, trainings: Trainings, fresh: str, seed: int) -> dict[int, str]:
     """The dense training: finished epochs -> state, for the epochs that are rewound to and the last."""
     epochs = study.train.epochs
     again = [rewinding(schedule_of(study, method), epochs) for method in study.methods]
@@ -102,8 +123,7 @@ def _dense(plan: Plan, study: Study, fresh: str, seed: int) -> dict[int, str]:
     states, done = {0: fresh}, 0
     for stop in stops:
         last = None if stop == epochs else stop
-        train = Train(study.train.model_dump(), carry=done > 0, first=done, last=last)
-        states[stop] = plan.add(states[done], train, seed)
+        states[stop] = plan.add(states[done], trainings.dense(carry=done > 0, first=done, last=last), seed)
         done = stop
     return states
 
@@ -116,16 +136,22 @@ def measurements(study: Study, trial: Trial) -> dict[str, tuple[str, Step]]:
     names = ["dense", *(["control"] if study.measure.control else []), "edited", "before", "after"]
     states = {name: getattr(trial, name) for name in names}
     wanted: dict[str, tuple[str, Step]] = {
-        name: (state, Measure("test", batch, state in with_loss)) for name, state in states.items()
+        name: (state, _measure("test", batch, state in with_loss)) for name, state in states.items()
     }
     if study.data.validation:
-        wanted["validation"] = (trial.after, Measure("validation", batch))
+        wanted["validation"] = (trial.after, _measure("validation", batch))
     if study.measure.latency and not trial.masked:
-        wanted["latency"] = (trial.after, Latency(LATENCY_BATCHES))
+        wanted["latency"] = (trial.after, LATENCY)
     return wanted
 
 
-def _add_trial(plan: Plan, walk: Walk, label: str, value: float) -> None:
+@lru_cache(maxsize=64)
+def _measure(split: str, batch: int, loss: bool = False) -> Measure:
+    """One object for all equal ones: thousands of trials have the same few, and the text of its key is made once."""
+    return Measure(split, batch, loss)
+
+
+def _add_trial(plan: Plan, walk: Walk, label: str, value: float, controls: set[str]) -> None:
     method = walk.method
     states = walk.to(value)
     control_before = states.pop("control_before")
@@ -146,17 +172,15 @@ def _add_trial(plan: Plan, walk: Walk, label: str, value: float) -> None:
         dense=walk.dense,
         **states,
     )
-    if walk.study.measure.control:
+    if walk.study.measure.control and trial.control not in controls:
+        controls.add(trial.control)
         _add_control(plan, trial, control_before)
     plan.trials.append(trial)
 
 
 def _add_control(plan: Plan, trial: Trial, before: str) -> None:
-    """The dense network trained for the same extra epochs is a trial of its own, once for all who share it."""
-    if any(t.after == trial.control and t.method == "dense" for t in plan.trials):
-        return
-    path = plan.path(trial.control)[len(plan.path(trial.dense)) :]
-    extra = sum(node.step.epochs for node in path if isinstance(node.step, Train))
+    """The dense network trained for the same extra epochs is a trial of its own."""
+    extra = plan.epochs(trial.control) - plan.epochs(trial.dense)
     plan.trials.append(
         Trial(
             id=f"dense-{extra}ep-s{trial.seed}",
@@ -180,8 +204,8 @@ def _add_control(plan: Plan, trial: Trial, before: str) -> None:
 
 def _controls_first(trials: list[Trial]) -> list[Trial]:
     """By seed, controls before what is compared with them; ids made unique where settings collide."""
-    seeds = list(dict.fromkeys(trial.seed for trial in trials))
-    ordered = sorted(trials, key=lambda t: (seeds.index(t.seed), t.method != "dense"))
+    seeds = {seed: i for i, seed in enumerate(dict.fromkeys(trial.seed for trial in trials))}
+    ordered = sorted(trials, key=lambda t: (seeds[t.seed], t.method != "dense"))
     seen: dict[str, int] = {}
     unique = []
     for trial in ordered:
@@ -192,4 +216,4 @@ def _controls_first(trials: list[Trial]) -> list[Trial]:
 
 
 def _slug(label: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_." else "-" for c in label)[:MOST_LABEL]
+    return re.sub(r"[^\w.-]", "-", label)[:MOST_LABEL]

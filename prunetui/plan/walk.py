@@ -2,27 +2,49 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from prunetui.config import Method, Recipe, Study
+from prunetui.config import Method, Study
 from prunetui.config.choices import (
+    Applied,
     applied,
     info_of,
     is_masked,
-    recovery_epochs,
     schedule_of,
     shaping_epochs,
     target_of,
     values_of,
 )
-from prunetui.config.schedule import AnySchedule, AtInit, Dynamic, Gradual, Iterative
+from prunetui.config.schedule import AnySchedule, AtInit, Dynamic, Gradual, Iterative, Leveled
 from prunetui.plan.steps import Calibrate, Prune, Rewind, Train
+from prunetui.plan.trainings import Trainings
 from prunetui.plan.tree import Plan
 from prunetui.plugins import catalogue
 from prunetui.schedules import Again, levels, prune_epochs, rewinding, shares_path
 
 States = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Reached:
+    """What some levels of a trajectory lead to: the states of the trial and of its control."""
+
+    edited: str
+    before: str
+    after: str
+    control_before: str
+    control: str
+    trained: bool = False
+    """Whether a recovery came before, whose momentum the next one goes on with."""
+
+    def states(self, start: str) -> States:
+        """Keys of the trial's states, by the names of its fields."""
+        states = {"start": start, "edited": self.edited, "before": self.before, "after": self.after}
+        return {**states, "control": self.control, "control_before": self.control_before}
 
 
 @dataclass
@@ -34,14 +56,17 @@ class Walk:
     method: Method
     seed: int
     trained: dict[int, str]
+    trainings: Trainings
     only: tuple[str, ...] = ()
     """The coupled layers that are pruned alone; the first names them."""
+    _trail: list[Reached] = field(default_factory=list)
+    """Where the levels of a trajectory lead that all values share."""
 
-    @property
+    @cached_property
     def dense(self) -> str:
         return self.trained[max(self.trained)]
 
-    @property
+    @cached_property
     def schedule(self) -> AnySchedule:
         return schedule_of(self.study, self.method)
 
@@ -58,36 +83,31 @@ class Walk:
         """Prune the fresh network and train it as the dense one was trained, which is its control."""
         shaped = self._shaped(value) if isinstance(self.schedule, Dynamic) else None
         edited = self._prune(self.trained[0], value, 1.0)
-        after = self._add(edited, Train(self.study.train.model_dump(), shaped=shaped))
+        after = self._add(edited, self.trainings.dense(shaped=shaped))
         states = {"start": self.trained[0], "edited": edited, "before": edited, "after": after}
         return {**states, "control": self.dense, "control_before": self.dense}
 
     def _iterative(self, value: float) -> States:
         """Prune level by level with recovery after each; the control does all but prune."""
         between = self.schedule.epochs if isinstance(self.schedule, Iterative) else None
-        steps, length = self._levels(value)
-        after, control = self._first_shaped(value)
-        trained = after != self.dense
-        edited = before = after
-        control_before = control
-        for i, level in enumerate(steps):
-            last = i == len(steps) - 1
-            edited = self._prune(after, level, (i + 1) / length)
+
+        def next_level(at: Reached, level: float, progress: float, is_last: bool) -> Reached:
+            edited = self._prune(at.after, level, progress)
             before = after = self._calibrate(edited)
-            control_before = control = self._calibrate(control)
-            recipe = self._recovery(None if last else between)
-            if recipe.epochs:
-                after = self._recover(after, recipe, trained, shaped=None if last else self._shaped(value))
-                control = self._recover(control, recipe, trained)
-                trained = True
-        states = {"start": self.dense, "edited": edited, "before": before, "after": after}
-        return {**states, "control": control, "control_before": control_before}
+            control_before = control = self._calibrate(at.control)
+            epochs = self.study.finetune.epochs if is_last or between is None else between
+            if epochs:
+                after = self._recover(after, epochs, at.trained, shaped=None if is_last else self._shaped(value))
+                control = self._recover(control, epochs, at.trained)
+            return Reached(edited, before, after, control_before, control, at.trained or epochs > 0)
+
+        return self._along(value, next_level)
 
     def _gradual(self, value: float, schedule: Gradual) -> States:
         """Prune at the starts of epochs within one recovery; the control is recovered without a break."""
-        steps, _ = self._levels(value)
-        recipe = self._recovery()
-        starts = prune_epochs(schedule, recipe.epochs)
+        epochs = self.study.finetune.epochs
+        steps = levels(schedule, value, self._values, epochs)
+        starts = prune_epochs(schedule, epochs)
         after, control = self._first_shaped(value)
         edited = before = after
         for i, (level, first) in enumerate(zip(steps, starts, strict=True)):
@@ -95,53 +115,75 @@ class Walk:
             edited = self._prune(after, level, (i + 1) / len(steps))
             before = self._calibrate(edited)
             shaped = self._shaped(value) if end is not None else None
-            after = self._recover(before, recipe, carry=first > 0, first=first, last=end, shaped=shaped)
+            after = self._recover(before, epochs, carry=first > 0, first=first, last=end, shaped=shaped)
         control_before = self._calibrate(control)
-        control = self._recover(control_before, recipe)
+        control = self._recover(control_before, epochs)
         states = {"start": self.dense, "edited": edited, "before": before, "after": after}
         return {**states, "control": control, "control_before": control_before}
 
     def _rewinding(self, value: float, again: Again) -> States:
         """Prune level by level and repeat the end of [train]; with weights rewound the dense net is the control."""
-        steps, length = self._levels(value)
-        after, control = self._first_shaped(value)
-        edited = before = after
-        control_before = control
-        recipe = self.study.train.model_dump()
-        for i, level in enumerate(steps):
-            edited = self._prune(after, level, (i + 1) / length)
+
+        def next_level(at: Reached, level: float, progress: float, is_last: bool) -> Reached:
+            edited = self._prune(at.after, level, progress)
             before = self._calibrate(edited)
-            shaped = self._shaped(value) if i < len(steps) - 1 else None
-            train = Train(recipe, first=again.epoch, shaped=shaped)
+            train = self.trainings.dense(first=again.epoch, shaped=None if is_last else self._shaped(value))
             if again.weights:
                 after = self._add(self._add(edited, Rewind(self.trained[again.epoch], again.epoch)), train)
-            else:
-                after = self._add(before, train)
-                control_before = self._calibrate(control)
-                control = self._add(control_before, Train(recipe, first=again.epoch))
-        if again.weights:
-            control = control_before = self.dense
-        states = {"start": self.dense, "edited": edited, "before": before, "after": after}
-        return {**states, "control": control, "control_before": control_before}
+                return Reached(edited, before, after, self.dense, self.dense)
+            after = self._add(before, train)
+            control_before = self._calibrate(at.control)
+            control = self._add(control_before, self.trainings.dense(first=again.epoch))
+            return Reached(edited, before, after, control_before, control)
 
-    def _levels(self, value: float) -> tuple[tuple[float, ...], int]:
-        """The levels of a trial, and how many its trajectory has.
+        return self._along(value, next_level)
 
-        A trajectory that all values share is as long as its longest trial: else progress would tell them apart.
+    def _along(self, value: float, next_level: Callable[[Reached, float, float, bool], Reached]) -> States:
+        """The states at the end of a trial's levels; what all values pass through is walked once.
+
+        Where nothing but the last level is a trial's own, thousands of values are as many steps, not their square.
         """
-        values = values_of(self.study, self.method)
-        steps = levels(self.schedule, value, values, recovery_epochs(self.study, self.schedule))
-        longest = levels(self.schedule, max(values), values) if shares_path(self.schedule) else steps
-        return steps, len(longest)
+        if self._shared_levels is None or info_of(self.method).trains == "by value":
+            steps = levels(self.schedule, value, self._values)
+            at = self._beginning(value)
+            for i, level in enumerate(steps, 1):
+                at = next_level(at, level, i / (self._longest or len(steps)), i == len(steps))
+            return at.states(self.dense)
+        trail, below = self._trail, bisect_left(self._shared_levels, value)
+        if not trail:
+            trail.append(self._beginning(value))
+        while len(trail) <= below:
+            level = round(self._shared_levels[len(trail) - 1], 10)
+            trail.append(next_level(trail[-1], level, len(trail) / self._longest, False))
+        return next_level(trail[below], value, (below + 1) / self._longest, True).states(self.dense)
+
+    def _beginning(self, value: float) -> Reached:
+        after, control = self._first_shaped(value)
+        return Reached(after, after, after, control, control, trained=after != self.dense)
+
+    @cached_property
+    def _values(self) -> tuple[float, ...]:
+        return values_of(self.study, self.method)
+
+    @cached_property
+    def _shared_levels(self) -> list[float] | None:
+        """The levels that every value passes through as far as they are below it; None where each has its own."""
+        if not isinstance(self.schedule, Leveled) or not shares_path(self.schedule):
+            return None
+        return sorted(self.schedule.levels or self._values)
+
+    @cached_property
+    def _longest(self) -> int:
+        """The levels of the longest trial of a shared trajectory: else progress would tell its trials apart."""
+        return bisect_left(self._shared_levels, max(self._values)) + 1 if self._shared_levels is not None else 0
 
     def _first_shaped(self, value: float) -> tuple[str, str]:
         """The network after the training that the method shapes before its edit, and the control after as much."""
         epochs = shaping_epochs(self.method)
         if not epochs:
             return self.dense, self.dense
-        recipe = self._recovery(epochs).model_dump() | {"distill": 0.0}
-        shaped = self._add(self.dense, Train(recipe, shaped=self._shaped(value)))
-        return shaped, self._add(self.dense, Train(recipe))
+        shaped = self._add(self.dense, self.trainings.plain(epochs, self._shaped(value)))
+        return shaped, self._add(self.dense, self.trainings.plain(epochs))
 
     def _shaped(self, value: float) -> dict[str, Any] | None:
         """Who shapes a training; the value is told, and part of the step's key, only if it is asked for."""
@@ -149,36 +191,31 @@ class Walk:
         if not info.trains or not (isinstance(self.schedule, Dynamic) or shaping_epochs(self.method)):
             return None
         told = {"target": self.target, "value": value} if info.trains == "by value" else {}
-        rules = self.study.layers.model_dump()
+        rules = self._rules
         return {"method": info.name, "options": self.method.options, "digest": info.digest, "rules": rules, **told}
-
-    def _recovery(self, epochs: int | None = None) -> Recipe:
-        """The recovery recipe, with another number of epochs if given."""
-        recipe = self.study.finetune
-        return recipe if epochs is None else recipe.model_copy(update={"epochs": epochs})
 
     def _recover(
         self,
         start: str,
-        recipe: Recipe,
+        epochs: int,
         carry: bool = False,
         first: int = 0,
         last: int | None = None,
         shaped: dict[str, Any] | None = None,
     ) -> str:
         teacher = self.dense if self.study.finetune.distill else None
-        return self._add(start, Train(recipe.model_dump(), carry, first, last, shaped, teacher))
+        return self._add(start, self.trainings.recovery(epochs, carry, first, last, shaped, teacher))
 
     def _calibrate(self, key: str) -> str:
         """The state with batch-norm statistics estimated anew, once."""
         images = self.study.measure.recalibrate
         if not images or isinstance(self.plan.nodes[key].step, Calibrate):
             return key
-        return self._add(key, Calibrate(images))
+        return self._add(key, self.trainings.calibration)
 
     def _prune(self, key: str, level: float, progress: float) -> str:
         """The state after all of the method's edits to a level."""
-        for part in applied(self.method):
+        for part in self._applied:
             step = Prune(
                 method=part.name,
                 options=part.options,
@@ -187,13 +224,21 @@ class Walk:
                 value=round(level * part.until, 10),
                 progress=progress,
                 images=self.study.measure.calibrate,
-                rules=self.study.layers.model_dump(),
+                rules=self._rules,
                 only=self.only[0] if self.only else None,
             )
             key = self._add(key, step)
         return key
 
-    @property
+    @cached_property
+    def _applied(self) -> tuple[Applied, ...]:
+        return applied(self.method)
+
+    @cached_property
+    def _rules(self) -> dict[str, Any]:
+        return self.study.layers.model_dump()
+
+    @cached_property
     def target(self) -> str:
         """What the values are fractions of; of one group of channels, always its channels."""
         return "channels" if self.only and not is_masked(self.method) else target_of(self.study, self.method)

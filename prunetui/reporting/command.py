@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import warnings
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from prunetui.atomic import write_atomic
 from prunetui.errors import DataError, UsageError
+from prunetui.output import json_text, say
 from prunetui.paths import user_path
 from prunetui.report import human
 from prunetui.reporting.gather import Material, gather
@@ -30,7 +30,7 @@ def make_report(root: Path, runs: Sequence[str], kind: str | None, output: Path 
     kind = chosen(kind, output)
     material = gather(root, runs)
     for words in material.troubles:
-        print(f"note: {words}", file=sys.stderr)
+        say(f"note: {words}", err=True)
     content = made(material, kind)
     if output is None:
         _print(content)
@@ -74,7 +74,7 @@ def _written(material: Material, kind: str) -> str:
         return markdown(material)
     from prunetui.reporting.plain import csv_rows, plain
 
-    return csv_rows(material) if kind == "csv" else json.dumps(plain(material), indent=1, ensure_ascii=False) + "\n"
+    return csv_rows(material) if kind == "csv" else json_text(plain(material)) + "\n"
 
 
 def _drawn(material: Material, kind: str) -> bytes:
@@ -100,5 +100,5 @@ def _write(path: Path, content: bytes) -> None:
         write_atomic(path, content)
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from None
-    print(f"wrote {human(len(content))}B", file=sys.stderr)
-    print(path)
+    say(f"wrote {human(len(content))}B", err=True)
+    say(path)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree
 
+from prunetui.printable import one_line
+
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 REFERENCE = re.compile(r"url\(#([^)]+)\)")
 
@@ -23,7 +25,7 @@ def inline(drawing: bytes, name: str, title: str) -> str:
     for key in ("width", "height", "version"):
         root.attrib.pop(key, None)
     root.set("role", "img")
-    root.set("aria-label", title)
+    root.set("aria-label", one_line(title))
     return ElementTree.tostring(root, encoding="unicode")
 
 

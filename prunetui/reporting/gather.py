@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from prunetui.comparison import Reading, RunLine, joined, lines_of, names_of, read_run
 from prunetui.differences import differences
+from prunetui.environment import read_environment
 from prunetui.errors import DataError
 from prunetui.report import Line, Row, Sensitivity, dense_accuracy, lines, sensitivities
 from prunetui.reporting.verdicts import Reach, Verdict, reaches, verdicts
@@ -111,19 +111,14 @@ def material(readings: Sequence[Reading], unreadable: Iterable[str] = ()) -> Mat
         table,
         together,
         tuple((name, tuple(verdicts(of))) for name, of in told),
-        (*unreadable, *(f"{part.name}: {part.trouble}" for part in parts if part.trouble)),
+        (
+            *unreadable,
+            *(f"{part.name}: {part.reading.trouble}" for part in parts if part.reading.trouble),
+            *(f"{part.name}: {part.trouble}" for part in parts if part.trouble),
+        ),
     )
 
 
 def _part(name: str, reading: Reading) -> Part:
     layers = tuple(sensitivities(reading.rows))
-    return Part(name, reading, _environment(reading.folder), tuple(lines_of(reading)), layers)
-
-
-def _environment(folder: Path) -> Mapping[str, Any]:
-    """environment.json; empty where it is not there or another's."""
-    try:
-        plain = json.loads((folder / "environment.json").read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return plain if isinstance(plain, dict) else {}
+    return Part(name, reading, read_environment(reading.folder) or {}, tuple(lines_of(reading)), layers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from prunetui.errors import DataError
 from prunetui.inspect_model import Histogram, Layer, dense_file, kept_layers, model_file
+from prunetui.regular import read_object
 from prunetui.report import Line, named
 
 LAYERS_FILE = "layers.json"
@@ -96,7 +96,7 @@ def read_packed(folder: Path) -> dict[str, Layers]:
     Of each line of the table the first seed is there, and no histogram.
     """
     try:
-        plain = json.loads((folder / LAYERS_FILE).read_bytes())
+        plain = read_object(folder / LAYERS_FILE)
         return {trial: tuple(_layer(layer) for layer in layers) for trial, layers in plain.items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from prunetui import __version__
+from prunetui.printable import one_line
 from prunetui.report import Line
 from prunetui.reporting import facts, sentences
 from prunetui.reporting.charts import Chart, charts
@@ -40,11 +41,17 @@ def page(material: Material, now: float | None = None) -> str:
     environment = Environment(
         loader=PackageLoader("prunetui", "reporting/templates"),
         autoescape=True,
+        finalize=_harmless,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     return environment.get_template("page.html").render(context(material, time.time() if now is None else now))
+
+
+def _harmless(value: Any) -> Any:
+    """Words with their control characters shown; markup that was made here is as it is."""
+    return one_line(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def context(material: Material, now: float) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from prunetui.figure import STYLE
+from prunetui.printable import one_line
 from prunetui.report import Sensitivity
 from prunetui.reporting.charts import Chart
 from prunetui.reporting.drawing import inline
@@ -67,6 +68,7 @@ def _heat(
     import matplotlib
     from matplotlib.figure import Figure
 
+    columns, rows, what = [*map(one_line, columns)], [*map(one_line, rows)], one_line(what)
     with matplotlib.rc_context(STYLE):
         height = max(AROUND + ROW * len(rows) + LETTER * max(map(len, columns)), LEAST)
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
@@ -77,9 +79,9 @@ def _heat(
         step = 1 + (len(columns) - 1) // LABELS
         axes.set_xticks([i + 0.5 for i in range(0, len(columns), step)], columns[::step], rotation=90, fontsize=6.5)
         axes.set_yticks([i + 0.5 for i in range(len(rows))], rows, fontsize=7.5)
-        for label in axes.get_xticklabels():
+        for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
             label.set_parse_math(False)
-        axes.set_ylabel(what)
+        axes.set_ylabel(what, parse_math=False)
         axes.tick_params(length=0)
         bar = figure.colorbar(mesh, ax=axes, ticks=ticks, format=lambda value, _: f"{value:g}", pad=0.01)
         bar.set_label(scale)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from prunetui.report import Line
@@ -11,6 +10,7 @@ from prunetui.reporting.columns import Column, columns
 from prunetui.reporting.gather import Material, Part
 from prunetui.reporting.sensitivity import sensitivity_tables
 from prunetui.reporting.verdicts import contested
+from prunetui.tables import markdown_text as _plain
 from prunetui.tables import table_markdown
 
 
@@ -92,9 +92,4 @@ def _pairs(found: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def _table(titles: list[str], rows: list[list[str]], right: list[bool]) -> str:
-    return table_markdown([_plain(title) for title in titles], [[_plain(cell) for cell in row] for row in rows], right)
-
-
-def _plain(text: str) -> str:
-    """What somebody typed, on one line and never as HTML, code, a link or a picture; bars are the table's affair."""
-    return re.sub(r"[\\`<\[\]]", r"\\\g<0>", " ".join(text.split()))
+    return table_markdown(titles, rows, right)

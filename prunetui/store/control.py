@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from prunetui.atomic import write_atomic
+from prunetui.regular import read_object
 from prunetui.store.run import Run
 
 
@@ -32,13 +33,15 @@ class Control:
         self._path: Path = run.folder / "control.json"
 
     def read(self) -> Wishes:
-        """The wishes; none when the file is missing or cannot be read."""
+        """The wishes; none when the file is missing or cannot be read, and none of a kind that it does not have."""
         try:
-            plain = json.loads(self._path.read_bytes())
-            known = {name: plain[name] for name in asdict(Wishes()) if name in plain}
-            return Wishes(**{**known, "skip": tuple(str(name) for name in known.get("skip", ()))})
-        except (OSError, ValueError, TypeError):
+            plain = read_object(self._path)
+        except (OSError, ValueError):
             return Wishes()
+        known = {name: plain[name] for name in asdict(Wishes()) if type(plain.get(name)) is bool}
+        skip = plain.get("skip")
+        names = tuple(name for name in skip if isinstance(name, str)) if isinstance(skip, list) else ()
+        return Wishes(**known, skip=names)
 
     def ask(self, **wishes: Any) -> Wishes:
         """Change some wishes, keep the others."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prunetui import events
+from prunetui.regular import open_regular
 
 if TYPE_CHECKING:
     from prunetui.store.run import Status
@@ -36,7 +38,7 @@ def _restarted_since(moment: float) -> bool:
 def _last_step(folder: Path) -> str:
     """``in the step '...' of TRIAL``; empty when no step was under way."""
     try:
-        with (folder / "events.jsonl").open("rb") as file:
+        with os.fdopen(open_regular(folder / "events.jsonl"), "rb") as file:
             file.seek(0, 2)
             file.seek(max(0, file.tell() - READ_BYTES))
             lines = file.read().splitlines()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from prunetui.atomic import write_atomic
+from prunetui.regular import open_regular, read_object
 
 Ids = tuple[str, ...]
 
@@ -23,10 +26,12 @@ class Queue:
     def read(self) -> tuple[Ids, str]:
         """The ids that wait, next one first, and the id that was started last."""
         try:
-            plain = json.loads(self._path.read_bytes())
-            return tuple(str(run) for run in plain["waiting"]), str(plain["started"])
-        except (OSError, ValueError, KeyError, TypeError):
+            plain = read_object(self._path)
+        except (OSError, ValueError):
             return (), ""
+        waiting, started = plain.get("waiting"), plain.get("started")
+        ids: Ids = tuple(dict.fromkeys(run for run in waiting if _is_id(run))) if isinstance(waiting, list) else ()
+        return ids, str(started) if _is_id(started) else ""
 
     @property
     def waiting(self) -> Ids:
@@ -73,6 +78,11 @@ class Queue:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         self._lock.parent.mkdir(parents=True, exist_ok=True)
-        with self._lock.open("wb") as file:
+        with os.fdopen(open_regular(self._lock, os.O_RDWR | os.O_CREAT), "wb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def _is_id(run: Any) -> bool:
+    """Whether it may be the name of a folder beside the queue."""
+    return isinstance(run, str) and run not in ("", "..") and Path(run).name == run

@@ -2,85 +2,34 @@
 
 from __future__ import annotations
 
-import csv
+import contextlib
 import dataclasses
 import fcntl
-import io
 import json
 import os
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
 from prunetui import events
 from prunetui.atomic import write_atomic
-from prunetui.errors import UsageError
+from prunetui.errors import RunFailed, UsageError
+from prunetui.regular import open_regular, read_object, read_regular, read_text
+from prunetui.store.alive import beats, descriptors, is_locked, take
 from prunetui.store.death import death
+from prunetui.store.rebuild import rebuilt_status, set_aside, set_aside_what_is_no_file
+from prunetui.store.results import COLUMNS, Results, contradiction, parse_results, results_text, rows_of_events
+from prunetui.store.status import Status, read_status
+from prunetui.store.tail import Tail
 
 LOCK_PATIENCE = 0.5
 """Seconds to wait for a lock: who only looks whether a run is alive holds it for a moment."""
 
-COLUMNS = (
-    "trial", "method", "label", "schedule", "seed", "target", "sparsity", "params", "params_nonzero", "macs",
-    "macs_nonzero", "top1_before", "top1_before_raw", "top1", "val_top1", "top1_dense", "top1_control", "top5", "loss",
-    "bytes", "latency_ms", "latency_iqr_ms", "latency128_ms", "latency128_iqr_ms", "latency_cuda_ms",
-    "latency_cuda_iqr_ms", "latency128_cuda_ms", "latency128_cuda_iqr_ms", "runtime", "seconds", "status", "error",
-    "layer", "note",
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Status:
-    """The state of a run at a glance: all that a list of runs shows, in one small file.
-
-    ``state`` is queued, running, done, failed, interrupted (by somebody) or died (``Run.status`` finds out);
-    times are seconds since the epoch.
-    """
-
-    state: str
-    name: str = ""
-    data: str = ""
-    model: str = ""
-    methods: tuple[str, ...] = ()
-    created: float = 0.0
-    started: float = 0.0
-    finished: float = 0.0
-    heartbeat: float = 0.0
-    pid: int = 0
-    host: str = ""
-    device: str = ""
-    trials: int = 0
-    done: int = 0
-    failed: int = 0
-    top1_dense: float | None = None
-    top1_best: float | None = None
-    message: str = ""
-    version: str = ""
-
-
-def _status(plain: dict[str, Any]) -> Status:
-    """A status as it was written, by this version or another.
-
-    Raises:
-        TypeError: a field holds something else than it should.
-    """
-    kinds: dict[str, Any] = {"str": str, "int": int, "float": (int, float), "float | None": (int, float, type(None))}
-    values: dict[str, Any] = {}
-    for field in dataclasses.fields(Status):
-        if field.name not in plain:
-            continue
-        value = plain[field.name]
-        if field.name == "methods":
-            value = tuple(str(name) for name in value)
-        elif not isinstance(value, kinds[str(field.type)]):
-            raise TypeError(f"{field.name} is {type(value).__name__}")
-        values[field.name] = value
-    return Status(**values)
+__all__ = ["COLUMNS", "Appender", "Run", "Status", "Tail"]
 
 
 class Run:
@@ -103,10 +52,13 @@ class Run:
 
     def study_text(self) -> str:
         """The resolved study as TOML."""
-        return (self.folder / "study.toml").read_text(encoding="utf-8")
+        return read_text(self.folder / "study.toml")
 
     def status(self) -> Status | None:
-        """The status; a run whose process is gone without a word has ``died``. None when there is none to read."""
+        """The status; a run whose process is gone without a word has ``died``. None where there is no run.
+
+        Where it is damaged, or was lost, it is what the study and the events tell.
+        """
         status = self.written_status()
         if status is not None and status.state == "running" and not self._alive(status):
             return dataclasses.replace(status, state="died", message=death(self.folder, status))
@@ -115,56 +67,101 @@ class Run:
     def written_status(self) -> Status | None:
         """The status as the process that executes the run wrote it last, whether that process lives or not."""
         try:
-            return _status(json.loads((self.folder / "status.json").read_bytes()))
-        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
-            return None
+            return read_status(read_object(self.folder / "status.json"))
+        except FileNotFoundError:
+            told = self.tail().read()
+            return rebuilt_status(self.folder, told, "is missing") if told else None
+        except (OSError, ValueError) as error:
+            trouble = error.strerror if isinstance(error, OSError) else error
+            return rebuilt_status(self.folder, self.tail().read(), f"cannot be read ({trouble})")
 
     def write_status(self, status: Status) -> None:
         plain = dataclasses.asdict(status)
         write_atomic(self.folder / "status.json", json.dumps(plain, indent=1) + "\n")
 
     def _alive(self, status: Status) -> bool:
-        """The lock tells on this host; of another host only its heartbeat is known."""
+        """The locks tell on this host; of another host only its heartbeat is known."""
         if status.host != socket.gethostname():
-            return time.time() - status.heartbeat < 60
-        try:
-            with (self.folder / "lock").open("rb") as file:
-                return not _lock(file, fcntl.LOCK_SH)
-        except OSError:  # no lock was ever taken here, or nobody may look
-            return False
+            return beats(self.folder, status.heartbeat)
+        return is_locked(self.folder)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> Iterator[list[str]]:
         """Hold the run; the lock goes with the process, however it ends.
 
+        Yields a line for each thing that stood in the place of a file of the run, which was set aside.
+
         Raises:
-            UsageError: another process executes this run.
+            UsageError: another process executes this run, or there is none.
+            RunFailed: its folder cannot be written.
         """
-        with (self.folder / "lock").open("wb") as file:
+        with self._opened() as (opened, aside):
             patience = time.monotonic() + LOCK_PATIENCE
-            while not _lock(file, fcntl.LOCK_EX):
+            while not all(take(descriptor, fcntl.LOCK_EX) for descriptor in opened):
                 if time.monotonic() > patience:
                     status = self.status()
                     who = f"process {status.pid} on {status.host}" if status else "another process"
                     raise UsageError(f"the run {self.id} is being executed by {who}")
                 time.sleep(0.01)
-            yield
+            yield aside
+
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[tuple[int, ...], list[str]]]:
+        with contextlib.ExitStack() as stack:
+            try:
+                aside = set_aside_what_is_no_file(self.folder)
+                opened = stack.enter_context(descriptors(self.folder))
+            except FileNotFoundError:
+                raise UsageError(f"there is no run in {self.folder}") from None
+            except OSError as error:
+                raise RunFailed(
+                    f"the run {self.id} cannot be executed: its folder {self.folder} cannot be written "
+                    f"({error.strerror}); copy it to where you may write"
+                ) from None
+            yield opened, aside
+
+    def place(self) -> tuple[int, int] | None:
+        """What tells the folder from another of the same name; None when there is none any more."""
+        try:
+            found = self.folder.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def results(self) -> Results:
+        """The rows of results.csv; of a damaged file those that the events tell, and what is wrong with it."""
+        try:
+            return Results(parse_results(read_regular(self.folder / "results.csv")))
+        except FileNotFoundError:
+            rows = rows_of_events(self.tail().read())
+            return Results(rows, "results.csv is missing" if rows else "")
+        except (OSError, ValueError) as error:
+            trouble = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        return Results(rows_of_events(self.tail().read()), f"results.csv is damaged ({trouble})")
 
     def rows(self) -> list[dict[str, str]]:
-        """The rows of results.csv as text; empty when there is none yet."""
-        try:
-            text = (self.folder / "results.csv").read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return []
-        return list(csv.DictReader(io.StringIO(text)))
+        """The rows of results.csv as text, or what the events tell; empty when there is none yet."""
+        return self.results().rows
+
+    def healed_rows(self) -> Results:
+        """The rows for who goes on with the run: a damaged file is set aside, and its rows are those of the events.
+
+        A figure that differs from what was told when its trial was finished is damage, too.
+        """
+        found = self.results()
+        told = rows_of_events(self.tail().read())
+        trouble = found.trouble
+        if not trouble and (difference := contradiction(found.rows, told)):
+            trouble = f"results.csv is damaged ({difference})"
+        if not trouble:
+            return found
+        path = self.folder / "results.csv"
+        where = f"; it is now {set_aside(path).name}" if os.path.lexists(path) else ""
+        return Results(told, f"{trouble}{where}; its {len(told)} rows are taken from the events")
 
     def write_rows(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Replace results.csv; empty cells for what a row lacks."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({k: "" if v is None else v for k, v in row.items()} for row in rows)
-        write_atomic(self.folder / "results.csv", text.getvalue())
+        write_atomic(self.folder / "results.csv", results_text(rows))
 
     def write_environment(self, environment: Mapping[str, Any]) -> None:
         text = json.dumps(dict(environment), indent=1) + "\n"
@@ -179,20 +176,11 @@ class Run:
         return Appender(self.folder / "events.jsonl")
 
 
-def _lock(file: IO[bytes], kind: int) -> bool:
-    """Take a lock that ends with the file; False when somebody holds it."""
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
 class Appender:
     """Appends events with one ``write`` each, so that a line is there or not, but never mixed."""
 
     def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        self._descriptor = open_regular(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         size = os.fstat(self._descriptor).st_size
         if size and os.pread(self._descriptor, 1, size - 1) != b"\n":
             os.write(self._descriptor, b"\n")  # a killed process may leave half a line
@@ -216,27 +204,3 @@ class Appender:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         os.close(self._descriptor)
-
-
-class Tail:
-    """Reads events as they come; call ``read`` as often as you like."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._offset = 0
-
-    def lines(self) -> list[bytes]:
-        """The whole lines that came since the last call."""
-        try:
-            with self._path.open("rb") as file:
-                file.seek(self._offset)
-                data = file.read()
-        except FileNotFoundError:
-            return []
-        end = data.rfind(b"\n") + 1
-        self._offset += end
-        return data[:end].splitlines()
-
-    def read(self) -> list[events.Event]:
-        """The events that came since the last call; unreadable lines are skipped."""
-        return [event for line in self.lines() if (event := events.from_json(line)) is not None]

@@ -50,7 +50,7 @@ def find_run(root: Path, given: str) -> Run:
         UsageError: no run, or more than one, is called so.
     """
     path = user_path(given)
-    if is_file(path / "status.json"):
+    if is_file(path / "status.json") or is_file(path / "events.jsonl"):
         return Run(path.resolve())
     listed = [(run, status) for run, status in list_runs(root) if status is not None]
     if given == "last":

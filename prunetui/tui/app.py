@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -12,14 +12,17 @@ from typing import Any, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.filter import LineFilter
 from textual.message import Message
 from textual.notifications import SeverityLevel
 from textual.screen import ModalScreen, Screen
 
+from prunetui.printable import one_line, own_lines
 from prunetui.runner import Runner
 from prunetui.store import Run
 from prunetui.store.queue import Queue
 from prunetui.tui.feed import RUNS_SECONDS, Feed, RunsLook, settle
+from prunetui.tui.harmless import Harmless
 from prunetui.tui.settings import Keeper, Settings, load_settings, settings_path
 from prunetui.tui.themes import NAMES, THEMES
 from prunetui.tui.views import Entry
@@ -89,6 +92,11 @@ class PrunetuiApp(App[int]):
         self.runner = Runner(root, device)
         self._serve = serve
         self._feed = Feed(RunsLook(root), self._tell_runs, RUNS_SECONDS)
+        self._harmless = Harmless()
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Those of Textual, and ours behind them: all that is drawn goes through it."""
+        return [*super().get_line_filters(), self._harmless]
 
     def on_mount(self) -> None:
         from prunetui.tui.screens.runs import RunsScreen
@@ -135,7 +143,7 @@ class PrunetuiApp(App[int]):
             if over and entry.status:
                 why = f": {entry.status.message}" if entry.status.message else ""
                 told, severity = ENDS[entry.state]
-                self.notify(f"{entry.name} {told}{why}", severity=severity, timeout=8)
+                self.notify(one_line(f"{entry.name} {told}{why}"), severity=severity, timeout=8)
 
     def notify(
         self,
@@ -147,7 +155,7 @@ class PrunetuiApp(App[int]):
         markup: bool = False,
     ) -> None:
         """Tell something in a corner; always as plain text, for a run may be called ``[/]``."""
-        super().notify(message, title=title, severity=severity, timeout=timeout, markup=False)
+        super().notify(own_lines(message), title=title, severity=severity, timeout=timeout, markup=False)
 
     def look_again(self) -> None:
         """Something was done to the store: look now, not at the next turn."""

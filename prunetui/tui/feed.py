@@ -59,18 +59,26 @@ class Feed(threading.Thread, Generic[V]):
         tell: Callable[[V], None],
         every: float,
         wanted: Callable[[], bool] = lambda: True,
+        failed: Callable[[str], None] = lambda words: None,
     ) -> None:
         super().__init__(name="feed", daemon=True)
-        self._look, self._tell, self._every, self._wanted = look, tell, every, wanted
+        self._look, self._tell, self._every, self._wanted, self._failed = look, tell, every, wanted, failed
         self._over = threading.Event()
         self._nudge = threading.Event()
 
     def run(self) -> None:
         last: V | None = None
         settled = True
+        trouble = ""
         while not self._over.is_set():
             self._nudge.clear()
-            seen = self._look()
+            try:
+                seen = self._look()
+            except Exception as error:  # noqa: BLE001 - one look that fails must not end all later ones
+                if trouble != (trouble := f"{type(error).__name__}: {error}"):
+                    self._failed(trouble)
+                self._nudge.wait(self._every)
+                continue
             if seen != last and not self._over.is_set():
                 settled = last is None and settle(at_once=True)  # the first look makes the most
                 last = seen
@@ -141,6 +149,7 @@ class RunLook:
         self._curves: dict[str, Curve] = {}
         self._current = ""
         self._rows_time = 0
+        self._trouble = ""
         self._rows: tuple[dict[str, str], ...] = ()
         self._lines: tuple[report.Line, ...] = ()
         self._view: RunView | None = None
@@ -168,6 +177,7 @@ class RunLook:
             current=self._current,
             wishes=wishes,
             progress=copy(self._tracker),
+            trouble=self._trouble,
         )
         return self._view
 
@@ -191,13 +201,22 @@ class RunLook:
 
     def _results(self) -> tuple[dict[str, str], ...]:
         try:
-            changed = (self._run.folder / "results.csv").stat().st_mtime_ns
+            changed = _changed(self._run.folder / "results.csv")
             if changed != self._rows_time:
-                self._rows, self._rows_time, self._lines = tuple(self._run.rows()), changed, ()
+                found = self._run.results()
+                self._rows, self._trouble, self._rows_time, self._lines = tuple(found.rows), found.trouble, changed, ()
                 self._lines = tuple(report.lines([row for row in self._rows if not row.get("layer")]))
         except (OSError, *UNREADABLE):
             return self._rows
         return self._rows
+
+
+def _changed(path: Path) -> int:
+    """When a file was written; -1 where there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return -1
 
 
 def _before(curve: Curve, epoch: int) -> Curve:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from prunetui.chart import Picture
+from prunetui.printable import one_line
 from prunetui.report import Series
 from prunetui.tui.views import Curve, Entry, Gauges, RunView
 from prunetui.tui.words import bar, clock, size, state_text
@@ -27,9 +28,9 @@ def title(view: RunView, entries: Sequence[Entry] | None) -> Text:
     words = [view.id]
     if status:
         words = [status.name, f"{status.model} on {status.data}", view.progress.device or status.device]
-    text = Text.assemble(state_text(view.state), "  ", "  ".join(word for word in words if word))
+    text = Text.assemble(state_text(view.state), "  ", one_line("  ".join(word for word in words if word)))
     if status and status.message and view.state in ("failed", "interrupted", "died"):
-        text.append(f"  {status.message}", TOLD)
+        text.append(one_line(f"  {status.message}"), TOLD)
     places = {entry.id: entry.place for entry in entries or () if entry.place}
     if view.is_running and places:
         text.append(f"  {len(places)} more in the queue", "dim")
@@ -67,7 +68,7 @@ def _told(view: RunView, room: int) -> str:
     p = view.progress
     words = [
         "stops after this step" if view.wishes.stop_after_step else "stops" if view.wishes.stop else "",
-        p.step,
+        one_line(p.step),
         f"epoch {p.epoch}/{p.epochs}" if p.epochs else "",
         f"loss {p.loss:.3f}" if p.loss is not None else "",
         f"{p.images_per_second:,.0f} img/s" if p.images_per_second else "",

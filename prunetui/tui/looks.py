@@ -72,7 +72,7 @@ def _tables(view: RunView) -> Results:
         layers = {axis.key: report.sensitivities(rows, axis.key) for axis in Y_AXES}
     except UNREADABLE as error:
         return Results(view, trouble=f"results.csv cannot be read: {type(error).__name__}: {error}")
-    return Results(view, lines, layers)
+    return Results(view, lines, layers, view.trouble)
 
 
 class CompareLook:

@@ -38,5 +38,6 @@ def _trial(event: events.TrialFinished) -> tuple[str, str]:
     if event.status != "done":
         return ("error" if event.status == "failed" else "warning"), f"{event.trial}: {event.status}"
     top1, before = event.row.get("top1"), event.row.get("top1_before")
-    shown = f"{top1:.2f} % (before recovery {before:.2f})" if top1 is not None and before is not None else "done"
+    known = all(isinstance(figure, int | float) for figure in (top1, before))
+    shown = f"{top1:.2f} % (before recovery {before:.2f})" if known else "done"
     return "info", f"{event.trial}: {shown}"

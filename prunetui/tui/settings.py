@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from prunetui.atomic import write_atomic
+from prunetui.regular import read_object
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,11 @@ def settings_path() -> Path:
 def load_settings(path: Path) -> Settings:
     """The remembered settings; defaults for what is missing or of the wrong kind."""
     try:
-        plain = json.loads(path.read_bytes())
+        plain = read_object(path)
     except (OSError, ValueError):
         return Settings()
     known: dict[str, Any] = asdict(Settings())
-    fits = isinstance(plain, dict)
-    given = {k: plain[k] for k, default in known.items() if fits and type(plain.get(k)) is type(default)}
+    given = {k: plain[k] for k, default in known.items() if type(plain.get(k)) is type(default)}
     return replace(Settings(), **given)
 
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import tomli
+from prunetui.safe_toml import NotToml, read_toml
 
 Path = tuple[str | int, ...]
 ORDER = ("name", "kind", "seeds", "sparsities", "target", "schedule")
@@ -33,7 +33,7 @@ class Draft:
         Raises:
             ValueError: it is not TOML.
         """
-        return cls(tomli.loads(text))
+        return cls(read_toml(text))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Draft) and other.toml() == self.toml()
@@ -187,9 +187,9 @@ def typed_value(text: str) -> Any:
     """A number, a boolean, a list or a table as TOML writes it; what is no TOML is a bare string."""
     text = text.strip()
     try:
-        found = tomli.loads(f"value = {text}")
+        found = read_toml(f"value = {text}")
         return found["value"] if list(found) == ["value"] else text
-    except (tomli.TOMLDecodeError, RecursionError):
+    except NotToml:
         return text
 
 

@@ -109,6 +109,8 @@ class RunView:
     wishes: Wishes = field(default_factory=Wishes)
     progress: Tracker = field(default_factory=Tracker)
     """How far it is: a copy that is fed no more."""
+    trouble: str = ""
+    """What is wrong with the file of results, if anything; the rows are then those of the events."""
 
     @property
     def state(self) -> str:

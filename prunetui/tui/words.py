@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from rich.text import Text
 
+from prunetui.printable import one_line
+
 STATE_STYLES = {
     "running": "bold #56b4e9", "paused": "bold #e69f00", "queued": "#56b4e9", "waiting": "#8a93a0", "done": "#3fb68b",
     "failed": "bold #ff6b5e", "interrupted": "#e69f00", "died": "bold #ff6b5e", "unreadable": "#8a93a0",
@@ -16,7 +18,7 @@ STATE_MARKS = {
 
 def state_text(state: str) -> Text:
     """A state as a mark and a word: colour is never the only sign."""
-    return Text(f"{STATE_MARKS.get(state, '?')} {state}", STATE_STYLES.get(state, ""))
+    return Text(f"{STATE_MARKS.get(state, '?')} {one_line(state)}", STATE_STYLES.get(state, ""))
 
 
 def ago(seconds: float) -> str:

@@ -101,6 +101,10 @@ def assemble(
     if graph.refused:
         names = ", ".join(graph.refused)
         emit(events.Log("info", f"channels that must stay (zero-padded shortcuts): {names}"))
+
+    def tell(line: str) -> None:
+        emit(events.Log("warning", line))
+
     context = _context(study, data.fingerprint, found, threads)
     plan = build_plan(study, context, graph.units())
     _check(obey)
@@ -111,8 +115,8 @@ def assemble(
         architecture,
         graph,
         found,
-        Cache(run.folder.parent / CACHE),
-        PartialFiles(run.partial),
+        Cache(run.folder.parent / CACHE, tell),
+        PartialFiles(run.partial, tell),
         emit,
         obey,
         obey.between_steps,

@@ -7,6 +7,8 @@ import re
 import signal
 from pathlib import Path
 
+from prunetui.regular import open_regular
+
 MOST_WORDS = 300
 """Characters of a process's last words in an error."""
 READ_BYTES = 64 << 10
@@ -62,7 +64,7 @@ def last_words(log: Path, since: int) -> str:
     Python was, innermost call first.
     """
     try:
-        with log.open("rb") as file:
+        with os.fdopen(open_regular(log), "rb") as file:
             file.seek(since)
             data = file.read(READ_BYTES)
     except OSError:
@@ -77,4 +79,4 @@ def last_words(log: Path, since: int) -> str:
 
 def open_log(log: Path) -> int:
     """A descriptor that appends to a log."""
-    return os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    return open_regular(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import json
 import logging
 import os
 import socket
@@ -13,9 +12,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from prunetui import __version__, events
-from prunetui.atomic import write_atomic
+from prunetui.atomic import copy_atomic
 from prunetui.config import Study, parse_study
-from prunetui.environment import environment
+from prunetui.environment import environment, read_environment
 from prunetui.errors import (
     EXIT_DONE,
     EXIT_FAILED,
@@ -51,7 +50,8 @@ def execute(run: Run, device: str, stop: Callable[[], bool], isolated: bool = Tr
     Raises:
         UsageError: another process executes it, or its study cannot be read.
     """
-    with run.locked():
+    with run.locked() as aside:
+        place = run.place()
         try:
             text = run.study_text()
         except (OSError, UnicodeDecodeError) as error:
@@ -66,8 +66,15 @@ def execute(run: Run, device: str, stop: Callable[[], bool], isolated: bool = Tr
         book = Book(run, status)
         try:
             with run.appender() as emit, logging_to(run.folder / "worker.log"), book.beating():
+                for line in aside:
+                    emit(events.Log("warning", line))
                 return _Execution(run, study, device, stop, emit, book, isolated).go(resumed)
         except OSError as error:
+            if run.place() != place:
+                raise RunFailed(
+                    f"{run.folder} is no longer the folder of this run: it was deleted, moved or replaced while it was "
+                    "executed; if it is somewhere else, it can be resumed there"
+                ) from None
             message = f"{_words(error)}; what was saved so far is whole, and the run can be resumed"
             book.update_if_possible(state="failed", message=message, finished=time.time())
             raise RunFailed(message) from None
@@ -133,7 +140,10 @@ class _Execution:
         trials, skipped = made.plan.trials, {row["trial"]: row for row in made.plan.skipped}
         order = [*(trial.id for trial in trials), *skipped]
         self.rows |= skipped
-        for row in self.run.rows():
+        found = self.run.healed_rows()
+        if found.trouble:
+            self.emit(events.Log("warning", found.trouble))
+        for row in found.rows:
             if row["status"] == "done" and row["trial"] in order:
                 self.rows[row["trial"]] = dict(row)
         left = [trial for trial in trials if trial.id not in self.rows]
@@ -180,17 +190,16 @@ class _Execution:
         ]
 
     def _keep_model(self, kept: KeptSteps, trial: Trial) -> None:
-        """The final network under the trial's name: a second name of the cached file, not a copy."""
+        """The final network under the trial's name: a copy, for what is done to it must not reach the cached file."""
         source = kept.model_file(trial)
         if source is None or not self.study.measure.keep_models:
             return
         target = self.run.models / f"{trial.id}.safetensors"
         self.run.models.mkdir(exist_ok=True)
-        target.unlink(missing_ok=True)
         try:
-            os.link(source, target)
-        except OSError:  # a file system without hard links
-            write_atomic(target, source.read_bytes())
+            copy_atomic(source, target, kept.model_sha256(trial))
+        except ValueError as error:
+            self.emit(events.Log("warning", f"the network of {trial.id} was not kept: {error}"))
 
     def _publish(self, order: list[str]) -> None:
         rows = [self.rows[name] for name in order if name in self.rows]
@@ -208,10 +217,7 @@ class _Execution:
 
 def recorded(run: Run) -> Mapping[str, Any]:
     """What decided the figures of an earlier execution of a run besides its study; empty when it is not known."""
-    try:
-        context = json.loads((run.folder / "environment.json").read_bytes())["context"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return {}
+    context = (read_environment(run.folder) or {}).get("context")
     return context if isinstance(context, dict) else {}
 
 

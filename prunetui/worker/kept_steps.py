@@ -60,6 +60,10 @@ class KeptSteps:
         """The saved network of a finished trial."""
         return self.cache.file(trial.after, MODEL)
 
+    def model_sha256(self, trial: Trial) -> str | None:
+        """The digest of the saved network as it was written."""
+        return self.cache.sha256(trial.after, MODEL)
+
     def forget(self, trial: Trial) -> None:
         """Drop the states that only this finished trial needed on its way; its last one stays."""
         for node in self.plan.path(trial.after)[:-1]:

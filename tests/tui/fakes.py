@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -135,7 +136,7 @@ def fake_run(
         "done": sum(row["status"] == "done" for row in rows), "failed": sum(row["status"] == "failed" for row in rows),
     }  # fmt: skip
     if state == "running":
-        about |= {"host": "elsewhere", "heartbeat": 4e9, "pid": 1}
+        about |= {"host": "elsewhere", "heartbeat": time.time(), "pid": 1}
     run.write_status(Status(state, **{**about, **status}))
     if rows:
         run.write_rows(rows)

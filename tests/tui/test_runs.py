@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -405,7 +406,7 @@ def test_a_run_that_began_meanwhile_is_not_renamed(root: Path, app_of: App, driv
     async def story(pilot: Pilot[Any], table: Table[Any]) -> None:
         await pilot.press("e")
         await until(pilot, lambda: isinstance(pilot.app.screen, Line))
-        run.write_status(type(run.status())("running", name="old", host="elsewhere", heartbeat=4e9))
+        run.write_status(type(run.status())("running", name="old", host="elsewhere", heartbeat=time.time()))
         await pilot.press("x", "enter")
         await until(pilot, lambda: bool(notes(pilot)))
         assert notes(pilot) == ["A run can be renamed when it is over."]

@@ -14,6 +14,7 @@ from textual.message import Message
 from textual.widgets import Static
 
 from prunetui.comparison import Comparison, RunLine, joined
+from prunetui.printable import one_line
 from prunetui.report import Line
 from prunetui.tables import table_csv
 from prunetui.tui.filters import fits
@@ -85,9 +86,9 @@ class CompareScreen(ChartScreen):
         """Everything there is to see of the runs."""
         self.comparison = comparison
         same = "" if comparison.settings or len(comparison.names) < 2 else "   their settings are the same"
-        self.query_one("#title", Static).update(Text("  |  ".join(comparison.names) + same))
+        self.query_one("#title", Static).update(Text(one_line("  |  ".join(comparison.names) + same)))
         self.query_one("#trouble").display = bool(comparison.troubles)
-        self.query_one("#trouble", Static).update(Text("\n".join(comparison.troubles), "#ff6b5e"))
+        self.query_one("#trouble", Static).update(Text("\n".join(map(one_line, comparison.troubles)), "#ff6b5e"))
         settings = self.query_one(Settings)
         settings.display = bool(comparison.settings)
         settings.fill(comparison.names, comparison.settings)

@@ -37,8 +37,11 @@ class FollowingScreen(Screen[None]):
             if self.is_attached:
                 self.post_message(changed(seen))
 
+        def failed(words: str) -> None:
+            app.call_later(app.notify, f"this cannot be read: {words}", severity="error")
+
         app = self.app
-        feed = Feed(look, tell, seconds, wanted=lambda: not app.is_covered(self))
+        feed = Feed(look, tell, seconds, wanted=lambda: not app.is_covered(self), failed=failed)
         self._feeds.append(feed)
         self.call_after_refresh(feed.start)  # reading takes time from drawing, and there is nothing to see yet
 

@@ -15,6 +15,7 @@ from textual.widgets import Static
 
 from prunetui import report, runner
 from prunetui.chart import Picture
+from prunetui.printable import one_line
 from prunetui.store import Run
 from prunetui.store.control import Control
 from prunetui.tui import headlines
@@ -92,7 +93,7 @@ class LiveScreen(FollowingScreen):
         yield Keys()
 
     def on_mount(self) -> None:
-        self.query_one("#title", OneLine).show(Text(f"{self.run_id}  reading"))
+        self.query_one("#title", OneLine).show(Text(one_line(f"{self.run_id}  reading")))
         self.follow(RunLook(Run(self.app.root / self.run_id)), RunChanged, RUN_SECONDS)
         self.follow(GaugesLook(), GaugesChanged, 1.0)
 

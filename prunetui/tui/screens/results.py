@@ -15,6 +15,7 @@ from textual.message import Message
 from textual.widgets import Static
 
 from prunetui.comparison import failures
+from prunetui.printable import one_line
 from prunetui.report import dense_accuracy
 from prunetui.store import Run
 from prunetui.tables import csv_text
@@ -66,7 +67,7 @@ class ResultsScreen(ChartScreen):
         self.results: Results | None = None
 
     def compose(self) -> ComposeResult:
-        yield Static(Text(f"{self.run_id}  reading"), id="title")
+        yield Static(Text(one_line(f"{self.run_id}  reading")), id="title")
         yield Static("", id="trouble")
         settings = self.app.settings
         plot = Plot(settings.chart_x, settings.chart_y, id="plot", classes="panel")
@@ -91,8 +92,10 @@ class ResultsScreen(ChartScreen):
             return
         trouble = results.trouble or failures(results.view.rows)
         self.query_one("#trouble").display = bool(trouble)
-        self.query_one("#trouble", Static).update(Text(trouble, "#ff6b5e"))
-        self.query_one(Plot).show_lines(results.lines, results.trouble or results.why_empty())
+        self.query_one("#trouble", Static).update(Text(one_line(trouble), "#ff6b5e"))
+        self.query_one(Plot).show_lines(
+            results.lines, results.why_empty() if results.lines else results.trouble or results.why_empty()
+        )
         self._show_layers()
         self._show_trials()
         self.query_one(Panes).exchange(results.is_sensitivity)
@@ -105,7 +108,7 @@ class ResultsScreen(ChartScreen):
         if status:
             over = status.done + status.failed
             words = [status.name, f"{status.model} on {status.data}", status.device, f"{over}/{status.trials} trials"]
-        title = Text.assemble(state_text(view.state), "  ", "  ".join(word for word in words if word))
+        title = Text.assemble(state_text(view.state), "  ", one_line("  ".join(word for word in words if word)))
         self.query_one("#title", Static).update(title)
 
     def _show_layers(self) -> None:

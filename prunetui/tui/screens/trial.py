@@ -18,6 +18,7 @@ from textual.widgets import Static
 from prunetui.chart import Picture
 from prunetui.errors import DataError
 from prunetui.inspect_model import Histogram, Model, dense_file, model_file, read_model
+from prunetui.printable import one_line, quoted
 from prunetui.report import Series
 from prunetui.reporting.layers import read_packed
 from prunetui.tui import handover
@@ -90,12 +91,12 @@ class TrialScreen(Screen[None]):
 
     def _show_trial(self) -> None:
         row = self.row
-        title = Text.assemble(f"{row.get('trial')}  ", (f"{self.place + 1} of {len(self.rows)}", "dim"))
+        title = Text.assemble(one_line(f"{row.get('trial')}  "), (f"{self.place + 1} of {len(self.rows)}", "dim"))
         self.query_one("#title", Static).update(title)
         grid = Grid.grid(padding=(0, 2))
         dense = next((one for one in self.view.rows if one.get("method") == "dense" and one.get("params")), {})
         for what, value in numbers(row, dense):
-            grid.add_row(Text(what, "dim"), Text(value, "bold #ff6b5e" if what == "error" else ""))
+            grid.add_row(Text(what, "dim"), Text(quoted(value), "bold #ff6b5e" if what == "error" else ""))
         self.query_one("#figures", Static).update(grid)
         self._show_curves()
         self._show_model(None, "reading the model")
@@ -143,7 +144,7 @@ class TrialScreen(Screen[None]):
 
     def _show_model(self, model: Model | None, why: str) -> None:
         self.model = model
-        self.query_one("#why", Static).update(Text(why, "dim"))
+        self.query_one("#why", Static).update(Text(quoted(why), "dim"))
         self.query_one("#why").display = bool(why)
         table = self.query_one(ModelTable)
         table.fill(model)
@@ -158,7 +159,7 @@ class TrialScreen(Screen[None]):
         pane, layer = self.query_one("#weights"), self.query_one(ModelTable).current
         histogram = layer.histogram if layer else self.model.histogram if self.model else None
         histogram = histogram if histogram and histogram.counts else None
-        pane.border_title = f"3 weights{f' of {layer.name}' if layer else ''}"
+        pane.border_title = Text(one_line(f"3 weights{f' of {layer.name}' if layer else ''}"))
         zeros = layer.weights - layer.nonzero if layer else 0
         pane.border_subtitle = f"without {zeros:,} zeros" if zeros else ""
         self.query_one(Bars).show(histogram)

@@ -14,6 +14,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from prunetui.chart import Picture, look
+from prunetui.printable import one_line
 
 GAP = 3
 
@@ -27,6 +28,11 @@ class Item:
     label: str
     hidden: bool
     empty: bool
+
+    @property
+    def words(self) -> str:
+        """The label as it is shown."""
+        return one_line(self.label)
 
 
 class Legend(Widget, can_focus=True):
@@ -69,7 +75,7 @@ class Legend(Widget, can_focus=True):
         rows: list[list[int]] = [[]]
         used = 0
         for i, item in enumerate(self.items):
-            needed = len(item.label) + 2
+            needed = len(item.words) + 2
             if rows[-1] and (self.stacked or used + needed > width):
                 rows.append([])
                 used = 0
@@ -95,7 +101,7 @@ class Legend(Widget, can_focus=True):
                 item = self.items[i]
                 style = "strike dim" if item.hidden else "dim" if item.empty else ""
                 text.append(item.marker + " ", "dim" if item.hidden else item.color)
-                text.append(item.label, f"{style} reverse" if self.has_focus and i == self.chosen else style)
+                text.append(item.words, f"{style} reverse" if self.has_focus and i == self.chosen else style)
                 text.append(" " * GAP if i != row[-1] else "")
             text.append("\n")
         text.rstrip()
@@ -122,8 +128,8 @@ class Legend(Widget, can_focus=True):
         line = event.y - self.gutter.top + self._top(rows)
         x = event.x - self.gutter.left
         for i in rows[line] if 0 <= line < len(rows) else []:
-            if x < len(self.items[i].label) + 2 + GAP:
+            if x < len(self.items[i].words) + 2 + GAP:
                 self.chosen = i
                 self.action_flip()
                 return
-            x -= len(self.items[i].label) + 2 + GAP
+            x -= len(self.items[i].words) + 2 + GAP

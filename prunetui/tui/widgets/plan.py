@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Static
 
+from prunetui.errors import MOST_TOLD
 from prunetui.tui.checks import Checked
 from prunetui.tui.widgets.table import Column, Table
 from prunetui.tui.words import clock, size
@@ -71,7 +72,7 @@ def mistakes_text(checked: Checked) -> Text:
     """Every mistake with its place."""
     count = len(checked.mistakes)
     text = Text(f"{count} mistake{'s' if count != 1 else ''}: nothing can be started.\n", f"bold {WRONG}")
-    for mistake in checked.mistakes:
+    for mistake in checked.mistakes[:MOST_TOLD]:
         text.append(f"\n{mistake.path or 'the study'}", "bold")
         text.append(f"  {mistake.message}")
         for what, value in (("got", mistake.got), ("did you mean", mistake.nearest)):

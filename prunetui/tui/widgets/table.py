@@ -19,6 +19,7 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from prunetui.printable import one_line
 from prunetui.tui.keys import MOVES
 
 R = TypeVar("R")
@@ -131,7 +132,7 @@ class Table(ScrollView, Generic[R], can_focus=True):
         natural: dict[str, int] = {}
         for column in self.columns:
             cells = (_length(column.cell(row)) for row in sample)
-            natural[column.key] = min(column.most, max([len(column.title) + 1, *cells]))
+            natural[column.key] = min(column.most, max([len(one_line(column.title)) + 1, *cells]))
         room = max(10, self.size.width) - 1
         shown = list(self.columns)
         while sum(min(natural[c.key], c.enough) + GAP for c in shown) > room and any(c.drop for c in shown):
@@ -258,10 +259,11 @@ class Table(ScrollView, Generic[R], can_focus=True):
 
 
 def _length(cell: Text | str) -> int:
-    return cell.cell_len if isinstance(cell, Text) else len(cell)
+    return len(one_line(cell.plain)) if isinstance(cell, Text) else len(one_line(cell))
 
 
 def _fitted(text: str, room: int, right: bool) -> str:
+    text = one_line(text)
     if len(text) > room:
         return text[: max(0, room - 1)] + "~" if room > 1 else text[:room]
     return text.rjust(room) if right else text.ljust(room)

@@ -1,0 +1,62 @@
+"""The training steps of a study, each made once: thousands of trials have the same few."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+from prunetui.config import Study
+from prunetui.plan.steps import Calibrate, Train
+
+Shaped = dict[str, Any] | None
+
+
+class Trainings:
+    """Makes the steps of the dense training and of recovery; equal ones are one object, whose key text is shared."""
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+        self._made: dict[tuple[Any, ...], Train] = {}
+        self._recoveries: dict[int, dict[str, Any]] = {}
+
+    def dense(self, carry: bool = False, first: int = 0, last: int | None = None, shaped: Shaped = None) -> Train:
+        """Epochs of [train]."""
+        return self._shared(("dense",), Train(self._dense, carry, first, last), shaped)
+
+    def recovery(
+        self,
+        epochs: int,
+        carry: bool = False,
+        first: int = 0,
+        last: int | None = None,
+        shaped: Shaped = None,
+        teacher: str | None = None,
+    ) -> Train:
+        """Epochs of [finetune], of which there are ``epochs``."""
+        step = Train(self._recovery(epochs), carry, first, last, None, teacher)
+        return self._shared(("recovery", epochs), step, shaped)
+
+    def plain(self, epochs: int, shaped: Shaped = None) -> Train:
+        """As recovery, from labels alone."""
+        return self._shared(("plain", epochs), Train(self._recovery(epochs) | {"distill": 0.0}), shaped)
+
+    @cached_property
+    def calibration(self) -> Calibrate:
+        """The re-estimation of batch-norm statistics."""
+        return Calibrate(self._study.measure.recalibrate)
+
+    def _shared(self, name: tuple[Any, ...], step: Train, shaped: Shaped) -> Train:
+        if shaped is not None:  # it may differ from trial to trial
+            return replace(step, shaped=shaped)
+        return self._made.setdefault((*name, step.carry, step.first, step.last, step.teacher), step)
+
+    @cached_property
+    def _dense(self) -> dict[str, Any]:
+        return self._study.train.model_dump()
+
+    def _recovery(self, epochs: int) -> dict[str, Any]:
+        if epochs not in self._recoveries:
+            recipe = self._study.finetune.model_copy(update={"epochs": epochs})
+            self._recoveries[epochs] = recipe.model_dump()
+        return self._recoveries[epochs]
