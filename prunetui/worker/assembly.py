@@ -35,6 +35,8 @@ class Assembled:
     device: str
     context: Mapping[str, Any]
     """What decides a study's numbers besides the study itself."""
+    arithmetic: Mapping[str, Any]
+    """What the check of this machine found, as plain data."""
     processes: int
     """How many processes share the device."""
 
@@ -49,7 +51,8 @@ def assemble(run: Run, study: Study, device: str, obey: Obedience, emit: Emit, c
     from prunetui.engine.data import load_dataset
     from prunetui.engine.device import find_device, fit_threads, prepare
     from prunetui.engine.graph import trace
-    from prunetui.engine.models import Architecture
+    from prunetui.engine.machine_check import check_machine
+    from prunetui.engine.models import Architecture, convolutions_of
     from prunetui.engine.run import Engine
 
     found = replace(find_device(device), graphs=study.run.cuda_graphs)
@@ -60,12 +63,17 @@ def assemble(run: Run, study: Study, device: str, obey: Obedience, emit: Emit, c
     architecture = Architecture(model.name, data.channels, data.size, len(data.classes), model.shortcut, model.width)
     graph = trace(architecture).restricted(study.layers)
     batch_macs = graph.cost("macs", graph.dense) * study.train.batch_size
+    crew_size = count
     count = count or processes(study.run.parallel, found.name, batch_macs)
     threads = fit_threads(batch_macs, count, study.run.threads)
+    checked = check_machine(found, threads).of(convolutions_of(architecture))
+    found = checked.apply(found)
+    if checked.line and crew_size is None:
+        emit(events.Log("warning", checked.line))
     if graph.refused:
         names = ", ".join(graph.refused)
         emit(events.Log("info", f"channels that must stay (zero-padded shortcuts): {names}"))
-    context = _context(study, data.fingerprint, found, threads)
+    context = _context(study, data.fingerprint, found, threads, checked.ways)
     plan = build_plan(study, context, graph.units())
     _check(obey)
     engine = Engine(
@@ -81,7 +89,7 @@ def assemble(run: Run, study: Study, device: str, obey: Obedience, emit: Emit, c
         obey,
         obey.between_steps,
     )
-    return Assembled(engine, found.name, context, count)
+    return Assembled(engine, found.name, context, checked.plain(), count)
 
 
 def _check(obey: Obedience) -> None:
@@ -102,7 +110,7 @@ def _data_report(obey: Obedience, emit: Emit) -> Callable[[str, int, int], None]
     return report
 
 
-def _context(study: Study, fingerprint: str, device: Any, threads: int) -> Mapping[str, Any]:
+def _context(study: Study, fingerprint: str, device: Any, threads: int, safe: list[str]) -> Mapping[str, Any]:
     """What decides a study's numbers besides the study itself: sums on a CPU depend on how threads share them."""
     import torch
 
@@ -115,4 +123,5 @@ def _context(study: Study, fingerprint: str, device: Any, threads: int) -> Mappi
         "graphs": device.graphs and device.torch.type == "cuda",
         "arithmetic": [device.arithmetic(study.train.precision), device.arithmetic(study.finetune.precision)],
         "torch": torch.__version__,
+        **({"safe": safe} if safe else {}),
     }

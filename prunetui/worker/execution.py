@@ -92,7 +92,8 @@ class _Execution:
     def go(self, resumed: bool) -> int:
         try:
             made = assemble(self.run, self.study, self.device, self.obey, self.emit)
-            self.run.write_environment({**environment(made.device), "context": made.context})
+            found = {"context": made.context, "arithmetic": made.arithmetic}
+            self.run.write_environment({**environment(made.device), **found})
             self.book.update(device=made.device)
             self.emit(events.RunStarted(self.run.id, made.device, resumed))
             code = self._trials(made)
