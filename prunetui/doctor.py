@@ -6,13 +6,16 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
 from prunetui.environment import versions
 from prunetui.output import console, print_json, table
 from prunetui.report import human
+
+if TYPE_CHECKING:
+    from prunetui.engine.machine_check import MachineCheck
 
 LOW_DISK = 2_000_000_000
 
@@ -42,11 +45,13 @@ def _devices() -> list[dict[str, Any]]:
     import torch
 
     from prunetui.engine.device import find_device
+    from prunetui.engine.machine_check import check_machine
 
     cpu = find_device("cpu")
     found = [
         _finding("cpu threads", torch.get_num_threads()),
         _finding("cpu bf16", "in hardware" if cpu.bf16 else "no: training is in float32"),
+        *(_arithmetic(threads, check_machine(cpu, threads)) for threads in sorted({1, torch.get_num_threads()})),
     ]
     if not torch.cuda.is_available():
         return [*found, _finding("cuda", "no device; training is on the CPU")]
@@ -55,6 +60,12 @@ def _devices() -> list[dict[str, Any]]:
         bf16 = "bf16" if find_device(f"cuda:{i}").bf16 else "no bf16"
         found.append(_finding(f"cuda:{i}", f"{about.name}, {human(about.total_memory)}B, {bf16}"))
     return found
+
+
+def _arithmetic(threads: int, found: MachineCheck) -> dict[str, Any]:
+    name = f"arithmetic, {threads} thread{'s' * (threads > 1)}"
+    state = "error" if found.lost else "warning" if found.line else "ok"
+    return {**_finding(name, found.line or "agrees with float64", state), **found.plain()}
 
 
 def _data() -> list[dict[str, Any]]:

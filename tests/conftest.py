@@ -34,7 +34,12 @@ settings.load_profile("patient")
 @pytest.fixture(autouse=True)
 def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Caches go to a folder of this test's own; settings of the user's shell do not reach it."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+    cache = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    checks = tmp_path_factory.getbasetemp().parent / "machine-checks"  # seconds of computing: all tests share them
+    checks.mkdir(exist_ok=True)
+    (cache / "prunetui").mkdir()
+    (cache / "prunetui" / "machine").symlink_to(checks)
     for name in ("PRUNETUI_RUNS", "NO_COLOR", "FORCE_COLOR", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
 

@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from prunetui.engine.convolutions import make_safe
 from prunetui.engine.models import Architecture, build
 from prunetui.engine.models.shared import share
 
@@ -54,6 +55,7 @@ def capture(model: nn.Module, state: State, momentum: Tensors | None = None) -> 
 
 def instantiate(state: State, device: torch.device) -> nn.Module:
     """A network with these tensors, in evaluation mode and channels-last on ``device``."""
+    make_safe()
     model = copy.deepcopy(_skeleton(state.architecture))
     resize(model, state.tensors)
     copies = {name: tensor.to(device, copy=True) for name, tensor in state.tensors.items()}

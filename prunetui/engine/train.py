@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from prunetui.budget import Costs
+from prunetui.engine.convolutions import make_safe
 from prunetui.engine.data import Dataset
 from prunetui.engine.device import Device
 from prunetui.engine.optimizer import Hold, buffers, make_optimizer, restore, set_lr
@@ -131,6 +132,7 @@ def train(model: nn.Module, data: Dataset, course: Course, start: Baggage, devic
         TrialError: the loss is not finite, or the device is out of memory.
         Interrupted: ``hooks.should_stop`` said so, at the latest after one batch.
     """
+    make_safe()
     loop = _Loop(model, data, course, start, device, hooks)
     # A method that shapes training may do anything between two steps, which no recording can repeat.
     step = Repeated(loop.batch) if device.graphs and not course.shape else loop.batch

@@ -37,6 +37,8 @@ class Assembled:
     device: str
     context: Mapping[str, Any]
     """What decides a study's numbers besides the study itself."""
+    arithmetic: Mapping[str, Any]
+    """What the check of this machine found, as plain data."""
     processes: int
     """How many processes share the device."""
     threads: int
@@ -54,7 +56,11 @@ class Assembled:
             processes=self.processes,
             images=engine.images(),
             timer=timer(engine.device),
-            machine={"device_name": device_name(self.device), "threads": self.threads},
+            machine={
+                "device_name": device_name(self.device),
+                "threads": self.threads,
+                "arithmetic": dict(self.arithmetic),
+            },
         )
 
 
@@ -79,6 +85,8 @@ def assemble(
     from prunetui.engine.data import Wanted, load_dataset
     from prunetui.engine.device import find_device, fit_threads, prepare
     from prunetui.engine.graph import trace
+    from prunetui.engine.machine_check import check_machine
+    from prunetui.engine.models import convolutions_of
     from prunetui.engine.models.channels import checkpoint_channels
     from prunetui.engine.models.start import architecture_of, started
     from prunetui.engine.run import Engine
@@ -98,6 +106,10 @@ def assemble(
     batch_macs = graph.cost("macs", graph.dense) * study.train.batch_size
     count = count or processes(study.run.parallel, found.name, batch_macs)
     threads = fit_threads(batch_macs, count, threads or study.run.threads)
+    checked = check_machine(found, threads).of(convolutions_of(architecture))
+    found = checked.apply(found)
+    if checked.line:
+        emit(events.Log("warning", checked.line))
     if graph.refused:
         names = ", ".join(graph.refused)
         emit(events.Log("info", f"channels that must stay (zero-padded shortcuts): {names}"))
@@ -105,7 +117,7 @@ def assemble(
     def tell(line: str) -> None:
         emit(events.Log("warning", line))
 
-    context = _context(study, data.fingerprint, found, threads)
+    context = _context(study, data.fingerprint, found, threads, checked.ways)
     plan = build_plan(study, context, graph.units())
     _check(obey)
     engine = Engine(
@@ -121,7 +133,7 @@ def assemble(
         obey,
         obey.between_steps,
     )
-    return Assembled(engine, found.name, context, count, threads)
+    return Assembled(engine, found.name, context, checked.plain(), count, threads)
 
 
 def _check(obey: Obedience) -> None:
@@ -147,7 +159,7 @@ def _data_report(obey: Obedience, emit: Emit) -> Callable[[str, int, int], None]
     return report
 
 
-def _context(study: Study, fingerprint: str, device: Any, threads: int) -> Mapping[str, Any]:
+def _context(study: Study, fingerprint: str, device: Any, threads: int, safe: list[str]) -> Mapping[str, Any]:
     """What decides a study's numbers besides the study itself: sums on a CPU depend on how threads share them."""
     import torch
 
@@ -160,4 +172,5 @@ def _context(study: Study, fingerprint: str, device: Any, threads: int) -> Mappi
         "graphs": device.graphs and device.torch.type == "cuda",
         "arithmetic": [device.arithmetic(study.train.precision), device.arithmetic(study.finetune.precision)],
         "torch": torch.__version__,
+        **({"safe": safe} if safe else {}),
     }

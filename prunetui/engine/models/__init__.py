@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import torch
 from torch import nn
 
+from prunetui.engine.convolutions import KindsUsed
 from prunetui.engine.models.resnet import bottleneck_resnet, cifar_resnet, wide_resnet
 from prunetui.engine.models.vgg import vgg
 
@@ -48,3 +50,11 @@ def build(architecture: Architecture) -> nn.Module:
     if a.name in BOTTLENECK:
         return bottleneck_resnet(BOTTLENECK[a.name], a.channels, a.classes, a.width or 64)
     return vgg(VGG[a.name], a.channels, a.classes, a.width or 64, a.size)
+
+
+def convolutions_of(architecture: Architecture) -> frozenset[str]:
+    """The kinds of convolutions that a network of this architecture computes, pruned or not."""
+    with torch.random.fork_rng(devices=[]), KindsUsed() as used, torch.no_grad():
+        a = architecture
+        build(a).eval()(torch.zeros(1, a.channels, a.size, a.size))
+    return frozenset(used.kinds)
