@@ -199,7 +199,7 @@ def _write(path: Path, content: Mapping[str, Any]) -> None:
 def command(asked: Mapping[str, Any]) -> list[str]:
     """Starts the process that checks, with this process's import path and nothing of the working folder's."""
     code = "import sys; sys.path[:] = sys.argv[2:]; from prunetui.engine.machine_cases import main; main(sys.argv[1])"
-    return [sys.executable, "-I", "-c", code, json.dumps(asked), *(str(Path(entry).resolve()) for entry in sys.path)]
+    return [sys.executable, "-I", "-c", code, json.dumps(asked), *(str(Path(e).resolve()) for e in sys.path if e)]
 
 
 def _environment(threads: int) -> dict[str, str]:
