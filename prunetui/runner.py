@@ -62,7 +62,7 @@ class Runner:
         """The lock of who serves the queue, or None while another application does."""
         try:
             self._root.mkdir(parents=True, exist_ok=True)
-            file = (self._root / ".runner.lock").open("wb")
+            file = os.fdopen(open_regular(self._root / ".runner.lock", os.O_WRONLY | os.O_CREAT), "wb")
         except OSError:  # a folder that is not there yet, or that may not be written
             return None
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -12,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 import prunetui
@@ -177,6 +179,80 @@ def test_ten_kills_change_nothing_either(
     assert landed >= 8
     assert results(run) == unharmed
     assert_nothing_was_computed_twice(run)
+
+
+def computing(batch: Batch) -> list[psutil.Process]:
+    """The processes that compute for a run: the children of its fork server."""
+    try:
+        return [child for server in psutil.Process(batch.process.pid).children() for child in server.children()]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def kill_some(batch: Batch, victims: str) -> bool:
+    """Kill the run's own process, those that compute, or both at once; whether any was there."""
+    doomed = computing(batch) if victims in ("child", "both") else []
+    for process in doomed:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    if victims in ("owner", "both") and batch.process.poll() is None:
+        doomed.append(batch.process)
+        batch.process.kill()
+    return bool(doomed)
+
+
+def killed_in_turn(start: Callable[..., Batch], rounds: int, seed: int) -> tuple[Run, int]:
+    """Kill owner, children and both in turn at random moments; a run that goes on without a child ends by itself."""
+    chance = random.Random(seed)
+    landed = 0
+    batch = start("study.toml")
+    for victims in ("owner", "child", "both") * rounds:
+        begun = len(told(batch.root, events.RunStarted))
+        batch.until(lambda: bool(told(batch.root, events.RunStarted)) and bool(computing(batch)))  # noqa: B023
+        moment = len(told(batch.root)) + chance.randint(1, 12)
+        batch.until(lambda: len(told(batch.root)) >= moment)  # noqa: B023 - called at once
+        landed += kill_some(batch, victims)
+        code, _, err = batch.end()
+        assert code in (0, 3, -signal.SIGKILL), err
+        assert "Traceback" not in err
+        batch = start("--resume", "last")
+        batch.until(lambda: len(told(batch.root, events.RunStarted)) > begun)  # noqa: B023 - called at once
+    code, _, err = batch.end()
+    while code == 3:  # trials whose process was killed are tried once again
+        code, _, err = (batch := start("--resume", "last")).end()
+    assert code == 0, err
+    return find_run(batch.root, "last"), landed
+
+
+def test_owner_and_children_are_killed_in_turn_and_the_results_are_the_same(
+    start: Callable[..., Batch], unharmed: list[dict[str, str]]
+) -> None:
+    run, landed = killed_in_turn(start, rounds=1, seed=1)
+    assert landed >= 2
+    assert results(run) == unharmed
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_thirty_kills_of_owner_children_and_both_change_nothing(
+    start: Callable[..., Batch], unharmed: list[dict[str, str]]
+) -> None:
+    run, landed = killed_in_turn(start, rounds=10, seed=4)
+    assert landed >= 10
+    assert results(run) == unharmed
+
+
+def test_computing_processes_end_with_their_owner(start: Callable[..., Batch]) -> None:
+    batch = start("study.toml", "--set", "train.epochs=400")
+    batch.until(lambda: len(told(batch.root, events.EpochFinished)) >= 1)
+    children = computing(batch)
+    assert len(children) == 1
+    batch.kill()
+    gone, alive = psutil.wait_procs(children, timeout=10)
+    assert (len(gone), alive) == (1, [])
+    run = the_run(batch.root)
+    assert run is not None
+    assert "the run's process is gone without a word" in (run.folder / "worker.log").read_text()
 
 
 SHAPED = (

@@ -22,6 +22,7 @@ from prunetui.config import parse_study
 from prunetui.engine.device import find_device  # noqa: F401 - whoever imports this module wants torch to be there
 from prunetui.errors import Interrupted, PrunetuiError, RunFailed, UsageError
 from prunetui.obey import Obedience
+from prunetui.python_process import isolate_imports
 from prunetui.stop import STOP_SIGNALS
 from prunetui.store import Run
 from prunetui.store.control import Control
@@ -73,6 +74,7 @@ def _take_over(begin: Begin) -> None:
     os.environ.clear()
     os.environ.update(begin.environment)
     sys.path[:] = begin.path
+    isolate_imports()
     importlib.invalidate_caches()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -165,7 +166,8 @@ def _decode_all(paths: Sequence[str], ranges: Ranges, reader: Reader, what: str)
 
 
 def _in_processes(chunks: Sequence[Sequence[str]], size: int, ranges: Ranges) -> Iterator[Decoded]:
-    if len(chunks) <= SMALL_SET:
+    # Before 3.11 multiprocessing lets its processes import modules from the working folder, whoever put them there.
+    if len(chunks) <= SMALL_SET or not hasattr(sys.flags, "safe_path"):
         yield from map(decode, chunks, repeat(size), repeat(ranges))
         return
     # spawn: a fork of a process that runs torch's threads may hang
