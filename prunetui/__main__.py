@@ -7,21 +7,18 @@ import sys
 if __name__ == "__main__" and __spec__ is not None and not getattr(sys.flags, "safe_path", False):
     del sys.path[0]
 
+import errno
+import io
+import logging
+import os
+import traceback
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from prunetui.errors import EXIT_FAILED, EXIT_INTERRUPTED, PrunetuiError
+from prunetui.printable import one_line, own_lines
 from prunetui.python_process import isolate_imports
-
-isolate_imports()
-
-import errno  # noqa: E402
-import io  # noqa: E402
-import logging  # noqa: E402
-import os  # noqa: E402
-import traceback  # noqa: E402
-import warnings  # noqa: E402
-from collections.abc import Callable, Sequence  # noqa: E402
-from typing import Any  # noqa: E402
-
-from prunetui.errors import EXIT_FAILED, EXIT_INTERRUPTED, PrunetuiError  # noqa: E402
-from prunetui.printable import one_line, own_lines  # noqa: E402
 
 OF_OUTPUT = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EBADF)
 
@@ -37,6 +34,7 @@ def rewritten(argv: Sequence[str]) -> list[str]:
 
 def main() -> None:
     """Run prunetui and end the process with its exit code."""
+    isolate_imports()
     _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -191,7 +191,7 @@ def _fits(value: Any, kind: str) -> bool:
         return isinstance(value, dict) and all(map(_is_plain, value.values()))
     if kind.startswith("float"):
         return type(value) in (int, float) and math.isfinite(value)
-    if kind == "int":
+    if kind.startswith("int"):
         return type(value) is int and abs(value) <= MOST
     return type(value).__name__ == kind
 

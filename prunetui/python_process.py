@@ -22,6 +22,7 @@ sys.argv = [module, *sys.argv[3:]]
 from runpy import run_module
 run_module(module, run_name="__main__", alter_sys=True)
 """
+ISOLATED = "PYTHONSAFEPATH"
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -35,6 +36,6 @@ def isolate_imports() -> None:
 
     ``multiprocessing`` starts its processes with ``python -c``; they heed this variable from Python 3.11 on.
     """
-    os.environ["PYTHONSAFEPATH"] = "1"
+    os.environ[ISOLATED] = "1"
     if str(ROOT) not in sys.path:  # a checkout that is not installed
         sys.path.append(str(ROOT))

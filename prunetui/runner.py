@@ -84,7 +84,16 @@ class Runner:
     def _next(self) -> None:
         run = self.queue.take() if self.queue.waiting else None
         if run and (self._root / run / "study.toml").is_file():
-            self._child = launch(Run(self._root / run), self._device_of(Run(self._root / run)))
+            self._start(Run(self._root / run))
+
+    def _start(self, run: Run) -> None:
+        try:
+            self._child = launch(run, self._device_of(run))
+        except OSError as error:
+            status = run.status()
+            if status is not None:
+                told = f"its process cannot be started: {error.strerror or error}"
+                run.write_status(dataclasses.replace(status, state="failed", message=told, finished=time.time()))
 
     def _device_of(self, run: Run) -> str:
         """What was asked for when the run was made, else what the application was started with."""

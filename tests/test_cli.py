@@ -237,7 +237,8 @@ def test_a_run_as_json_has_its_rows(cli: Cli, run: Run):
 
 
 def test_why_a_trial_failed_is_told_on_stderr(cli: Cli, run: Run):
-    run.write_rows([cells(), cells(target="sparsity:0.9", status="failed", error="out of memory")])
+    failed = cells(trial="l1-structured-0.9-s0", target="sparsity:0.9", status="failed", error="out of memory")
+    run.write_rows([cells(), failed])
     done = cli("show", "last")
     assert done.stderr == "failed: l1-structured sparsity:0.9: out of memory\n"
 
@@ -252,7 +253,7 @@ def test_a_label_with_brackets_is_shown_as_it_is(cli: Cli, tmp_path: Path, label
 
 def test_schedules_are_a_column_where_they_differ(cli: Cli, run: Run):
     assert "one-shot" not in cli("show", "last").stdout
-    run.write_rows([cells(), cells(schedule="iterative")])
+    run.write_rows([cells(), cells(trial="l1-structured-iterative-0.5-s0", schedule="iterative")])
     assert re.search(r"l1-structured +iterative +sparsity:0.5", cli("show", "last").stdout)
 
 

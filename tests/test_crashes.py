@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
+import signal
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -126,7 +130,7 @@ def test_four_of_five_methods_are_done_when_one_kills_its_process_and_it_is_resu
 
 
 @pytest.mark.parametrize(
-    ("body", "signal", "code", "said"),
+    ("body", "name", "code", "said"),
     [
         (KILL, "SIGKILL", -9, "by SIGKILL (killed, perhaps by the system for lack of memory"),
         (ABORT, "SIGABRT", -6, "it said: corrupted double-linked list; "),
@@ -135,7 +139,7 @@ def test_four_of_five_methods_are_done_when_one_kills_its_process_and_it_is_resu
     ids=["KILL", "ABRT", "exit"],
 )
 def test_a_trial_says_how_its_process_ended(
-    doomed: Callable[[str], Path], root: Path, body: str, signal: str, code: int, said: str
+    doomed: Callable[[str], Path], root: Path, body: str, name: str, code: int, said: str
 ) -> None:
     doomed(body)
     run = begin(root, "methods=['doomed','l1-unstructured']")
@@ -148,9 +152,84 @@ def test_a_trial_says_how_its_process_ended(
     assert said in failed["error"]
     (death,) = told(run, events.ProcessDied)
     assert isinstance(death, events.ProcessDied)
-    assert (death.trial, death.signal, death.code) == ("doomed-0.5-s0", signal, code)
+    assert (death.trial, death.signal, death.code) == ("doomed-0.5-s0", name, code)
     if body == ABORT:
         assert "doomed_method.py" in failed["error"]
+
+
+LEFT_BEHIND = "import os, signal\nos.system('sleep 60 &')\nos.kill(os.getpid(), signal.SIGKILL)\n"
+COPY = "import os\nos.fork()\n"
+NO_PIPE = "import os\nos.closerange(3, 200)\n"
+TALK = (
+    "import os\nfor i in range(2000): os.write(2, b'progress %d\\n' % i)\n"
+    "os.write(2, b'free(): invalid size\\n')\nos.abort()\n"
+)
+
+
+def test_the_death_is_heard_though_something_that_the_process_started_lives_on(
+    doomed: Callable[[str], Path], root: Path
+) -> None:
+    doomed(LEFT_BEHIND)
+    run = begin(root, "methods=['doomed','l1-unstructured']")
+    started = time.monotonic()
+    assert execute(run, "cpu", never) == 3
+    assert time.monotonic() - started < 55
+    assert "by SIGKILL" in rows(run)["doomed-0.5-s0"]["error"]
+    assert rows(run)["l1-unstructured-0.5-s0"]["status"] == "done"
+
+
+def test_a_copy_that_a_method_makes_of_its_process_says_nothing(doomed: Callable[[str], Path], root: Path) -> None:
+    doomed(COPY)
+    run = begin(root, "methods=['doomed','l1-unstructured']")
+    assert execute(run, "cpu", never) == 0
+    assert {row["status"] for row in rows(run).values()} == {"done"}
+
+
+def test_a_process_that_closes_its_own_pipe_fails_its_trial(doomed: Callable[[str], Path], root: Path) -> None:
+    doomed(NO_PIPE)
+    run = begin(root, "methods=['doomed','l1-unstructured']")
+    assert execute(run, "cpu", never) == 3
+    assert [row["status"] for row in rows(run).values()] == ["done", "failed", "done"]
+
+
+def test_the_last_words_are_the_last(doomed: Callable[[str], Path], root: Path) -> None:
+    doomed(TALK)
+    run = begin(root, "methods=['doomed','l1-unstructured']")
+    assert execute(run, "cpu", never) == 3
+    error = rows(run)["doomed-0.5-s0"]["error"]
+    assert "it said: progress 1998; progress 1999; free(): invalid size; Fatal Python error: Aborted; File " in error
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no fork server")
+def test_a_fork_server_that_is_killed_is_started_anew(doomed: Callable[[str], Path], root: Path) -> None:
+    doomed("import os, signal, time\nos.kill(os.getppid(), signal.SIGKILL)\ntime.sleep(30)\n")
+    run = begin(root, "methods=['doomed','l1-unstructured']")
+    assert execute(run, "cpu", never) == 3
+    found = rows(run)
+    assert found["doomed-0.5-s0"]["error"].startswith("its process was ended with the process that started it in the")
+    assert found["l1-unstructured-0.5-s0"]["status"] == "done"
+
+
+def test_a_trial_keeps_its_figures_when_the_process_that_times_its_latency_dies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timing = ("measure.latency=true", "methods=['l1-structured','lamp']", "run.parallel=2", "measure.control=false")
+    listen = process_executor.ProcessExecutor._pass_on
+
+    def kill_who_times(
+        self: process_executor.ProcessExecutor, child: process_executor._Child, event: events.Event
+    ) -> None:
+        if isinstance(event, events.StepStarted) and event.step == "Latency":
+            os.kill(child.process, signal.SIGKILL)
+        listen(self, child, event)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(process_executor.ProcessExecutor, "_pass_on", kill_who_times)
+        run = begin(tmp_path, *timing)
+        assert execute(run, "cpu", never) == 0
+    row = rows(run)["l1-structured-0.5-s0"]
+    assert (row["status"], row["latency_ms"], row["top1"] != "") == ("done", "", True)
+    assert row["note"].startswith("latency was not timed: its process was ended by SIGKILL")
 
 
 def test_figures_are_those_of_one_process_to_the_bit(
@@ -228,9 +307,6 @@ def test_a_process_that_dies_before_it_is_ready_fails_the_run_in_words(
     start = process_executor.ProcessExecutor._start
 
     def start_and_kill(self: process_executor.ProcessExecutor) -> process_executor._Child:
-        import os
-        import signal
-
         child = start(self)
         os.kill(child.process, signal.SIGKILL)
         return child

@@ -177,7 +177,8 @@ def test_a_published_network_is_timed_with_its_own_outputs() -> None:
     path = Path(folder or "") / "resnet20-12fca82f.th"
     if not folder or not path.is_file():
         pytest.skip("PRUNETUI_TEST_DATA does not hold the checkpoint")
+    from prunetui.config import Model
     from prunetui.engine.steps import fresh
 
     net = Architecture("resnet20", 3, 32, 10, "A", width=16)
-    assert_same(fresh(net, 0, str(path)), torch.randn(5, 3, 32, 32))
+    assert_same(fresh(net, 0, Model(name="resnet20", checkpoint=str(path), shortcut="A")), torch.randn(5, 3, 32, 32))

@@ -97,6 +97,7 @@ class Cache:
         """Remove one entry, if it is there."""
         folder = self._folder(key)
         doomed = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+        shutil.rmtree(doomed, ignore_errors=True)  # of a process of the same number that was killed here
         try:
             folder.rename(doomed)
         except FileNotFoundError:

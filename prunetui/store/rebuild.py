@@ -69,6 +69,16 @@ def set_aside(path: Path) -> Path:
 
 
 def set_aside_what_is_no_file(folder: Path) -> list[str]:
-    """Give another name to pipes, devices and folders in the places of a run's files: a line about each."""
-    found = [folder / name for name in FILES if os.path.lexists(folder / name) and not (folder / name).is_file()]
-    return [f"{path.name} is not a regular file; it is now {set_aside(path).name}" for path in found]
+    """Give another name to what is not a file in the places of a run's files, or no folder in those of folders.
+
+    Returns a line about each.
+    """
+    files = [folder / name for name in FILES if os.path.lexists(folder / name) and not (folder / name).is_file()]
+    folders = [path for path in _folders(folder) if os.path.lexists(path) and not path.is_dir()]
+    told = [f"{path.name} is not a regular file; it is now {set_aside(path).name}" for path in files]
+    return told + [f"{path.name} is not a folder; it is now {set_aside(path).name}" for path in folders]
+
+
+def _folders(folder: Path) -> list[Path]:
+    """What must be folders: of the run, and the states that it shares with the runs beside it."""
+    return [folder / "models", folder / "partial", folder.parent / ".cache"]

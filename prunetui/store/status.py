@@ -11,6 +11,7 @@ from typing import Any
 from prunetui.events import MOST_TIME
 
 MOST_COUNT = 2**31
+STATES = ("queued", "running", "done", "failed", "interrupted", "died")
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ def read_status(plain: Mapping[str, Any]) -> Status:
     for name, value in values.items():
         if not _fits(value, kinds[name]):
             raise ValueError(f"{name} is {str(value)[:40]!r}")
-    if "state" not in values:
-        raise ValueError("there is no state")
+    if values.get("state") not in STATES:
+        raise ValueError(f"its state is {str(values.get('state'))[:40]!r}")
     return Status(**values)
 
 

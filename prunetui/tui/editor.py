@@ -9,6 +9,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from prunetui.python_process import ISOLATED
+
 
 def editor_command() -> list[str]:
     """``$VISUAL``, ``$EDITOR``, else vi or nano; empty when there is none of them."""
@@ -29,7 +31,8 @@ def edit(text: str, command: list[str]) -> str:
     with tempfile.TemporaryDirectory(prefix="prunetui-") as folder:
         file = Path(folder) / "study.toml"
         file.write_text(text, encoding="utf-8")
-        code = subprocess.call([*command, str(file)])
+        own = {name: value for name, value in os.environ.items() if name != ISOLATED}  # it may be a Python script
+        code = subprocess.call([*command, str(file)], env=own)
         if code:
             raise ValueError(f"{command[0]} ended with the exit code {code}; the study is as it was")
         return file.read_text(encoding="utf-8")

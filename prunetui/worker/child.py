@@ -36,8 +36,7 @@ PR_SET_PDEATHSIG = 1
 
 def main() -> None:
     """A process of its own, where no fork server can be: its pipe is the descriptor on the command line."""
-    for number in STOP_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)  # the owner hears them, and says stop
+    ignore_stop_signals()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     serve(Connection(int(sys.argv[1])))
 
@@ -63,6 +62,12 @@ def serve(pipe: Connection) -> None:
             _compute(*made, inbox)
 
 
+def ignore_stop_signals() -> None:
+    """The owner hears what everyone in this terminal gets, and says stop."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _end_with_parent() -> None:
     """Be killed when the fork server is, where the system can do that; elsewhere ``_Inbox`` notices."""
     if sys.platform == "linux":
@@ -84,6 +89,7 @@ class _Inbox:
     def __init__(self, pipe: Connection, parent: int) -> None:
         self._pipe = pipe
         self._parent = parent
+        self._process = os.getpid()
         self._stopped = threading.Event()
         self._work: queue.SimpleQueue[Compute | None] = queue.SimpleQueue()
         threading.Thread(target=self._listen, name="inbox", daemon=True).start()
@@ -113,10 +119,13 @@ class _Inbox:
 
     def send(self, message: object) -> None:
         """Tell the owner; one that is gone stops this process."""
+        if os.getpid() != self._process:
+            os._exit(1)  # a copy that a method made of this process
         try:
             self._pipe.send(message)
         except OSError:
             self._stopped.set()
+            self._work.put(None)
 
 
 def _assembled(run: Run, begin: Begin, inbox: _Inbox) -> tuple[Assembled, Obedience]:
@@ -128,6 +137,7 @@ def _assembled(run: Run, begin: Begin, inbox: _Inbox) -> tuple[Assembled, Obedie
 def _compute(made: Assembled, obey: Obedience, inbox: _Inbox) -> None:
     trials = {trial.id: trial for trial in made.engine.plan.trials}
     while (asked := inbox.next()) is not None:
+        ignore_stop_signals()  # a method may have set them back
         made.engine.time_latency = asked.time_latency
         try:
             inbox.send(Row(asked.trial, row_of(made.engine, trials[asked.trial], obey)))

@@ -28,6 +28,12 @@ class ChildProcesses(Protocol):
     def ended(self, process: int, patience: float) -> int | None:
         """The exit code of a process that ends within ``patience`` seconds, negative for a signal; None if unknown."""
 
+    def died(self) -> set[int]:
+        """The processes of which ``ended`` would tell at once; does not wait.
+
+        The end of its pipe is no sure sign: what a process started may hold it open.
+        """
+
     def close(self) -> None:
         """End whatever has not ended."""
 
@@ -56,6 +62,9 @@ class Spawner:
             return self._processes[process].wait(patience)
         except subprocess.TimeoutExpired:
             return None
+
+    def died(self) -> set[int]:
+        return {number for number, process in self._processes.items() if process.poll() is not None}
 
     def close(self) -> None:
         for process in self._processes.values():

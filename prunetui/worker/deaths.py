@@ -12,6 +12,8 @@ from prunetui.regular import open_regular
 MOST_WORDS = 300
 """Characters of a process's last words in an error."""
 READ_BYTES = 64 << 10
+MOST_LINES = 3
+FATAL = b"Fatal Python error"
 LOGGED = re.compile(rb"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ")
 TRACEBACK = (b"File ", b"Thread ", b"Current thread", b"Extension modules")
 """How the lines begin with which ``faulthandler`` says where Python was."""
@@ -28,7 +30,7 @@ MEANINGS = {
 def how_it_ended(code: int | None) -> str:
     """An exit code, negative for a signal, in words: ``by SIGSEGV (...)``, ``with exit code 3``."""
     if code is None:
-        return "in an unknown way"
+        return "with the process that started it"
     if code >= 0:
         return f"with exit code {code}"  # "was ended with exit code 3"
     try:
@@ -58,23 +60,25 @@ def size_of(log: Path) -> int:
 
 
 def last_words(log: Path, since: int) -> str:
-    """What was written to a log after position ``since`` beside ordinary log lines, on one line; often empty.
+    """What was written to a log after position ``since`` beside ordinary log lines, its end, on one line; often empty.
 
-    Native code says in its first line what is wrong (``double free or corruption``); then ``faulthandler`` lists where
+    Native code says in its last line what is wrong (``double free or corruption``); then ``faulthandler`` lists where
     Python was, innermost call first.
     """
     try:
         with os.fdopen(open_regular(log), "rb") as file:
-            file.seek(since)
-            data = file.read(READ_BYTES)
+            file.seek(max(since, os.fstat(file.fileno()).st_size - READ_BYTES))
+            data = file.read()
     except OSError:
         return ""
     lines = [line.strip() for line in data.splitlines() if line.strip() and not LOGGED.match(line)]
-    told = [line for line in lines if not line.startswith(TRACEBACK)]
-    at = next((i for i, line in enumerate(lines) if line.startswith(b"Current thread")), len(lines))
-    inside = [line for line in lines[at:] if line.startswith(b"File ")]
-    words = b"; ".join([*told[:3], *inside[:1]]).decode(errors="replace")
-    return words[:MOST_WORDS] + ("..." if len(words) > MOST_WORDS else "")
+    fatal = next((i for i in reversed(range(len(lines))) if lines[i].startswith(FATAL)), len(lines))
+    at = next((i for i in range(fatal, len(lines)) if lines[i].startswith(b"Current thread")), len(lines))
+    told = [line for line in lines[:fatal] if not line.startswith(TRACEBACK)][-MOST_LINES:]
+    inside = [line for line in lines[at:] if line.startswith(b"File ")][:1]
+    words = b"; ".join([*(line[-MOST_WORDS:] for line in told), *lines[fatal : fatal + 1], *inside])
+    text = words.decode(errors="replace")
+    return text if len(text) <= MOST_WORDS else "..." + text[-MOST_WORDS:]
 
 
 def open_log(log: Path) -> int:

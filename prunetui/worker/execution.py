@@ -30,6 +30,7 @@ from prunetui.plan import Trial
 from prunetui.store import Cache, Run, Status
 from prunetui.store.book import Book
 from prunetui.store.control import Control
+from prunetui.store.rebuild import set_aside
 from prunetui.store.run import Appender
 from prunetui.store.runs import CACHE
 from prunetui.worker.in_process import InProcessExecutor
@@ -158,6 +159,8 @@ class _Execution:
             if row["status"] == "done":
                 kept.forget(trial)
         for trial, row in executor.rows(self._untimed(kept), kept, time_latency=True):
+            if row["status"] != "done":  # the trial's figures are there all the same
+                row = {**self.rows[trial.id], "note": f"latency was not timed: {row['error']}"}
             self._over(order, trial, row)
         failed = sum(row["status"] == "failed" for row in self.rows.values())
         if failed and failed == len(trials):
@@ -196,6 +199,8 @@ class _Execution:
             return
         target = self.run.models / f"{trial.id}.safetensors"
         self.run.models.mkdir(exist_ok=True)
+        if target.is_dir():
+            set_aside(target)
         try:
             copy_atomic(source, target, kept.model_sha256(trial))
         except ValueError as error:

@@ -5,8 +5,8 @@ itself never computes, so it has no threads that a fork would lose. It ends, wit
 gone.
 
 Started as ``python -m prunetui.worker.fork_server SOCKET``. A request is one byte with two descriptors, those of the
-new process's pipe and of its stderr; answers are ``ANSWER``: "s" with the process id once it has started, "e" with its
-exit code, negative for a signal, when it has ended.
+new process's pipe and of its stderr; answers are ``ANSWER``: "s" with the process id once it has started, "x" with an
+error number when it could not, "e" with its exit code, negative for a signal, when it has ended.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import select
 import selectors
 import signal
 import socket
@@ -32,6 +33,7 @@ from prunetui.worker.child_processes import stop_signals_blocked, wait_until
 
 ANSWER = struct.Struct("=cii")
 MODULE = "prunetui.worker.fork_server"
+ATTEMPTS = 3
 PATIENCE_SECONDS = 120.0
 """How long the first import of torch may take on a busy machine with a cold disk."""
 
@@ -40,8 +42,11 @@ class ForkServer:
     """The owner's side: starts processes and tells how they ended."""
 
     def __init__(self) -> None:
-        self._control, theirs = socket.socketpair()
         self._ended: dict[int, int] = {}
+        self._launch()
+
+    def _launch(self) -> None:
+        self._control, theirs = socket.socketpair()
         with theirs, stop_signals_blocked():
             self.process = subprocess.Popen(
                 python_command(MODULE, str(theirs.fileno())),
@@ -51,22 +56,47 @@ class ForkServer:
             )
 
     def start(self, stderr: int) -> tuple[int, Connection]:
-        """As ``ChildProcesses.start``.
+        """As ``ChildProcesses.start``; a server that was killed is started anew.
 
         Raises:
-            RunFailed: the server is gone.
+            RunFailed: no process can be started.
         """
-        ours, theirs = Pipe()
-        with theirs, contextlib.suppress(OSError):  # the server is gone: told below
-            socket.send_fds(self._control, [b"f"], [theirs.fileno(), stderr])
-            deadline = time.monotonic() + PATIENCE_SECONDS
-            while (answer := self._answer(deadline)) is not None:
-                kind, process, code = answer
-                if kind == b"s":
+        for _ in range(ATTEMPTS):
+            if self.process.poll() is not None:
+                self._control.close()
+                self._launch()
+            ours, theirs = Pipe()
+            with theirs, contextlib.suppress(OSError):  # the server is gone: the next one may do
+                socket.send_fds(self._control, [b"f"], [theirs.fileno(), stderr])
+                process = self._started()
+                if process is not None:
                     return process, ours
-                self._ended[process] = code
-        ours.close()
-        raise RunFailed("the process that starts the computing processes is gone; resume the run")
+            ours.close()
+        raise RunFailed("the process that starts the computing processes ends again and again; resume the run")
+
+    def _started(self) -> int | None:
+        """The id of the process that was asked for; None where the server is gone."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while (answer := self._answer(deadline)) is not None:
+            kind, process, code = answer
+            if kind == b"s":
+                return process
+            if kind == b"x":
+                raise RunFailed(f"no computing process can be started: {os.strerror(code)}")
+            self._ended[process] = code
+        if self.process.poll() is None:
+            self.process.kill()  # it does not answer
+            self.process.wait()
+        return None
+
+    def died(self) -> set[int]:
+        """As ``ChildProcesses.died``."""
+        while select.select([self._control], [], [], 0)[0]:
+            answer = self._answer(time.monotonic() + 1)
+            if answer is None:  # the server is gone: the pipes of its processes tell
+                break
+            self._ended[answer[1]] = answer[2]
+        return set(self._ended)
 
     def ended(self, process: int, patience: float) -> int | None:
         """As ``ChildProcesses.ended``."""
@@ -123,7 +153,10 @@ class _Server:
         while True:
             for key, _ in selector.select():
                 if key.fileobj is self._control:
-                    data, descriptors, *_ = socket.recv_fds(self._control, 1, 2)
+                    try:
+                        data, descriptors, *_ = socket.recv_fds(self._control, 1, 2)
+                    except OSError:  # gone with an answer unread
+                        return self._end()
                     if not data:
                         return self._end()
                     self._fork(*descriptors)
@@ -133,7 +166,15 @@ class _Server:
                     self._reap()
 
     def _fork(self, pipe: int, stderr: int) -> None:
-        process = os.fork()
+        for descriptor in (pipe, stderr):
+            os.set_inheritable(descriptor, False)  # what a method starts must not keep the pipe open
+        try:
+            process = os.fork()
+        except OSError as error:
+            os.close(pipe)
+            os.close(stderr)
+            self._send(b"x", 0, error.errno or 0)
+            return
         if process == 0:
             self._become_child(pipe, stderr)
         os.close(pipe)
@@ -178,7 +219,7 @@ class _Server:
         for process, log in self._logs.items():
             os.kill(process, signal.SIGKILL)
             stamp = time.strftime("%Y-%m-%d %H:%M:%S,000")
-            told = f"the run's process is gone without a word, so computing process {process} ends"
+            told = f"the run's own process has ended, so computing process {process} ends, too"
             line = f"{stamp} ERROR prunetui: {told}\n"
             with contextlib.suppress(OSError):
                 os.write(log, line.encode())

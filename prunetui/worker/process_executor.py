@@ -7,6 +7,7 @@ are those it has alone, as its randomness and its threads do not depend on the o
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections import Counter, deque
@@ -63,6 +64,8 @@ class ProcessExecutor:
     start_processes: Callable[[], ChildProcesses] = child_processes
     _children: list[_Child] = field(default_factory=list)
     _died_in_a_row: int = 0
+    _fewer: int = 0
+    """Processes that could not begin beside others."""
     _count: int | None = None
     _ending: str = ""
     _stopping: bool = False
@@ -110,8 +113,6 @@ class ProcessExecutor:
         """
         scheduler = Scheduler(deque(trials), lambda trial: set(kept.missing([trial])), self._died_before())
         count = 1 if time_latency else min(self._count or 1, len(trials))
-        while len(self._children) < count:  # all at once: they get ready while the first one works
-            self._start()
         while not scheduler.is_over:
             self._heed()
             if self._ending and not any(child.trial for child in self._children):
@@ -177,38 +178,55 @@ class ProcessExecutor:
         return child
 
     def _hand_out(self, scheduler: Scheduler, count: int, time_latency: bool) -> None:
-        while True:
-            idle = next((child for child in self._children if not child.trial), None)
-            if idle is None and len(self._children) >= count:
-                return
-            if any(child.trial for child in self._children) and time_latency:
-                return
+        busy = sum(child.trial is not None for child in self._children)
+        while len(self._children) < min(max(1, count - self._fewer), busy + len(scheduler.waiting)):
+            self._start()
+        for child in self._children:
+            if child.trial or not child.is_ready or (time_latency and busy):
+                continue
             trial = scheduler.next()
             if trial is None:
                 return
-            idle = idle or self._start()
-            idle.trial, idle.steps, idle.log_start = trial, [], size_of(self._log)
+            busy += 1
+            child.trial, child.steps, child.log_start = trial, [], size_of(self._log)
             with suppress(OSError):  # it has died: told when its end is heard
-                idle.pipe.send(Compute(trial.id, time_latency))
+                child.pipe.send(Compute(trial.id, time_latency))
 
     def _listen(self) -> Iterator[tuple[_Child, object]]:
-        """What the processes say; None for one that has died."""
+        """What the processes say; None, at last, of one that has died."""
+        dead = self._processes.died()
         pipes = {child.pipe: child for child in self._children}
-        for pipe in wait(list(pipes), LISTEN_SECONDS):
-            child = pipes[pipe]  # type: ignore[index]
-            try:
-                said = child.pipe.recv()
-            except (EOFError, OSError):
+        for pipe in wait(list(pipes), LISTEN_SECONDS if pipes else 0):
+            yield from self._heard(pipes[pipe])  # type: ignore[index]
+        for child in [child for child in self._children if child.process in dead]:
+            while child in self._children and child.pipe.poll():
+                yield from self._heard(child)
+            if child in self._children:
                 self._children.remove(child)
-                said = None
-            if isinstance(said, Unable):
-                raise said.error
+                yield child, None
+
+    def _heard(self, child: _Child) -> Iterator[tuple[_Child, object]]:
+        try:
+            said = child.pipe.recv()
+        except (EOFError, OSError):
+            self._children.remove(child)
+            said = None
+        if isinstance(said, Unable):
+            self._unable(child, said.error)
+        elif isinstance(said, events.Event):
+            self._pass_on(child, said)
+        else:
             if isinstance(said, Stopped):
                 self._ending = self._ending or said.why
-            if isinstance(said, events.Event):
-                self._pass_on(child, said)
-            else:
-                yield child, said
+            yield child, said
+
+    def _unable(self, child: _Child, error: Exception) -> None:
+        """A process that cannot begin beside others that work leaves it to them; all else ends the run."""
+        others = [other for other in self._children if other is not child and other.is_ready]
+        if child.is_ready or not others:
+            raise error
+        self._fewer += 1
+        self.emit(events.Log("warning", f"one process fewer computes, as it cannot begin: {error}"))
 
     def _pass_on(self, child: _Child, event: events.Event) -> None:
         """Emit an event of a process; what those say that get ready beside the first one, it has said already."""
@@ -242,6 +260,7 @@ class ProcessExecutor:
         trial, step = child.trial, child.steps[-1] if child.steps else None
         if trial:
             scheduler.finished(trial, False)
+        self._heed()  # who stops a run may have ended its processes, too
         if self._stopping:
             return
         told = self._told(child, code)
@@ -250,6 +269,7 @@ class ProcessExecutor:
         words = last_words(self._log, child.log_start)
         self.emit(events.ProcessDied(name, key, label, signal_name(code), code, words))
         self.emit(events.Log("error", f"{name or 'between two trials'}: {told}"))
+        logging.getLogger(__name__).error("%s: %s", name or "between two trials", told)
         if trial:
             yield trial, failed_row(trial, told)
         if step:

@@ -370,7 +370,7 @@ def test_results_that_are_no_table_are_told(root: Path, app_of: App, drive: Driv
     (run.folder / "results.csv").write_text("what,is\nthis,?\n")
 
     async def story(pilot: Pilot[Any], plot: Plot) -> None:
-        assert "results.csv cannot be read" in words(pilot, "#trouble")
+        assert "results.csv is damaged (the column trial is missing)" in words(pilot, "#trouble")
 
     drive(app_of(root), results(story))
 

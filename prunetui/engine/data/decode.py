@@ -7,7 +7,10 @@ first bytes say, whatever its name ends with.
 from __future__ import annotations
 
 import importlib
+import multiprocessing
+import os
 import signal
+import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from enum import IntFlag
@@ -67,9 +70,17 @@ class Decoded(NamedTuple):
     """Images whose levels were not scaled, for want of a range, and what they span."""
 
 
-def ignore_interrupts() -> None:
-    """For worker processes: Ctrl-C is for the process that started them, which then ends them."""
+def begin_worker() -> None:
+    """For worker processes: Ctrl-C is for the process that started them, with which they end however it does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def decode(paths: Sequence[str], size: int, ranges: Mapping[str, Range]) -> Decoded:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prunetui.engine.data import cache
-from prunetui.engine.data.decode import Decoded, Fact, decode, ignore_interrupts
+from prunetui.engine.data.decode import Decoded, Fact, begin_worker, decode
 from prunetui.engine.data.levels import Extent, Range, range_of
 from prunetui.engine.data.listing import Listing, list_tree
 from prunetui.engine.data.notes import changes, doubts
@@ -172,7 +172,7 @@ def _in_processes(chunks: Sequence[Sequence[str]], size: int, ranges: Ranges) ->
         return
     # spawn: a fork of a process that runs torch's threads may hang
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(len(chunks), os.cpu_count() or 1), context, ignore_interrupts)
+    pool = ProcessPoolExecutor(min(len(chunks), os.cpu_count() or 1), context, begin_worker)
     done = 0
     try:
         for part in pool.map(decode, chunks, repeat(size), repeat(ranges)):
