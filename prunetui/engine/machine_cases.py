@@ -25,7 +25,7 @@ from prunetui.engine.convolutions import NARROW, STRIDED_1X1, make_safe, use_one
 
 TOLERANCE = {"fp32": 1e-3, "bf16": 0.05}
 """Largest difference from float64, relative to the tensor: rounding makes 1e-5 and 0.01, known faults 0.1 to 1e38."""
-KIND_SECONDS = 20.0
+KIND_SECONDS = 10.0
 """After so long a kind hangs: all of its cases take a tenth of a second."""
 
 Case = tuple[Callable[[], nn.Module], tuple[int, ...]]

@@ -22,7 +22,7 @@ class VGG(nn.Module):
                 layers += [
                     nn.Conv2d(channels, outputs, 3, padding=1, bias=False),
                     nn.BatchNorm2d(outputs),
-                    nn.ReLU(),
+                    nn.ReLU(inplace=True),
                 ]
                 channels = outputs
             if size > 1:
