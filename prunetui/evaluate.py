@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as json_module
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ def evaluate_checkpoint(
         check_fixed(header, study.data, checkpoint)
     dataset = load_dataset(study.data, note=tell, wanted=wanted).to(where.torch)
     net = found[0] if found else _network(read, study, dataset, checkpoint, where.torch)
+    net.register_forward_hook(partial(_check_logits, checkpoint))
     batch = study.measure.batch_size
     evaluate(net, dataset, dataset.test.take(dataset.test.labels.new_tensor([0])), batch)  # warm-up
     result = {
@@ -62,6 +64,16 @@ def evaluate_checkpoint(
     say(f"top-1 {result['top1']:.2f} %  top-5 {result['top5']:.2f} %  loss {result['loss']:.4f}")
     rate = f"{result['images_per_second']:,.0f} images/s on {where.name}"
     say(f"{result['images']} test images of {study.data.name}, {rate}")
+
+
+def _check_logits(path: Path, net: Any, inputs: Any, logits: Any) -> None:
+    """Refuse figures of a network that computes no numbers, whatever its weights are."""
+    if not bool(logits.isfinite().all()):
+        bad = int((~logits.isfinite()).sum())
+        raise UsageError(
+            f"{path} gives NaN or infinity for {bad} of {logits.numel()} outputs of a batch: nothing is measured; "
+            "take one that was saved before its training diverged"
+        )
 
 
 def _exported(path: Path, trust: bool) -> tuple[Any, dict[str, Any]]:

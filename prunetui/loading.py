@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from prunetui.engine.models import Architecture
 from prunetui.engine.models.checkpoint import Checkpoint, read_checkpoint
+from prunetui.engine.models.numbers_of import check_finite
 from prunetui.engine.onnx import PIXELS
 from prunetui.engine.state import State, instantiate
 from prunetui.errors import UsageError
@@ -86,7 +87,7 @@ def network_of(state: State, path: Path, device: torch.device) -> nn.Module:
     """The network of a file's architecture and tensors, which need not fit each other.
 
     Raises:
-        UsageError: they do not.
+        UsageError: they do not, or some tensors hold NaN or infinity.
     """
     try:
         net = instantiate(state, device)
@@ -94,6 +95,7 @@ def network_of(state: State, path: Path, device: torch.device) -> nn.Module:
     except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
         name = state.architecture.name
         raise UsageError(f"the tensors of {path} do not make the {name} that it says: {reason(error)}") from None
+    check_finite(net.state_dict(), path)
     return net
 
 
@@ -118,11 +120,11 @@ def load_exported(path: Path, trust: bool = False) -> tuple[nn.Module, dict[str,
     ``weights_only``), evaluated or compiled. With ``trust`` it goes to ``torch.export.load``, which does all of these.
 
     Raises:
-        UsageError: it cannot be read, or asks for more than operators on tensors.
+        UsageError: it cannot be read, asks for more than operators on tensors, or holds NaN or infinity.
     """
     data = _bytes(path)
     try:
-        return _trusted(data) if trust else _inspected(data)
+        module, header = _trusted(data) if trust else _inspected(data)
     except Refused as error:
         raise UsageError(
             f"cannot read the exported program {path} as data: {error}; nothing in it was run. If you trust whoever "
@@ -130,6 +132,8 @@ def load_exported(path: Path, trust: bool = False) -> tuple[nn.Module, dict[str,
         ) from None
     except Exception as error:  # noqa: BLE001 - a damaged archive raises whatever its bytes lead to
         raise UsageError(f"cannot read the exported program {path}: {reason(error)}") from None
+    check_finite(dict([*module.named_parameters(), *module.named_buffers()]), path)
+    return module, header
 
 
 def _inspected(data: bytes) -> tuple[nn.Module, dict[str, Any]]:

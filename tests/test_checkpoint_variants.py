@@ -27,6 +27,7 @@ from torch.nn.utils import prune
 from prunetui.config import Model
 from prunetui.engine.models import Architecture, build
 from prunetui.engine.models.checkpoint import Fit, fit, read_checkpoint
+from prunetui.engine.models.masked_weights import computed
 from prunetui.engine.models.start import start_from
 from prunetui.engine.state import State, model_bytes
 from prunetui.errors import UsageError
@@ -370,6 +371,18 @@ def test_weight_norm_is_computed(weights: Tensors, how: str, dim: int, tmp_path:
         norm(net.linear, dim=dim)
     found = read(saved(net.state_dict(), tmp_path / "net.pt")).tensors["linear.weight"]
     assert torch.allclose(found, weights["linear.weight"], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("weight_g", "weight_v"), ("parametrizations.weight.original0", "parametrizations.weight.original1")],
+)
+def test_weight_norm_of_kernels_larger_than_one_pixel_is_computed(names: tuple[str, str]) -> None:
+    """Filters 3 4 0 0 0 0 0 0 (length 5) and 1 1 1 1 1 1 1 3 (length 4), stretched to 10 and 8."""
+    direction = torch.tensor([[3.0, 4, 0, 0, 0, 0, 0, 0], [1, 1, 1, 1, 1, 1, 1, 3]]).view(2, 2, 2, 2)
+    magnitude = torch.tensor([10.0, 8]).view(2, 1, 1, 1)
+    found, _ = computed({f"conv.{names[0]}": magnitude, f"conv.{names[1]}": direction})
+    assert found["conv.weight"].flatten(1).tolist() == [[6, 8, 0, 0, 0, 0, 0, 0], [2, 2, 2, 2, 2, 2, 2, 6]]
 
 
 def test_a_norm_that_is_not_read_is_told(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -78,11 +79,43 @@ def test_weights_in_its_own_folder_are_read(tmp_path: Path, monkeypatch: pytest.
     assert run(torch.ones(1, 1, 2, 2)).tolist() == [[3.0, 4.0]]
 
 
+@pytest.mark.parametrize("location", ["./w.bin", "weights/../w.bin", ".//./w.bin"])
+def test_other_spellings_of_its_own_folder_are_read(tmp_path: Path, location: str) -> None:
+    (tmp_path / "w.bin").write_bytes(weights())
+    run, _ = load_onnx(saved(tmp_path, with_external(location)))
+    assert run(torch.ones(1, 1, 2, 2)).tolist() == [[3.0, 4.0]]
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("kind", [TensorProto.FLOAT16, TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.BFLOAT16])
+@pytest.mark.parametrize("raw", [False, True])
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path, bad: float, kind: int, raw: bool) -> None:
+    proto, values = model(), [1.0, bad, 2.0]
+    if raw and kind != TensorProto.BFLOAT16:
+        content = np.asarray(values, helper.tensor_dtype_to_np_dtype(kind)).tobytes()
+        proto.graph.initializer.append(helper.make_tensor("scale", kind, [3], content, raw=True))
+    else:
+        proto.graph.initializer.append(helper.make_tensor("scale", kind, [3], values))
+    with pytest.raises(UsageError, match=r"holds NaN, infinity or .*: scale \(1 of 3\)"):
+        load_onnx(saved(tmp_path, proto))
+
+
+def test_weights_in_constants_and_beside_the_file_must_be_finite_too(tmp_path: Path) -> None:
+    proto = model()
+    value = helper.make_tensor("", TensorProto.FLOAT, [2], [1.0, float("nan")])
+    proto.graph.node.insert(0, helper.make_node("Constant", [], ["shift"], value=value))
+    with pytest.raises(UsageError, match=r"shift \(1 of 2\)"):
+        load_onnx(saved(tmp_path, proto))
+    (tmp_path / "w.bin").write_bytes(torch.tensor(WEIGHT).fill_(float("inf")).numpy().tobytes())
+    with pytest.raises(UsageError, match=r"weight \(8 of 8\)"):
+        load_onnx(saved(tmp_path, with_external("w.bin")))
+
+
 @pytest.mark.parametrize(
     "location",
     [
-        "../secret.bin", "/etc/passwd", "a/../../secret.bin", "", ".", "..", "./net.onnx", "a\\..\\secret", "a//b", "/",
-        "*/_ORT_MEM_ADDR_/*", "C:\\secret",
+        "../secret.bin", "/etc/passwd", "a/../../secret.bin", "", ".", "..", "./../secret.bin", "a\\..\\secret", "a//b",
+        "/", "*/_ORT_MEM_ADDR_/*", "C:\\secret",
     ],
 )  # fmt: skip
 def test_weights_elsewhere_are_not_read(tmp_path: Path, location: str) -> None:

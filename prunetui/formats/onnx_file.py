@@ -5,19 +5,28 @@ The runtime gets bytes that hold everything, so that it opens no file and what w
 
 from __future__ import annotations
 
+import math
 import os
+import posixpath
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
+import torch
+from onnx import TensorProto
+from torch import Tensor
 
+from prunetui.engine.models.numbers_of import not_finite
 from prunetui.formats.refused import Refused, shown
 
 MOST_BYTES = (2 << 30) - 1
 """Protocol buffers hold no more."""
 MOST_NODES = 100_000
+_FLOATS = {TensorProto.FLOAT16: np.float16, TensorProto.FLOAT: np.float32, TensorProto.DOUBLE: np.float64}
+_FLOATS[TensorProto.BFLOAT16] = np.float32  # numpy has none of its own
 _DOMAINS = {"", "ai.onnx"}
 # What onnxruntime's own quantiser writes; its domain has others that load files.
 _QUANTISED = {f"QLinear{name}" for name in ("Add", "AveragePool", "Concat", "GlobalAveragePool", "LeakyRelu", "Mul")}
@@ -28,7 +37,8 @@ def self_contained(data: bytes, folder: Path) -> tuple[bytes, str | None]:
     """The model with all its weights inside, and its metadata property ``prunetui``.
 
     Raises:
-        Refused: it wants files outside ``folder``, operators of libraries, functions of its own, loops or branches.
+        Refused: it wants files outside ``folder``, operators of libraries, functions of its own, loops or branches, or
+            its weights hold NaN or infinity.
         ValueError: it is no ONNX file.
     """
     try:
@@ -43,6 +53,7 @@ def self_contained(data: bytes, folder: Path) -> tuple[bytes, str | None]:
         raise Refused("it holds a program for training")
     _check_nodes(model.graph)
     changed = _take_in(model.graph, folder)
+    _check_finite(model.graph)
     about = [entry.value for entry in model.metadata_props if entry.key == "prunetui"]
     # Always written anew: bytes that are read as ONNX here must not be read as another format by the runtime.
     content = model.SerializeToString()
@@ -73,6 +84,22 @@ def _take_in(graph: Any, folder: Path) -> bool:
             tensor.ClearField("data_location")
             tensor.raw_data = content
     return changed
+
+
+def _check_finite(graph: Any) -> None:
+    weights = [(tensor.name, tensor) for tensor in graph.initializer]
+    weights += [(sparse.values.name, sparse.values) for sparse in graph.sparse_initializer]
+    for node in graph.node:
+        # Single values may be limits, as minus infinity is of a maximum; several are weights.
+        several = [attribute.t for attribute in node.attribute if math.prod(attribute.t.dims) > 1]
+        weights += [(" ".join(node.output), tensor) for tensor in several]
+    floats = [(name, _values(tensor)) for name, tensor in weights if tensor.data_type in _FLOATS]
+    if wrong := not_finite(floats):
+        raise Refused(f"it {wrong}")
+
+
+def _values(tensor: Any) -> Tensor:
+    return torch.from_numpy(onnx.numpy_helper.to_array(tensor).astype(_FLOATS[tensor.data_type]))
 
 
 def _tensors(graph: Any) -> Iterator[Any]:
@@ -115,7 +142,8 @@ def _opened(location: str, folder: Path) -> int:
     Raises:
         Refused: it lies elsewhere or is no regular file.
     """
-    parts = location.split("/")
+    # "./w.bin" and "a/../w.bin" are the file that they name; what leads out still begins with ".." or "/".
+    parts = posixpath.normpath(location).split("/")
     outside = f"its weights lie in {shown(location)}; only files in its own folder are read"
     if not location or "\\" in location or "\0" in location or any(part in ("", ".", "..") for part in parts):
         raise Refused(outside)

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from prunetui.engine.models.numbers_of import PLAIN
+
 OLD, NEW = "_orig", "parametrizations."
 DIRECTION = (("weight_g", "weight_v"), ("parametrizations.weight.original0", "parametrizations.weight.original1"))
 UNREAD = ("_orig", "_u", "_v", "_g", ".original", ".original0", ".original1")
@@ -68,12 +70,13 @@ def _masked_at(name: str, tensors: Mapping[str, Tensor], pieces: Mapping[str, in
 
 def _normalised(magnitude: Tensor, direction: Tensor) -> Tensor | None:
     """g v / |v|, the norm over all dimensions but the one that g has."""
-    if magnitude.dim() != direction.dim() or not direction.is_floating_point():
+    if magnitude.dim() != direction.dim() or direction.dtype not in PLAIN or magnitude.dtype not in PLAIN:
         return None
     over = [d for d in range(direction.dim()) if magnitude.shape[d] == 1]
     if any(magnitude.shape[d] not in (1, direction.shape[d]) for d in range(direction.dim())):
         return None
-    return direction * (magnitude / (direction.norm(dim=over, keepdim=True) if over else direction.abs()))
+    norm = torch.linalg.vector_norm(direction, dim=over, keepdim=True) if over else direction.abs()
+    return direction * (magnitude / norm)
 
 
 def unread(names: list[str]) -> list[str]:
