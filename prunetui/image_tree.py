@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -77,8 +77,10 @@ def listed(names: list[str]) -> str:
     return ", ".join(map(shown, names[:NAMED])) + more
 
 
-def split_folders(root: Path, train_needed: bool = True) -> Splits:
-    """The folders of the training and of the test split.
+def split_folders(root: Path, wanted: Sequence[str] | None = None) -> Splits:
+    """The folders of the training and of the test split; a network that knows its classes, ``wanted``, needs no train.
+
+    Of two test folders the one that has known classes is taken; if none has, one that can be explained.
 
     Raises:
         DataError: one is not there.
@@ -86,22 +88,24 @@ def split_folders(root: Path, train_needed: bool = True) -> Splits:
     train = root / "train"
     there = [root / name for name in ("test", "val") if is_dir(root / name)]
     has_train = is_dir(train)
-    if not there or (train_needed and not has_train):
-        missing = "train" if train_needed and not has_train else "test (or val)"
+    if not there or (wanted is None and not has_train):
+        missing = "train" if wanted is None and not has_train else "test (or val)"
         found = listed(sorted(entry.name for entry in _entries(root))) if is_dir(root) else "nothing"
         raise DataError(
             f"no folder {missing} in {shown(root.absolute())} (found: {found}); an image tree is "
             "root/train/<class>/<image> and root/test/<class>/<image> or root/val/..."
         )
-    if not has_train:
-        return Splits(None, there[0], (f"no folder train in {shown(root)}: only {there[0].name} is read",))
-    if len(there) == 1:
-        return Splits(train, there[0])
-    known = set(class_folders(train))
+    known = {class_name(name) for name in wanted or ()} | set(class_folders(train) if has_train else ())
     labelled = [folder for folder in there if known & set(class_folders(folder))]
-    if not labelled or labelled[0] == there[0]:
-        return Splits(train, there[0], ("the test split is test; val is not read",))
-    return Splits(train, labelled[0], ("test has none of the classes of train: the test split is val",))
+    explained = [folder for folder in there if flat_validation(folder)]
+    test = [*labelled, *explained, *there][0]
+    notes: tuple[str, ...] = () if has_train else (f"no folder train in {shown(root)}: only {test.name} is read",)
+    if len(there) > 1 and test == there[0]:
+        notes += ("the test split is test; val is not read",)
+    elif test != there[0]:
+        whose = "of train" if has_train else "that the network knows"
+        notes += (f"test has none of the classes {whose}: the test split is val",)
+    return Splits(train if has_train else None, test, notes)
 
 
 def class_folders(split: Path, left: LeftAlone | None = None) -> Mapping[str, tuple[str, ...]]:
@@ -178,7 +182,8 @@ def is_image(name: str) -> bool:
 
 def flat_validation(split: Path) -> str | None:
     """What to do with a folder that is Tiny-ImageNet's flat val/; None if it is not."""
-    if not is_file(split / FLAT_LABELS):
+    folders = class_folders(split) if is_file(split / FLAT_LABELS) else {"": ()}
+    if folders and "images" not in folders:
         return None
     return (
         f"{shown(split.absolute())} is flat, as Tiny-ImageNet comes: {FLAT_LABELS} names the class of each image. "

@@ -130,6 +130,14 @@ def test_the_default_study_prunes_a_checkpoint_without_training(dense: Path, tmp
     assert int(row["params"]) == sum(t.numel() for n, t in torch.load(dense)["state_dict"].items() if counted(n))
 
 
+def test_a_checkpoint_that_is_trained_on_because_the_study_says_so_is_told(dense: Path, tmp_path: Path) -> None:
+    for epochs, told in ((1, ["[train] epochs = 1 asked for: the checkpoint is trained on"]), (0, [])):
+        overrides = ["sparsities=[0.5]", "finetune.epochs=0", f"train.epochs={epochs}"]
+        run = done(tmp_path / str(epochs), dense, "name='l1-unstructured'", *overrides)
+        assert [line for line in logs(run) if "[train] epochs" in line] == told
+        assert trained(run) == epochs
+
+
 def counted(name: str) -> bool:
     return not name.endswith(("running_mean", "running_var", "num_batches_tracked"))
 

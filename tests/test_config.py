@@ -492,6 +492,35 @@ def test_a_commented_study_shows_every_key_with_its_help():
     assert "# Use at most this many training" in text
 
 
+def test_a_commented_study_says_what_to_take_out_for_a_checkpoint(checkpoint: Path):
+    """What is no default has to stand there; what it does to a checkpoint stands above it."""
+    text = commented_study(load_study("quickstart"))
+    assert (
+        "\n# To prune a checkpoint as it is, take this line out: left in, the checkpoint is trained on.\nepochs = 25\n"
+        in text
+    )
+    assert "\n# To start from a checkpoint, take this line out: its own width is followed.\nwidth = 8\n" in text
+    assert "take this line out: its own shortcut" not in text  # it is unset, and stands commented out
+    without = text.replace("\nepochs = 25\n", "\n").replace("\nwidth = 8\n", "\n")
+    study = parse_study(without, [f"model.checkpoint={checkpoint}"])
+    assert (study.train.epochs, study.model.width, study.model.shortcut) == (0, None, None)
+    given = commented_study(parse_study("[train]\nepochs = 7", [f"model.checkpoint={checkpoint}"]))
+    assert "take this line out" not in given
+
+
+def test_defaults_of_a_commented_study_give_way_to_a_checkpoint(checkpoint: Path):
+    text = commented_study(Study())
+    assert "\n# epochs = 15\n" in text
+    assert parse_study(text) == Study()
+    assert parse_study(text, [f"model.checkpoint={checkpoint}"]).train.epochs == 0
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_a_commented_preset_reads_back_as_the_same_study(name: str):
+    study = load_study(name)
+    assert study_toml(parse_study(commented_study(study))) == study_toml(study)
+
+
 @pytest.mark.parametrize("name", preset_names())
 def test_every_preset_is_a_valid_study_that_can_be_planned(name: str):
     study = load_study(name)

@@ -21,7 +21,7 @@ from prunetui.config.schema import Statistics
 from prunetui.engine.data import Dataset, Images, images, load_dataset
 from prunetui.engine.data.images import crop
 from prunetui.engine.data.load import statistics
-from prunetui.engine.data.split import stratified
+from prunetui.engine.data.split import draw, stratified
 from prunetui.errors import DataError
 
 # Splits -----------------------------------------------------------------------------------------------
@@ -97,6 +97,29 @@ def test_a_stratified_choice_is_exact_and_fair_and_follows_its_seed(data: st.Dat
         share = count * (labels == label).sum() / len(labels)
         assert abs((labels[chosen] == label).sum() - share) < 1
     assert np.array_equal(chosen, stratified(labels, count, seed)[0])
+
+
+def test_rare_classes_give_one_and_the_largest_give_way() -> None:
+    labels = np.array([0] * 30 + [1] * 8 + [2, 3])  # shares of 4 chosen: 3, 0.8, 0.1, 0.1
+    assert np.bincount(labels[stratified(labels, 4, seed=0)[0]]).tolist() == [3, 1]
+    assert np.bincount(labels[stratified(labels, 4, seed=0, least=1)[0]]).tolist() == [1, 1, 1, 1]
+    assert np.bincount(labels[stratified(labels, 6, seed=0, least=1)[0]]).tolist() == [3, 1, 1, 1]
+    assert len(stratified(labels, 3, seed=0, least=1)[0]) == 3
+
+
+@given(st.data())
+def test_a_limit_trains_and_tests_the_same_classes_however_rare_some_are(data: st.DataObject) -> None:
+    sizes = data.draw(st.lists(st.sampled_from([1, 2, 3, 10, 60]), min_size=1, max_size=12))
+    tests = [data.draw(st.sampled_from([1, 2, 3, 10, 60])) for _ in sizes]
+    train, test = (np.repeat(np.arange(len(sizes)), counts) for counts in (sizes, tests))
+    limit, validation = data.draw(st.integers(1, 150)), data.draw(st.sampled_from([0.0, 0.1, 0.5]))
+    drawn = draw(train, test, limit, validation)
+    trained = set(train[drawn.kept].tolist())
+    assert set(test[drawn.test].tolist()) == trained
+    if limit - round(validation * limit) >= len(sizes) or limit >= len(train):
+        assert trained == set(range(len(sizes)))
+    assert len(drawn.kept) + len(drawn.held) == len(drawn.train) == min(limit, np.isin(train, list(trained)).sum())
+    assert len(drawn.test) == min(limit, np.isin(test, list(trained)).sum())
 
 
 # Batches ----------------------------------------------------------------------------------------------

@@ -13,6 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
+from prunetui.config import Data
+from prunetui.engine.data import Wanted, load_dataset
 from prunetui.engine.models import Architecture
 from prunetui.engine.models.channels import input_channels
 from prunetui.engine.onnx import onnx_bytes
@@ -207,6 +209,37 @@ def test_few_training_images_do_not_matter_to_a_network_that_is_trained(
     for path in sorted((root / "train").rglob("*.png"))[1:]:
         path.unlink()
     assert evaluated(files.paths["safetensors"], root)[0]["top1"] == 100
+
+
+def test_the_training_split_is_neither_listed_nor_decoded(files: Files, tmp_path: Path, evaluated) -> None:
+    root = files.tree(tmp_path, {"dog": "dog", "ape": "ape"})
+    (root / "train" / "zebra").mkdir()
+    (root / "train" / "dog" / "bad.png").write_bytes(b"no image")
+    (root / "train" / "dog" / "notes.txt").write_text("x")
+    figures, said = evaluated(files.paths["safetensors"], root)
+    assert figures["top1"] == 100
+    assert "train" not in said
+
+
+def test_levels_of_more_than_8_bits_keep_the_range_of_the_training_split(tmp_path: Path) -> None:
+    """12-bit training images, test images that go to 1000 alone, as the network saw them in its own study."""
+    for split, high in (("train", 4095), ("test", 1000)):
+        (tmp_path / split / "cat").mkdir(parents=True)
+        for i in range(2):
+            levels = np.full((8, 8), high, dtype=np.uint16)
+            levels[0, 0] = 0
+            Image.fromarray(levels).save(tmp_path / split / "cat" / f"{i}.png")
+    data = Data(name="folder", root=str(tmp_path), validation=0.0, normalize="half")
+    studied = load_dataset(data).test.pixels
+    (tmp_path / "train" / "cat" / "bad.png").write_bytes(b"no image")
+    (tmp_path / "train" / "zebra").mkdir()
+    Image.fromarray(np.full((8, 8), 65535, dtype=np.uint16)).save(tmp_path / "train" / "zebra" / "0.png")
+    told: list[tuple[str, str]] = []
+    wanted = Wanted(("cat",), 8, 1)
+    again = load_dataset(data, note=lambda level, line: told.append((level, line)), wanted=wanted).test.pixels
+    assert again[0, 0, 1, 1] == round(1000 / 4095 * 255) == 62
+    assert torch.equal(again, studied)
+    assert [line for level, line in told if level == "warning" and "train: skipped 1 corrupt images" in line]
 
 
 def test_a_file_that_contradicts_itself_is_refused(files: Files, tmp_path: Path, evaluated, lively) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from prunetui import paths
 from prunetui.config import Data
-from prunetui.engine.data import Dataset, load_dataset
+from prunetui.engine.data import Dataset, Wanted, load_dataset
 from prunetui.errors import DataError
 from prunetui.estimate import images_of
 
@@ -308,6 +308,26 @@ def test_tiny_imagenets_flat_validation_is_explained_and_the_command_given_sorts
     assert data.test.pixels[:, 0, 1, 1].tolist() == [1, 2]
     assert sorted(told) == [("info", "train: not read: 2 files without an ending of images: 2 .txt"),
                             ("info", "val: not read: 1 file without an ending of images: 1 .txt")]  # fmt: skip
+
+
+@pytest.mark.parametrize("train", [True, False])
+@pytest.mark.parametrize("classes", [None, ("n01", "n02"), ("n01",)])
+def test_tiny_imagenet_as_it_is_unpacked_is_explained(
+    tmp_path: Path, told: Notes, train: bool, classes: tuple[str, ...] | None
+) -> None:
+    tiny(tmp_path)
+    if not train:
+        (tmp_path / "train").rename(tmp_path / "elsewhere")
+    wanted = Wanted(classes, 6, 3)
+    with pytest.raises(DataError, match="no folder train in" if classes is None and not train else "is flat, as Tiny"):
+        load_dataset(folder(tmp_path, normalize="half"), wanted=wanted)
+
+
+def test_a_sorted_validation_that_kept_its_list_is_not_called_flat(tmp_path: Path, load: Load) -> None:
+    fill(tmp_path, "n01", splits=("train",))
+    fill(tmp_path, "n01", "n02", splits=("val",))
+    (tmp_path / "val" / "val_annotations.txt").write_text("x")
+    assert "has classes that" in refusal(load)
 
 
 def test_a_test_folder_without_labels_gives_way_to_val(tmp_path: Path, load: Load, told: Notes) -> None:

@@ -13,6 +13,12 @@ from pydantic import BaseModel
 from prunetui.config.choices import schedule_of, target_of, values_of
 from prunetui.config.schema import Method, Study
 
+CHECKPOINT_NOTES = {
+    ("train", "epochs"): "To prune a checkpoint as it is, take this line out: left in, the checkpoint is trained on.",
+    ("model", "width"): "To start from a checkpoint, take this line out: its own width is followed.",
+    ("model", "shortcut"): "To start from a checkpoint, take this line out: its own shortcut is followed.",
+}
+"""Said beside what a study without a checkpoint asks for, and would still ask for once one is named."""
 TABLES = ("data", "model", "train", "finetune", "layers", "measure")
 UNSET_EXAMPLES = {
     "limit": 10000,
@@ -77,7 +83,11 @@ def commented_study(study: Study) -> str:
         value = getattr(study, table)
         lines += ["", *_comment(type(value).__doc__ or ""), f"[{table}]"]
         for key in type(value).model_fields:
-            lines += _entry(type(value), key, _plain(value.model_dump()).get(key))
+            entry = _entry(type(value), key, _plain(value.model_dump()).get(key))
+            note = CHECKPOINT_NOTES.get((table, key))
+            if note and study.model.checkpoint is None:
+                entry = _given_way(entry, note, getattr(value, key) == type(value).model_fields[key].default)
+            lines += entry
     lines += ["", "# One table a method (`prunetui methods` lists them); their own options go into it."]
     for method in study.methods:
         common = method.model_dump(exclude={"options"}) | {"parts": _parts(method)}
@@ -96,6 +106,14 @@ def _entry(model: type[BaseModel], key: str, value: object) -> list[str]:
     if value is None:
         return [*comment, f"# {key} = {_toml(UNSET_EXAMPLES[key])}"]
     return [*comment, f"{key} = {_toml(value)}"]
+
+
+def _given_way(entry: list[str], note: str, default: bool) -> list[str]:
+    """A default is commented out, so that a checkpoint changes it; beside anything else stands what it does to one."""
+    *comment, line = entry
+    if default:
+        return [*comment, f"# {line.removeprefix('# ')}"]
+    return [*comment, f"# {note}", line]
 
 
 def _comment(text: str) -> list[str]:

@@ -101,6 +101,8 @@ def assemble(
     start = started(model, *shape) if model.checkpoint else None
     for note in start.notes if start else ():
         emit(events.Log("info", note))
+    if start and study.train.epochs:
+        emit(events.Log("info", f"[train] epochs = {study.train.epochs} asked for: the checkpoint is trained on"))
     architecture = start.architecture if start else architecture_of(model, *shape)
     graph = trace(architecture).restricted(study.layers)
     batch_macs = graph.cost("macs", graph.dense) * study.train.batch_size

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from prunetui.engine.data import cache
 from prunetui.engine.data.decode import Decoded, Fact, begin_worker, decode
 from prunetui.engine.data.levels import Extent, Range, range_of
-from prunetui.engine.data.listing import Listing, list_tree
+from prunetui.engine.data.listing import Listing, list_known, list_tree
 from prunetui.engine.data.notes import changes, doubts
 from prunetui.engine.data.sizes import common_side
 from prunetui.engine.data.wanted import Note, Wanted
@@ -50,26 +50,48 @@ class Reader:
 
 
 def read(
-    root: Path, size: int | None, skip_corrupt: bool, report: Report, note: Note, wanted: Wanted
+    root: Path,
+    size: int | None,
+    skip_corrupt: bool,
+    report: Report,
+    note: Note,
+    wanted: Wanted,
+    train_needed: bool = True,
 ) -> tuple[Split, Split, tuple[str, ...]]:
-    """Training split, test split and class names; the training split is empty where only test images are there.
+    """Training split, test split and class names; the training split is empty where it is not there, or not needed.
 
     Raises:
         DataError: the tree is not there or not of this form, or images are corrupt and not to be skipped.
     """
-    tree = list_tree(root, wanted.classes, note)
+    tree = list_tree(root, wanted.classes, note, train_needed)
     side = size or wanted.size or common_side((tree.train or tree.test).paths)
     reader = Reader(side, skip_corrupt, report, note)
     ranges: Ranges = {}
     train: Split = np.zeros((0, 3, side, side), dtype=np.uint8), np.zeros(0, dtype=np.int64)
     if tree.train is not None:
-        train, ranges = _load(tree.train, tree.classes, ranges, reader)
+        train, ranges = _judged(tree.train, _decoded(tree.train, {}, reader), tree.classes, ranges, reader)
         if wanted.classes is None:
             _check_all_there(train[1], tree.classes)
-    test, _ = _load(tree.test, tree.classes, ranges, reader)
+    decoded = _decoded(tree.test, ranges, reader)
+    if tree.beside is not None and decoded.deep:
+        ranges = _ranges_of_training(tree.beside, tree.classes, reader)
+        decoded = _decoded(tree.test, ranges, reader)
+    test, _ = _judged(tree.test, decoded, tree.classes, ranges, reader)
     if _grey(train[0]) and _grey(test[0]):
         train, test = (train[0][:, :1], train[1]), (test[0][:, :1], test[1])
     return train, test, tree.classes
+
+
+def _ranges_of_training(split: Path, classes: Sequence[str], reader: Reader) -> Ranges:
+    """The ranges of deep levels that training images give, of which nothing else is used."""
+    listing = list_known(split, classes)
+    if listing is None:
+        return {}
+    reader = replace(reader, skip_corrupt=True)
+    decoded = _decoded(listing, {}, reader)
+    if decoded.corrupt:
+        _tell_corrupt(listing, decoded.corrupt, reader)
+    return _ranges(decoded.deep)
 
 
 def _grey(pixels: NDArray[np.uint8]) -> bool:
@@ -83,9 +105,10 @@ def _check_all_there(labels: NDArray[np.int64], classes: Sequence[str]) -> None:
         raise DataError(f"all training images are corrupt in {len(gone)} classes: {listed(gone)}")
 
 
-def _load(listing: Listing, classes: Sequence[str], given: Ranges, reader: Reader) -> tuple[Split, Ranges]:
-    """The images of a split, and the ranges of deep levels that were used."""
-    decoded = _decoded(listing, given, reader)
+def _judged(
+    listing: Listing, decoded: Decoded, classes: Sequence[str], given: Ranges, reader: Reader
+) -> tuple[Split, Ranges]:
+    """The good images of a split, and the ranges of deep levels that were used; says what is to be said of them."""
     ranges = {**_ranges(decoded.deep), **given}
     pixels, labels, facts = decoded.pixels, listing.labels, decoded.facts
     if decoded.corrupt:

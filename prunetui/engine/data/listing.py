@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from prunetui.engine.data.wanted import Note, label_map
+from prunetui.engine.data.wanted import Note, label_map, silent
 from prunetui.errors import DataError
 from prunetui.image_tree import (
     NAMED,
     LeftAlone,
     class_folders,
+    class_name,
     flat_validation,
     images_in,
     listed,
@@ -39,31 +40,52 @@ class Listing:
 
 @dataclass(frozen=True)
 class Tree:
-    """Both splits; ``train`` is None where only the test split is there, and no training was asked for."""
+    """Both splits; ``train`` is None where no training images are there, or none are needed."""
 
     train: Listing | None
     test: Listing
     classes: tuple[str, ...]
+    beside: Path | None = None
+    """The training folder that was not listed."""
 
 
-def list_tree(root: Path, wanted: Sequence[str] | None, note: Note) -> Tree:
+def list_tree(root: Path, wanted: Sequence[str] | None, note: Note, train_needed: bool = True) -> Tree:
     """The files of both splits. A network's classes, ``wanted``, give the labels; else the training folder's.
+
+    Training images that are not needed, because the network is trained, are neither listed nor judged.
 
     Raises:
         DataError: the tree is not there or not of this form, or has classes that are not known.
     """
-    splits = split_folders(root, train_needed=wanted is None)
+    splits = split_folders(root, wanted)
     for line in splits.notes:
         note("info", line)
-    folders = [(split, _folders(split, note)) for split in (splits.train, splits.test) if split is not None]
+    train = splits.train if train_needed else None
+    folders = [(split, _folders(split, note)) for split in (train, splits.test) if split is not None]
     classes = tuple(wanted) if wanted is not None else tuple(folders[0][1])
     listings = []
     for split, found in folders:
         if wanted is None:
             _check_known(split, found, classes)
-        label_of = dict(zip(found, label_map(tuple(found), classes, shown(split)).tolist(), strict=True))
-        listings.append(_list(split, found, label_of.__getitem__, note, every=wanted is None and split == splits.train))
-    return Tree(listings[0] if splits.train else None, listings[-1], classes)
+        label_of = dict(zip(found, _labels(split, found, classes), strict=True))
+        listings.append(_list(split, found, label_of.__getitem__, note, every=wanted is None and split == train))
+    return Tree(listings[0] if train else None, listings[-1], classes, None if train else splits.train)
+
+
+def list_known(split: Path, classes: Sequence[str]) -> Listing | None:
+    """The images of those classes of a split that a network knows, without labels; None if there are none."""
+    known = {class_name(name) for name in classes}
+    folders = {name: places for name, places in class_folders(split).items() if name in known}
+    if not any(images_in(place) for places in folders.values() for place in places):
+        return None
+    return _list(split, folders, lambda _: 0, silent, every=False)
+
+
+def _labels(split: Path, found: Folders, classes: Sequence[str]) -> list[int]:
+    try:
+        return [int(label) for label in label_map(tuple(found), classes, shown(split))]
+    except DataError as error:
+        raise DataError(flat_validation(split) or str(error)) from None
 
 
 def _folders(split: Path, note: Note) -> Folders:

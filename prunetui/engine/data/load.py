@@ -151,7 +151,8 @@ def _read(data: config.Data, report: Report, note: Note, wanted: Wanted) -> Raw:
     if data.name == "digits":
         return Raw(*public.digits())
     if data.name == "folder":
-        return Raw(*folder.read(root, data.size, data.corrupt == "skip", report, note, wanted))
+        train_needed = wanted.classes is None or data.normalize == "auto"
+        return Raw(*folder.read(root, data.size, data.corrupt == "skip", report, note, wanted, train_needed))
     return Raw(*public.read(data.name, root, report))
 
 

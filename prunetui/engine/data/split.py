@@ -27,13 +27,14 @@ def draw(train: Index, test: Index, limit: int | None, validation: float) -> Dra
     """Choose images by the labels of both splits, and hold out some for validation.
 
     A limit draws the same classes in both splits: where it is too small to give every class an image to train on,
-    as many classes as it can, of those that have test images. No class is held out altogether.
+    as many classes as it can, of those that have test images. However rare, each of these classes gives an image to
+    train on and, where it has one, an image to test. No class is held out altogether.
     """
     all_train, all_test = np.arange(len(train)), np.arange(len(test))
     if limit is not None and limit < len(train):
         classes = _classes_within(train, test, limit - round(validation * limit))
         all_train = np.flatnonzero(np.isin(train, classes))
-        all_train = all_train[stratified(train[all_train], min(limit, len(all_train)), SPLIT_SEED)[0]]
+        all_train = all_train[stratified(train[all_train], min(limit, len(all_train)), SPLIT_SEED, least=1)[0]]
     labels = train[all_train]
     held, kept = stratified(labels, round(validation * len(labels)), SPLIT_SEED) if len(labels) else (labels, labels)
     held, kept = _none_held_out_alone(labels, held, kept)
@@ -41,7 +42,7 @@ def draw(train: Index, test: Index, limit: int | None, validation: float) -> Dra
         if len(train):
             all_test = np.flatnonzero(np.isin(test, labels[kept]))
         if limit < len(all_test):
-            all_test = all_test[stratified(test[all_test], limit, SPLIT_SEED)[0]]
+            all_test = all_test[stratified(test[all_test], limit, SPLIT_SEED, least=1)[0]]
     return Drawn(all_train, all_train[held], all_train[kept], all_test)
 
 
@@ -64,11 +65,12 @@ def _none_held_out_alone(labels: Index, held: Index, kept: Index) -> tuple[Index
     return np.setdiff1d(held, back), np.sort(np.append(kept, back))
 
 
-def stratified(labels: NDArray[np.int64], count: int, seed: int) -> tuple[Index, Index]:
+def stratified(labels: NDArray[np.int64], count: int, seed: int, least: int = 0) -> tuple[Index, Index]:
     """Split 0..N-1 into ``count`` chosen and the rest, each class in proportion; both ascending.
 
     Classes give the whole part of their share and those with the largest remainders one more, so that
-    exactly ``count`` are chosen.
+    exactly ``count`` are chosen. With ``least`` 1 the largest classes give way to those that would give none, if
+    there are not more classes than images to choose.
     """
     random = np.random.default_rng(seed)
     classes, sizes = np.unique(labels, return_counts=True)
@@ -76,6 +78,10 @@ def stratified(labels: NDArray[np.int64], count: int, seed: int) -> tuple[Index,
     take = np.floor(shares).astype(int)
     for i in np.argsort(take - shares, kind="stable")[: count - int(take.sum())]:
         take[i] += 1
+    if count >= least * len(classes):
+        for i in np.flatnonzero(take < least):
+            take[i] = least
+            take[take.argmax()] -= 1
     chosen = np.zeros(len(labels), dtype=bool)
     for label, number in zip(classes, take, strict=True):
         chosen[random.permutation(np.flatnonzero(labels == label))[:number]] = True
