@@ -44,10 +44,10 @@ def evaluate_checkpoint(
     study = _study(header, model, data, overrides)
     where = find_device("cpu" if found else device)
     prepare(where)
-    plain = None if header or read is None else wanted_by_weights(read.tensors, study.model.name)
+    plain = None if header or read is None else wanted_by_weights(read.tensors, study.model)
     wanted = plain or wanted_by(header, checkpoint)
     if found:
-        check_fixed(header, study.data, checkpoint)
+        check_fixed(header, study, checkpoint)
     dataset = load_dataset(study.data, note=tell, wanted=wanted).to(where.torch)
     net = found[0] if found else _network(read, study, dataset, checkpoint, where.torch)
     net.register_forward_hook(partial(_check_logits, checkpoint))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prunetui.config.schema import Data, Statistics
+from prunetui.config.schema import Model, Statistics, Study
 from prunetui.errors import UsageError
 from prunetui.output import say
 
@@ -39,12 +39,14 @@ def wanted_by(header: Mapping[str, Any], path: Path) -> Wanted:
     return Wanted(tuple(names), shape["size"], shape["channels"])
 
 
-def check_fixed(header: Mapping[str, Any], given: Data, path: Path) -> None:
+def check_fixed(header: Mapping[str, Any], study: Study, path: Path) -> None:
     """Refuse settings that a fixed program cannot follow.
 
     Raises:
-        UsageError: another size, or another normalisation.
+        UsageError: another network, another size, or another normalisation.
     """
+    _check_network(header["architecture"], study.model, path)
+    given = study.data
     size = header["architecture"]["size"]
     other = "or evaluate the .safetensors file of the same network"
     if given.size not in (None, size):
@@ -56,9 +58,22 @@ def check_fixed(header: Mapping[str, Any], given: Data, path: Path) -> None:
         raise UsageError(f"{path} is a fixed program that normalises images itself: leave data.normalize out, {other}")
 
 
-def wanted_by_weights(tensors: Mapping[str, Tensor], architecture: str) -> Wanted:
+def _check_network(about: Mapping[str, Any], asked: Model, path: Path) -> None:
+    """What is asked of the network is what it is, or not asked at all."""
+    has = {"name": about["name"], "shortcut": about.get("shortcut", "B"), "width": about.get("width")}
+    other = [f"{key} = {getattr(asked, key)}" for key in has if getattr(asked, key) not in (None, has[key])]
+    other += [f"{key} = {value}" for key in ("checkpoint", "key") if (value := getattr(asked, key)) is not None]
+    if other:
+        width = f" of width {has['width']}" if has["width"] else ""
+        raise UsageError(
+            f"{path} is a fixed program of a {has['name']}{width} with shortcut {has['shortcut']}, not of a model with "
+            f"{', '.join(other)}: leave --model and model.* out"
+        )
+
+
+def wanted_by_weights(tensors: Mapping[str, Tensor], model: Model) -> Wanted:
     """Of weights that say nothing of themselves only the channels are known."""
     from prunetui.engine.data import Wanted
-    from prunetui.engine.models.channels import input_channels
+    from prunetui.engine.models.start import channels_of
 
-    return Wanted(channels=input_channels(tensors, architecture))
+    return Wanted(channels=channels_of(tensors, model))

@@ -13,10 +13,10 @@ import pytest
 import torch
 from PIL import Image
 
-from prunetui.config import Data
+from prunetui.config import Data, Model
 from prunetui.engine.data import Wanted, load_dataset
 from prunetui.engine.models import Architecture
-from prunetui.engine.models.channels import input_channels
+from prunetui.engine.models.start import channels_of
 from prunetui.engine.onnx import onnx_bytes
 from prunetui.engine.state import State, model_bytes
 from prunetui.errors import DataError, UsageError
@@ -272,5 +272,61 @@ def test_the_channels_of_weights_are_those_of_the_first_convolution(name: str, p
     for channels in (1, 3):
         net = build(Architecture(name, channels, 32, 10, width=4))
         tensors = {f"{prefix}{key}": tensor for key, tensor in sorted(net.state_dict().items())}
-        assert input_channels(tensors, name) == channels
-    assert input_channels({"other": torch.zeros(1)}, name) is None
+        assert channels_of(tensors, Model(name=name)) == channels
+    assert channels_of({"other": torch.zeros(1)}, Model(name=name)) is None
+
+
+Tensors = dict[str, torch.Tensor]
+
+
+def below(prefix: str, tensors: Tensors) -> Tensors:
+    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
+
+
+def with_first(tensors: Tensors, pieces: Tensors) -> Tensors:
+    """The first convolution stored as a parametrisation stores it."""
+    return {name: t for name, t in tensors.items() if name != "conv1.weight"} | below("conv1", pieces)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_channels_are_those_of_the_weights_that_fit(lively: Callable[..., State], channels: int) -> None:
+    net = lively(Architecture("resnet20", channels, 8, 4, "B", width=4)).tensors
+    other = lively(Architecture("resnet20", 4 - channels, 8, 4, "B", width=4)).tensors
+    weight, one = net["conv1.weight"], "parametrizations.weight"
+    norm = weight.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+    model = Model(name="resnet20")
+    beside = below("student", net) | {"aux.conv1.weight": torch.zeros(64, 64, 3, 3)}
+    assert channels_of(beside, model) == channels
+    both = below("grey_model", net) | below("b", other)
+    assert channels_of(both, model.model_copy(update={"key": "grey_model"})) == channels
+    assert channels_of(both, model.model_copy(update={"key": "b"})) == 4 - channels
+    assert channels_of(both, model) is None  # either may be meant: the images decide
+    masked = {f"{one}.original": weight, f"{one}.0.mask": torch.ones_like(weight)}
+    assert channels_of(with_first(net, masked), model) == channels
+    for magnitude, direction in (("weight_g", "weight_v"), (f"{one}.original0", f"{one}.original1")):
+        assert channels_of(with_first(net, {magnitude: norm, direction: weight}), model) == channels
+
+
+def test_the_key_decides_which_channels_the_images_get(files: Files, tmp_path: Path, capsys, lively) -> None:
+    root = files.tree(tmp_path, {name: name for name in NAMES})
+    grey = lively(Architecture("resnet20", 1, 8, len(NAMES), "B", width=4)).tensors
+    torch.save({"grey_model": grey, "rgb": lively(NET).tensors}, tmp_path / "x.pt")
+    settings = [f"data.root={root}", "data.normalize=auto"]
+    evaluate_checkpoint(tmp_path / "x.pt", "resnet20", "folder", [*settings, "model.key=grey_model"], "cpu", True)
+    assert "coloured images became grey, because the network takes 1 channels" in capsys.readouterr().err
+    evaluate_checkpoint(tmp_path / "x.pt", "resnet20", "folder", settings, "cpu", True)
+    assert "became" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["pt2", "onnx"])
+def test_a_fixed_program_is_of_no_other_model(files: Files, tmp_path: Path, kind: str) -> None:
+    root = files.tree(tmp_path, {"dog": "dog"})
+    for model, settings, why in (
+        ("resnet56", [], "name = resnet56"),
+        (None, ["model.width=8"], "width = 8"),
+        (None, ["model.shortcut=A"], "shortcut = A"),
+        (None, ["model.key=ema"], "key = ema"),
+    ):
+        with pytest.raises(UsageError, match=f"is a fixed program of a resnet20 of width 4 .*{why}"):
+            evaluate_checkpoint(files.paths[kind], model, "folder", [f"data.root={root}", *settings], "cpu", True)
+    evaluate_checkpoint(files.paths[kind], "resnet20", "folder", [f"data.root={root}", "model.width=4"], "cpu", True)

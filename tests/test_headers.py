@@ -79,6 +79,8 @@ def architecture(**changes: object) -> dict[str, Any]:
         ({"classes": ["a", "b", 3]}, "its classes are"),
         ({"classes": ["a"]}, "names 1 classes, its architecture has 3"),
         ({"classes": ["a", "b", "c\n"]}, "its class is"),
+        ({"classes": ["a", "b", "a"]}, "names the class 'a' 2 times"),
+        ({"classes": ["\u00e4", "b", "a\u0308"]}, r"names the class '\\xe4' 2 times"),  # the same to label_map
     ],
 )
 def test_values_that_cannot_be_are_named(

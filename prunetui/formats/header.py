@@ -6,6 +6,8 @@ Whoever wrote the file chose these values, so each is checked before anything is
 from __future__ import annotations
 
 import math
+import unicodedata
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -127,3 +129,7 @@ def _check_classes(values: Any, wanted: int | None) -> None:
         raise ValueError(f"it names {len(values)} classes, its architecture has {wanted}")
     for name in values:
         _check_text("class", name)
+    counts = Counter(unicodedata.normalize("NFC", name) for name in values)  # as images are matched with them
+    if twice := [name for name, count in counts.items() if count > 1]:
+        more = f" and {len(twice) - 1} more names" if len(twice) > 1 else ""
+        raise ValueError(f"it names the class {shown(twice[0])} {counts[twice[0]]} times{more}; each has one name")

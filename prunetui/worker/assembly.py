@@ -14,6 +14,7 @@ from prunetui.config import Study
 from prunetui.environment import device_name
 from prunetui.errors import Interrupted
 from prunetui.obey import Obedience
+from prunetui.paths import user_path
 from prunetui.plan import build_plan
 from prunetui.store import Cache, Run
 from prunetui.store.partial import PartialFiles
@@ -87,18 +88,18 @@ def assemble(
     from prunetui.engine.graph import trace
     from prunetui.engine.machine_check import check_machine
     from prunetui.engine.models import convolutions_of
-    from prunetui.engine.models.channels import checkpoint_channels
-    from prunetui.engine.models.start import architecture_of, started
+    from prunetui.engine.models.start import architecture_of, channels_of, checkpoint_of, start_from
     from prunetui.engine.run import Engine
 
     found = replace(find_device(device), graphs=study.run.cuda_graphs)
     prepare(found)
     _check(obey)
-    wanted = Wanted(channels=checkpoint_channels(study.model) if study.model.checkpoint else None)
+    read = checkpoint_of(study.model)
+    wanted = Wanted(channels=channels_of(read.tensors, study.model) if read else None)
     data = load_dataset(study.data, _data_report(obey, emit), _notes(emit), wanted)
     model = study.model
     shape = (data.channels, data.size, len(data.classes))
-    start = started(model, *shape) if model.checkpoint else None
+    start = start_from(read, user_path(model.checkpoint), model, *shape) if read and model.checkpoint else None
     for note in start.notes if start else ():
         emit(events.Log("info", note))
     if start and study.train.epochs:

@@ -13,7 +13,7 @@ from prunetui.config import Model
 from prunetui.engine.models import CIFAR, Architecture, build
 from prunetui.engine.models.checkpoint import Checkpoint, fit, read_checkpoint
 from prunetui.engine.models.masked_weights import computed
-from prunetui.engine.models.parts import nearest, parts_of, under
+from prunetui.engine.models.parts import Part, by_preference, nearest, parts_of, under
 from prunetui.engine.models.zeros import layers_of, told_zeros, zero_masks
 from prunetui.errors import UsageError
 from prunetui.paths import user_path
@@ -43,6 +43,30 @@ def started(model: Model, channels: int, size: int, classes: int) -> Start:
     assert model.checkpoint
     path = user_path(model.checkpoint)
     return start_from(read_checkpoint(path), path, model, channels, size, classes)
+
+
+def checkpoint_of(model: Model) -> Checkpoint | None:
+    """What a study's checkpoint holds; None for a study without.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    return read_checkpoint(user_path(model.checkpoint)) if model.checkpoint else None
+
+
+def channels_of(tensors: Mapping[str, Tensor], model: Model) -> int | None:
+    """Channels of the images that the weights were made for, found where ``fit`` looks for the weights.
+
+    None where the first layer is not found, and where several parts of the file that have the most of the model's names
+    differ: the images decide among those.
+    """
+    tensors, _ = computed(tensors)
+    net = _skeleton(architecture_of(model, channels=3, size=32, classes=10))
+    first, parts = f"{layers_of(net)[0]}.weight", _parts(tensors, net.state_dict(), model.key)
+    most = max((len(part.names) for part in parts), default=0)
+    found = [tensors[p.names[first]] for p in parts if first in p.names and len(p.names) == most]
+    channels = {int(weight.shape[1]) for weight in found if weight.dim() == 4}
+    return channels.pop() if len(channels) == 1 else None
 
 
 def start_from(read: Checkpoint, path: Path, model: Model, channels: int, size: int, classes: int) -> Start:
@@ -123,5 +147,9 @@ def _found(tensors: Mapping[str, Tensor], architecture: Architecture, key: str |
 
 
 def _part(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], key: str | None) -> Mapping[str, str]:
+    return nearest(_parts(tensors, wanted, key), wanted, tensors).names
+
+
+def _parts(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], key: str | None) -> list[Part]:
     parts = parts_of(tensors, wanted)
-    return nearest(parts if key is None else under(parts, key), wanted, tensors).names
+    return by_preference(parts if key is None else under(parts, key))

@@ -41,6 +41,7 @@ def told_zeros(tensors: Mapping[str, Tensor], masks: Mapping[str, Tensor], layer
     gone = sum(int((~mask).sum()) for mask in masks.values())
     weights = sum(tensors[f"{name}.weight"].numel() for name in layers)
     return (
-        f"{gone:,} of {weights:,} weights of the checkpoint are zero ({gone / weights:.2%}): they stay zero and count "
-        "as pruned (--set model.keep_zeros=false lets them grow)"
+        f"{gone:,} of {weights:,} weights of the checkpoint are zero ({gone / weights:.2%}): they count as pruned and "
+        "stay zero, except where a method exchanges weights as it trains, as dynamic schedules do "
+        "(--set model.keep_zeros=false lets all of them grow)"
     )
