@@ -602,6 +602,7 @@ def test_zeros_beyond_chance_are_masks_of_every_layer(tmp_path: Path) -> None:
     assert {name: int((~mask).sum()) for name, mask in start.masks.items()} == {"layer1.0.conv1": 4, "linear": 1}
     assert start.notes[-1].startswith("5 of ")
     assert "--set model.keep_zeros=false" in start.notes[-1]
+    assert "except where a method exchanges weights as it trains, as dynamic schedules do" in start.notes[-1]
     free = start_of(tensors, tmp_path / "net.pt", keep_zeros=False)
     assert (free.masks, free.notes) == ({}, ())
 

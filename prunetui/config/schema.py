@@ -91,7 +91,7 @@ class Model(Table):
     key: str | None = None
     """Where in the checkpoint the weights are, if they are there several times, as in "state_dict_ema"."""
     keep_zeros: bool = True
-    """Weights that are zero in the checkpoint, beyond chance, stay so and count as pruned; false lets them grow."""
+    """Zeros of the checkpoint beyond chance count as pruned and stay, but in dynamic schedules; false lets grow."""
 
 
 class Recipe(Table):
