@@ -37,6 +37,8 @@ class Assembled:
     """What decides a study's numbers besides the study itself."""
     arithmetic: Mapping[str, Any]
     """What the check of this machine found, as plain data."""
+    warning: str
+    """The same in one line; empty if nothing was wrong."""
     processes: int
     """How many processes share the device."""
 
@@ -63,13 +65,10 @@ def assemble(run: Run, study: Study, device: str, obey: Obedience, emit: Emit, c
     architecture = Architecture(model.name, data.channels, data.size, len(data.classes), model.shortcut, model.width)
     graph = trace(architecture).restricted(study.layers)
     batch_macs = graph.cost("macs", graph.dense) * study.train.batch_size
-    crew_size = count
     count = count or processes(study.run.parallel, found.name, batch_macs)
     threads = fit_threads(batch_macs, count, study.run.threads)
     checked = check_machine(found, threads).of(convolutions_of(architecture))
     found = checked.apply(found)
-    if checked.line and crew_size is None:
-        emit(events.Log("warning", checked.line))
     if graph.refused:
         names = ", ".join(graph.refused)
         emit(events.Log("info", f"channels that must stay (zero-padded shortcuts): {names}"))
@@ -89,7 +88,7 @@ def assemble(run: Run, study: Study, device: str, obey: Obedience, emit: Emit, c
         obey,
         obey.between_steps,
     )
-    return Assembled(engine, found.name, context, checked.plain(), count)
+    return Assembled(engine, found.name, context, checked.plain(), checked.line, count)
 
 
 def _check(obey: Obedience) -> None:

@@ -130,6 +130,8 @@ class _Execution:
         left = [trial for trial in trials if trial.id not in self.rows]
         steps, work = engine.work_left(left)
         self.emit(events.Planned(len(trials), len(trials) - len(left), steps, work))
+        if made.warning:
+            self.emit(events.Log("warning", made.warning))
         self._publish(order)
         for trial, row in self._executed(made, left):
             self._keep_model(engine, trial)
