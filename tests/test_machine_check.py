@@ -248,3 +248,20 @@ print([(f.kind, f.arithmetic, bool(f.how), f.left) for f in found.faults])
     environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2"}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
     assert ("strided 1x1 convolution", "fp32", True, "") in eval(done.stdout)
+
+
+def test_a_run_says_it_once_records_it_and_keeps_its_steps_apart(tmp_path: Path) -> None:
+    """As on a processor with AVX2 only, whose figures were others before."""
+    settings = ["data.limit=60", "train.epochs=1", "finetune.epochs=0", 'methods=[{name="random-unstructured"}]']
+    words = [sys.executable, "-m", "prunetui", "--batch", "--quiet", "--runs", str(tmp_path / "runs")]
+    words += [word for setting in [*settings, "sparsities=[0.5]"] for word in ("--set", setting)]
+    environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2"}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    [run] = [folder for folder in (tmp_path / "runs").iterdir() if (folder / "study.toml").exists()]
+    told = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+    warnings = [event["message"] for event in told if event["event"] == "log" and event["level"] == "warning"]
+    assert len(warnings) == 1
+    assert "strided 1x1 convolution" in warnings[0]
+    recorded = json.loads((run / "environment.json").read_text())
+    assert recorded["context"]["safe"] == recorded["arithmetic"]["safe"] == ["strided 1x1 convolution: safe"]
