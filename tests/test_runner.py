@@ -157,7 +157,8 @@ def test_a_process_that_cannot_be_started_does_not_end_the_thread(
     first, second = queued(root, "first"), queued(root, "second")
     serve()
     until(lambda: state(second) == "running")
-    assert (state(first), failures) == ("queued", [])
+    assert (state(first), failures) == ("failed", [])
+    assert first.status().message == "its process cannot be started: no more processes"  # not lost without a word
 
 
 def test_a_run_goes_on_when_the_application_closes(root: Path, serve: Callable[..., Runner]) -> None:
