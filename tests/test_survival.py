@@ -252,7 +252,7 @@ def test_computing_processes_end_with_their_owner(start: Callable[..., Batch]) -
     assert (len(gone), alive) == (1, [])
     run = the_run(batch.root)
     assert run is not None
-    assert "the run's process is gone without a word" in (run.folder / "worker.log").read_text()
+    assert "the run's own process has ended" in (run.folder / "worker.log").read_text()
 
 
 SHAPED = (
