@@ -127,7 +127,7 @@ def main() -> None:
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)  # the owner hears them, and says stop
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
-    import prunetui.worker.child  # noqa: F401 - brings torch and the engine
+    import prunetui.worker.child  # noqa: F401 - brings torch; each process imports the rest as it needs it
 
     gc.collect()
     gc.freeze()  # what has been imported is garbage in no process, and is not copied for being looked at
