@@ -31,8 +31,8 @@ from prunetui.store import Cache, Run, Status
 from prunetui.store.book import Book
 from prunetui.store.control import Control
 from prunetui.store.rebuild import set_aside
-from prunetui.store.run import Appender
 from prunetui.store.runs import CACHE
+from prunetui.worker.event_order import StartedFirst
 from prunetui.worker.in_process import InProcessExecutor
 from prunetui.worker.kept_steps import KeptSteps
 from prunetui.worker.logs import logging_to
@@ -66,7 +66,8 @@ def execute(run: Run, device: str, stop: Callable[[], bool], isolated: bool = Tr
         )  # fmt: skip
         book = Book(run, status)
         try:
-            with run.appender() as emit, logging_to(run.folder / "worker.log"), book.beating():
+            with run.appender() as events_file, logging_to(run.folder / "worker.log"), book.beating():
+                emit = StartedFirst(events_file)
                 for line in aside:
                     emit(events.Log("warning", line))
                 return _Execution(run, study, device, stop, emit, book, isolated).go(resumed)
@@ -87,7 +88,7 @@ class _Execution:
     study: Study
     device: str
     stop: Callable[[], bool]
-    emit: Appender
+    emit: StartedFirst
     book: Book
     isolated: bool
     rows: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
