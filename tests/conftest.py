@@ -31,6 +31,11 @@ settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of all tests; pytest reads them here alone, whichever folder it is started on."""
+    parser.addoption("--update-golden", action="store_true", help="Write tests/golden/expected anew.")
+
+
 @pytest.fixture(autouse=True)
 def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Caches go to a folder of this test's own; settings of the user's shell do not reach it."""

@@ -1,0 +1,41 @@
+"""All that the golden tests take from inside prunetui: where a module or a function moves, only this file changes.
+
+Everything else goes through the command line and ``prunetui.config``, ``prunetui.plan`` and ``prunetui.store``.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from prunetui.plan import Images, Step, Units, label, needs, work
+
+__all__ = ["Images", "Units", "hashed_fields", "kind_of", "label_of", "needs_of", "work_of"]
+
+
+def kind_of(step: Step) -> str:
+    """The kind of a step, as events and keys call it."""
+    return type(step).__name__
+
+
+def label_of(step: Step) -> str:
+    """A step in a few words, as users see it."""
+    return label(step)
+
+
+def needs_of(step: Step) -> tuple[str, ...]:
+    """Keys of the states that a step looks at besides its parent's."""
+    return needs(step)
+
+
+def work_of(step: Step, images: Images) -> int:
+    """The size of a step in images passed forward."""
+    return work(step, images)
+
+
+def hashed_fields(step: Step) -> dict[str, Any]:
+    """The fields of a step that its key is a hash of, besides its parent's key."""
+    before, after = step.key_text
+    fields: dict[str, Any] = json.loads(f'{before}""{after}')
+    del fields["parent"]
+    return fields
