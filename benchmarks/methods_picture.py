@@ -10,13 +10,13 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from prunetui import report
-from prunetui.chart import Picture
 from prunetui.config import parse_study
 from prunetui.config.choices import schedule_of
 from prunetui.errors import PrunetuiError
-from prunetui.figure import STYLE, draw_series
 from prunetui.plugins import catalogue
+from prunetui.results import summary
+from prunetui.results.chart import Picture
+from prunetui.results.figure import STYLE, draw_series
 from prunetui.store import Run, find_run
 
 FIGURES = {"top1_before": "before recovery", "top1": "after recovery"}
@@ -46,14 +46,14 @@ def draw(run: Run, path: Path) -> None:
     import matplotlib
     from matplotlib.figure import Figure
 
-    lines = report.lines(run.rows())
+    lines = summary.lines(run.rows())
     panels = panel_of(run)
     control = next(line.figures for line in lines if line.method == "dense")
     with matplotlib.rc_context({**STYLE, "font.size": 8}):
         figure = Figure(figsize=(11, 18), layout="constrained")
         axes = figure.subplots(len(PANELS), 2)
         for column, (name, words) in enumerate(FIGURES.items()):
-            curves = report.series(lines, y=name)
+            curves = summary.series(lines, y=name)
             for place, (family, title) in zip(axes[:, column], PANELS.items(), strict=True):
                 chosen = tuple(curve for curve in curves if panels.get(curve.label) == family)
                 draw_series(place, Picture(chosen, control[name].mean))

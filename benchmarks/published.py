@@ -15,11 +15,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from prunetui import report
 from prunetui.config import parse_study
 from prunetui.errors import PrunetuiError, UsageError
 from prunetui.output import aligned
-from prunetui.report import Figure
+from prunetui.results import summary
+from prunetui.results.summary import Figure
 from prunetui.store import Run, find_run
 
 NEAR = 0.003
@@ -69,10 +69,10 @@ def published_for(run: Run) -> Published:
     return PUBLISHED[name]
 
 
-def table(rows: Sequence[report.Row], published: Published) -> list[list[str]]:
+def table(rows: Sequence[summary.Row], published: Published) -> list[list[str]]:
     """A row of cells, in the order of ``COLUMNS``, for each published sparsity that the run reached."""
     found = []
-    for line in report.lines(report.with_drop(rows)):
+    for line in summary.lines(summary.with_drop(rows)):
         sparsity = float(line.target.partition(":")[2])
         near = [level for level in published.pruned if abs(level - sparsity) < NEAR]
         if line.method == "dense" or not near or "drop" not in line.figures:

@@ -17,7 +17,7 @@ from prunetui import events
 from prunetui.errors import EXIT_DONE, EXIT_INTERRUPTED, UsageError
 from prunetui.output import console, say
 from prunetui.printable import one_line
-from prunetui.progress import Tracker
+from prunetui.results.progress import Tracker
 from prunetui.store import Run, find_run
 
 POLL_SECONDS = 0.2

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from prunetui.environment import versions
 from prunetui.output import console, print_json, table
-from prunetui.report import human
+from prunetui.results.summary import human
 
 if TYPE_CHECKING:
     from prunetui.engine.machine_check import MachineCheck

@@ -11,11 +11,11 @@ from typing import Any
 
 from rich.console import Console
 
-from prunetui import report
-from prunetui.chart import accuracy_chart, legend
 from prunetui.environment import read_environment
 from prunetui.errors import UsageError
 from prunetui.output import aligned, console, packed, print_json, say, say_drawn, table
+from prunetui.results import summary
+from prunetui.results.chart import accuracy_chart, legend
 from prunetui.store import Cache, Run, Status, find_run, list_runs
 from prunetui.store.runs import CACHE
 
@@ -44,7 +44,7 @@ def print_runs(root: Path, as_json: bool) -> None:
     cells = [_run_cells(run, status) for run, status in listed]
     say(*_fitted(cells))
     entries, size = Cache(root / CACHE).size()
-    say("", f"{len(listed)} runs; the cache of shared states holds {entries} steps in {report.human(size)}B")
+    say("", f"{len(listed)} runs; the cache of shared states holds {entries} steps in {summary.human(size)}B")
 
 
 def _run_cells(run: Run, status: Status | None) -> list[str]:
@@ -96,7 +96,7 @@ def prune_cache(root: Path) -> None:
     if busy:
         raise UsageError(f"the cache is in use by the run {busy[0]}; wait until it has finished")
     entries, size = Cache(root / CACHE).prune()
-    say(f"removed {entries} cached steps ({report.human(size)}B by name; models of runs stay)")
+    say(f"removed {entries} cached steps ({summary.human(size)}B by name; models of runs stay)")
 
 
 def print_run(root: Path, given: str, as_json: bool) -> None:
@@ -126,17 +126,17 @@ def print_results(rows: Iterable[Mapping[str, Any]]) -> None:
     rows = list(rows)
     out = console()
     if any(row.get("layer") for row in rows):
-        return _print_sensitivities(out, report.sensitivities(rows), report.lines(rows))
-    table_lines = report.lines(rows)
+        return _print_sensitivities(out, summary.sensitivities(rows), summary.lines(rows))
+    table_lines = summary.lines(rows)
     columns = _columns(table_lines, out.width)
     shown = table(*columns, right=[name for name in columns if name not in ("method", "schedule", "target")])
     for line in table_lines:
         cells = _result_cells(line)
         shown.add_row(*(cells[name] for name in columns))
     out.print(shown)
-    if report.only_masks(table_lines):
+    if summary.only_masks(table_lines):
         nominal = "; nominal: MACs without those of zeros" if "nominal" in columns else ""
-        say(f"{report.only_masks(table_lines)}{nominal}")
+        say(f"{summary.only_masks(table_lines)}{nominal}")
     _print_chart(out, table_lines)
     failed = [line for line in table_lines if line.failed]
     for line in failed:
@@ -144,9 +144,9 @@ def print_results(rows: Iterable[Mapping[str, Any]]) -> None:
     return None
 
 
-def _print_sensitivities(out: Console, found: list[report.Sensitivity], lines: list[report.Line]) -> None:
+def _print_sensitivities(out: Console, found: list[summary.Sensitivity], lines: list[summary.Line]) -> None:
     """One row a layer, or a group of coupled layers, and one column a target: top-1 after pruning only that."""
-    dense = report.dense_accuracy(lines)
+    dense = summary.dense_accuracy(lines)
     for method in dict.fromkeys(one.method for one in found):
         of = [one for one in found if one.method == method]
         targets = list(dict.fromkeys(target for one in of for target in one.figures))
@@ -164,11 +164,11 @@ def _print_sensitivities(out: Console, found: list[report.Sensitivity], lines: l
             say(f"failed: {line.label} {line.target}: {line.error}", err=True)
 
 
-def _print_chart(out: Console, table_lines: list[report.Line]) -> None:
-    curves = report.series(table_lines)
+def _print_chart(out: Console, table_lines: list[summary.Line]) -> None:
+    curves = summary.series(table_lines)
     if not curves:
         return
-    dense = report.dense_accuracy(table_lines)
+    dense = summary.dense_accuracy(table_lines)
     width = min(out.width, CHART_WIDTH)
     color = sys.stdout.isatty() and not out.no_color
     # Straight to stdout: rich would wrap and re-style what plotext has laid out.
@@ -177,37 +177,37 @@ def _print_chart(out: Console, table_lines: list[report.Line]) -> None:
         out.print(row)
 
 
-def _columns(table_lines: list[report.Line], width: int) -> list[str]:
+def _columns(table_lines: list[summary.Line], width: int) -> list[str]:
     """What fits: without a schedule that all share and, on a narrow screen, without what others imply."""
     if width < NARROW:
         columns = ["method", "target", "params", "before", "top-1", "control"]
     else:
         columns = ["method", "target", "sparsity", "params", "MACs", "before", "top-1", "dense", "control"]
     if width >= WIDE:
-        columns[5:5] = ["nominal"] if report.only_masks(table_lines) else []
+        columns[5:5] = ["nominal"] if summary.only_masks(table_lines) else []
         columns += [name for name, figure in LATENCIES.items() if any(figure in line.figures for line in table_lines)]
     if len({line.schedule for line in table_lines}) > 1:
         columns.insert(1, "schedule")
     return columns
 
 
-def _milliseconds(figure: report.Figure | None) -> str:
+def _milliseconds(figure: summary.Figure | None) -> str:
     """Three digits: 0.408, 14.3, 2050."""
     if figure is None:
         return "-"
     return f"{figure.mean:.3g}" if figure.mean < 1000 else f"{figure.mean:.0f}"
 
 
-def _result_cells(line: report.Line) -> dict[str, str]:
+def _result_cells(line: summary.Line) -> dict[str, str]:
     def figure(name: str, digits: int = 2, scale: float = 1.0) -> str:
         found = line.figures.get(name)
         if found is None:
             return "-"
-        return report.Figure(found.mean * scale, found.spread and found.spread * scale).text(digits)
+        return summary.Figure(found.mean * scale, found.spread and found.spread * scale).text(digits)
 
     def size(name: str) -> str:
         found = line.figures.get(name)
-        return report.human(found.mean) if found else "-"
+        return summary.human(found.mean) if found else "-"
 
     sparsity = line.figures.get("sparsity")
     return {

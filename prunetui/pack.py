@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from prunetui.atomic import sync_folder, write_synced
-from prunetui.comparison import Reading, lines_of, read_run
 from prunetui.environment import read_environment
 from prunetui.errors import DataError, UsageError
 from prunetui.output import print_json, say
 from prunetui.paths import user_path
-from prunetui.report import human
 from prunetui.reporting.layers import LAYERS_FILE, packed_layers
+from prunetui.results.comparison import Reading, lines_of, read_run
+from prunetui.results.summary import human
 from prunetui.safe_json import read_json
 from prunetui.store import Run, find_run
 

@@ -6,9 +6,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from prunetui.chart import Picture, short, ticks
-from prunetui.figure import figure_bytes
-from prunetui.report import Series
+from prunetui.results.chart import Picture, short, ticks
+from prunetui.results.figure import figure_bytes
+from prunetui.results.summary import Series
 
 TWO = (Series("a & b", (0.1, 0.9), (90.0, 70.0), (1.0, 0.0)), Series("c", (0.5,), (80.0,), (0.0,)))
 

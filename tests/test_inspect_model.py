@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from prunetui.errors import DataError
-from prunetui.inspect_model import dense_file, kept_layers, read_model
+from prunetui.results.inspect_model import dense_file, kept_layers, read_model
 
 
 def saved(folder: Path, name: str, **tensors: np.ndarray) -> Path:

@@ -17,8 +17,8 @@ import pytest
 import prunetui
 from prunetui import events, listing
 from prunetui.output import PLAIN_WIDTH, aligned, console, json_text, packed, say, table
+from prunetui.results.text_tables import csv_cell, table_csv
 from prunetui.store.run import Run
-from prunetui.tables import csv_cell, table_csv
 from tests.tui.fakes import failed_row, fake_row, fake_run, layer_rows
 
 EVIL = "a\x1b]0;owned\x07\x1b[2J\x9b31m\r\nrow of ours\u202e[red]x[/red][link=http://a.b]y[/link]\x7f"

@@ -15,7 +15,7 @@ import pytest
 
 from prunetui import events
 from prunetui.config import parse_study, study_toml
-from prunetui.progress import Tracker
+from prunetui.results.progress import Tracker
 from prunetui.store import Run, Status, create_run
 from prunetui.worker import execute, process_executor, sharing
 

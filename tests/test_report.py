@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from prunetui.chart import accuracy_chart, legend, look
 from prunetui.events import (
     EpochFinished,
     Log,
@@ -20,8 +19,9 @@ from prunetui.events import (
     TrialFinished,
 )
 from prunetui.listing import print_results
-from prunetui.progress import Tracker
-from prunetui.report import (
+from prunetui.results.chart import accuracy_chart, legend, look
+from prunetui.results.progress import Tracker
+from prunetui.results.summary import (
     Figure,
     Sensitivity,
     Series,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from prunetui.report import lines
 from prunetui.reporting.page import Badge, badge
 from prunetui.reporting.sentences import alone_words, how_tested, points, reach_words, summary, verdict_words
 from prunetui.reporting.verdicts import Verdict, reaches, verdicts
+from prunetui.results.summary import lines
 
 
 def row(method: str, target: str, seed: int, top1: float, **cells: Any) -> dict[str, Any]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from prunetui.axes import TIMED, X_AXES, Y_AXES, Axis, axis, best, curves, level, runtimes
-from prunetui.chart import Picture
-from prunetui.figure import figure_bytes
-from prunetui.report import Line, Series
 from prunetui.reporting.drawing import inline
+from prunetui.results.axes import TIMED, X_AXES, Y_AXES, Axis, axis, best, curves, level, runtimes
+from prunetui.results.chart import Picture
+from prunetui.results.figure import figure_bytes
+from prunetui.results.summary import Line, Series
 
 INCHES = (5.6, 3.5)
 """Without the legend."""

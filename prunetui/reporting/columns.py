@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from prunetui.report import Figure, Line, human
 from prunetui.reporting.sentences import target_words
+from prunetui.results.summary import Figure, Line, human
 
 GONE = "-"
 

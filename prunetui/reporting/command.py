@@ -11,8 +11,8 @@ from prunetui.atomic import write_atomic
 from prunetui.errors import DataError, UsageError
 from prunetui.output import json_text, say
 from prunetui.paths import user_path
-from prunetui.report import human
 from prunetui.reporting.gather import Material, gather
+from prunetui.results.summary import human
 
 FORMATS = ("md", "html", "csv", "svg", "png", "json")
 SUFFIXES = {".md": "md", ".markdown": "md", ".htm": "html", **{f".{name}": name for name in FORMATS}}
@@ -78,8 +78,8 @@ def _written(material: Material, kind: str) -> str:
 
 
 def _drawn(material: Material, kind: str) -> bytes:
-    from prunetui.figure import figure_bytes
     from prunetui.reporting.charts import LABELS, main_picture
+    from prunetui.results.figure import figure_bytes
 
     picture = main_picture(material.lines)
     if picture.bounds() is None:

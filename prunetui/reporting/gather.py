@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prunetui.comparison import Reading, RunLine, joined, lines_of, names_of, read_run
 from prunetui.differences import differences
 from prunetui.environment import read_environment
 from prunetui.errors import DataError
-from prunetui.report import Line, Row, Sensitivity, dense_accuracy, lines, sensitivities
 from prunetui.reporting.verdicts import Reach, Verdict, reaches, verdicts
+from prunetui.results.comparison import Reading, RunLine, joined, lines_of, names_of, read_run
+from prunetui.results.summary import Line, Row, Sensitivity, dense_accuracy, lines, sensitivities
 from prunetui.store import find_run
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from prunetui.errors import DataError
-from prunetui.inspect_model import Histogram, Layer, dense_file, kept_layers, model_file
 from prunetui.regular import read_object
-from prunetui.report import Line, named
+from prunetui.results.inspect_model import Histogram, Layer, dense_file, kept_layers, model_file
+from prunetui.results.summary import Line, named
 
 LAYERS_FILE = "layers.json"
 """Beside a run without models: trial -> its layers, as ``packed_layers`` has them."""

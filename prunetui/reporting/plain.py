@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from prunetui.report import Line
 from prunetui.reporting import sentences
 from prunetui.reporting.gather import Material, Part
 from prunetui.reporting.paired import NAME, PairedTest
 from prunetui.reporting.verdicts import Verdict, by_seed, contested
+from prunetui.results.summary import Line
+from prunetui.results.text_tables import table_csv
 from prunetui.store.run import COLUMNS
-from prunetui.tables import table_csv
 
 
 def csv_rows(material: Material) -> str:

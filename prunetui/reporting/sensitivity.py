@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from prunetui.report import Sensitivity
 from prunetui.reporting.sentences import target_words
+from prunetui.results.summary import Sensitivity
 
 
 @dataclass(frozen=True)

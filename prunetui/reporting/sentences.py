@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from prunetui.report import Figure, Line, human
 from prunetui.reporting.paired import LEVEL, NAME, PairedTest
 from prunetui.reporting.verdicts import WITHIN, Reach, Verdict, contested, lost
+from prunetui.results.summary import Figure, Line, human
 
 NAMED = 4
 """Rivals that are named in a sentence; the table of tests has them all."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from prunetui.report import Line
 from prunetui.reporting import facts, sentences
 from prunetui.reporting.columns import Column, columns
 from prunetui.reporting.gather import Material, Part
 from prunetui.reporting.sensitivity import sensitivity_tables
 from prunetui.reporting.verdicts import contested
-from prunetui.tables import markdown_text as _plain
-from prunetui.tables import table_markdown
+from prunetui.results.summary import Line
+from prunetui.results.text_tables import markdown_text as _plain
+from prunetui.results.text_tables import table_markdown
 
 
 def markdown(material: Material) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from prunetui.report import Figure, Line, named
 from prunetui.reporting.paired import BySeed, PairedTest, all_pairs
+from prunetui.results.summary import Figure, Line, named
 
 
 @dataclass(frozen=True)

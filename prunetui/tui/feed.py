@@ -13,9 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from prunetui import events, report
-from prunetui.progress import Tracker
-from prunetui.report import UNREADABLE
+from prunetui import events
+from prunetui.results import summary
+from prunetui.results.progress import Tracker
+from prunetui.results.summary import UNREADABLE
 from prunetui.store import Run
 from prunetui.store.control import Control
 from prunetui.store.queue import Queue
@@ -151,7 +152,7 @@ class RunLook:
         self._rows_time = 0
         self._trouble = ""
         self._rows: tuple[dict[str, str], ...] = ()
-        self._lines: tuple[report.Line, ...] = ()
+        self._lines: tuple[summary.Line, ...] = ()
         self._view: RunView | None = None
 
     def __call__(self) -> RunView:
@@ -205,7 +206,7 @@ class RunLook:
             if changed != self._rows_time:
                 found = self._run.results()
                 self._rows, self._trouble, self._rows_time, self._lines = tuple(found.rows), found.trouble, changed, ()
-                self._lines = tuple(report.lines([row for row in self._rows if not row.get("layer")]))
+                self._lines = tuple(summary.lines([row for row in self._rows if not row.get("layer")]))
         except (OSError, *UNREADABLE):
             return self._rows
         return self._rows

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from prunetui import report
-from prunetui.axes import Y_AXES
-from prunetui.comparison import Comparison, Reading, compared, read_run
-from prunetui.report import UNREADABLE, Line, Sensitivity
+from prunetui.results import summary
+from prunetui.results.axes import Y_AXES
+from prunetui.results.comparison import Comparison, Reading, compared, read_run
+from prunetui.results.summary import UNREADABLE, Line, Sensitivity
 from prunetui.store import Run
 from prunetui.tui.feed import RunLook
 from prunetui.tui.views import RunView
@@ -67,9 +67,9 @@ class ResultsLook:
 
 def _tables(view: RunView) -> Results:
     try:
-        rows = report.with_drop(view.rows)
-        lines = tuple(report.lines(row for row in rows if not row.get("layer")))
-        layers = {axis.key: report.sensitivities(rows, axis.key) for axis in Y_AXES}
+        rows = summary.with_drop(view.rows)
+        lines = tuple(summary.lines(row for row in rows if not row.get("layer")))
+        layers = {axis.key: summary.sensitivities(rows, axis.key) for axis in Y_AXES}
     except UNREADABLE as error:
         return Results(view, trouble=f"results.csv cannot be read: {type(error).__name__}: {error}")
     return Results(view, lines, layers, view.trouble)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prunetui import events
-from prunetui.progress import Tracker
+from prunetui.results.progress import Tracker
 from prunetui.tui.views import LogLine
 
 

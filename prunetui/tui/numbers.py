@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from prunetui.report import human
+from prunetui.results.summary import human
 
 Row = Mapping[str, Any]
 

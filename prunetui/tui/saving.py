@@ -10,7 +10,7 @@ from rich.text import Text
 from textual.screen import Screen
 
 from prunetui.errors import PrunetuiError
-from prunetui.tables import table_markdown
+from prunetui.results.text_tables import table_markdown
 from prunetui.tui.widgets.table import Table
 
 

@@ -8,8 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from prunetui.progress import Tracker
-from prunetui.report import Line
+from prunetui.results.progress import Tracker
+from prunetui.results.summary import Line
 from prunetui.store import Status
 from prunetui.store.control import Wishes
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 import prunetui.tui
-from prunetui.axes import X_AXES, Y_AXES, after, axis, best, curves, level, nearest, told
-from prunetui.report import Series, lines, with_drop
-from prunetui.tables import csv_text, table_csv
+from prunetui.results.axes import X_AXES, Y_AXES, after, axis, best, curves, level, nearest, told
+from prunetui.results.summary import Series, lines, with_drop
+from prunetui.results.text_tables import csv_text, table_csv
 from prunetui.tui.saving import save
 from prunetui.tui.viewport import holding, panned, zoomed
 

@@ -9,8 +9,8 @@ from rich.console import Console
 from textual.pilot import Pilot
 from textual.widgets import Static
 
-from prunetui.inspect_model import Histogram
 from prunetui.pack import export_runs
+from prunetui.results.inspect_model import Histogram
 from prunetui.store import Run
 from prunetui.tui.app import PrunetuiApp
 from prunetui.tui.feed import RunLook

@@ -13,9 +13,10 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.widgets import Static
 
-from prunetui import report, runner
-from prunetui.chart import Picture
+from prunetui import runner
 from prunetui.printable import one_line
+from prunetui.results import summary
+from prunetui.results.chart import Picture
 from prunetui.store import Run
 from prunetui.store.control import Control
 from prunetui.tui import headlines
@@ -134,7 +135,7 @@ class LiveScreen(FollowingScreen):
     def _show_results(self, view: RunView) -> None:
         lines = view.lines
         picture = Picture(
-            tuple(report.series(lines)), report.dense_accuracy(lines), "top-1 % on the test split", "sparsity"
+            tuple(summary.series(lines)), summary.dense_accuracy(lines), "top-1 % on the test split", "sparsity"
         )
         self.query_one("#accuracy-chart", Chart).show(picture)
         words = self.query_one("#legend", Static)

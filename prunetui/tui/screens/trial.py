@@ -15,12 +15,12 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import Screen
 from textual.widgets import Static
 
-from prunetui.chart import Picture
 from prunetui.errors import DataError
-from prunetui.inspect_model import Histogram, Model, dense_file, model_file, read_model
 from prunetui.printable import one_line, quoted
-from prunetui.report import Series
 from prunetui.reporting.layers import read_packed
+from prunetui.results.chart import Picture
+from prunetui.results.inspect_model import Histogram, Model, dense_file, model_file, read_model
+from prunetui.results.summary import Series
 from prunetui.tui import handover
 from prunetui.tui.handover import FORMATS
 from prunetui.tui.numbers import numbers

@@ -7,7 +7,7 @@ from typing import Any
 from rich.text import Text
 from textual.widget import Widget
 
-from prunetui.inspect_model import Histogram
+from prunetui.results.inspect_model import Histogram
 
 EIGHTHS = " ▁▂▃▄▅▆▇█"
 ASCII = "  ..::||#"

@@ -13,8 +13,8 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from prunetui.chart import Picture, look
 from prunetui.printable import one_line
+from prunetui.results.chart import Picture, look
 
 GAP = 3
 

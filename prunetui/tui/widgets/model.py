@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from prunetui.inspect_model import Layer, Model
+from prunetui.results.inspect_model import Layer, Model
 from prunetui.tui.widgets.table import Column, Table
 from prunetui.tui.words import bar, size
 

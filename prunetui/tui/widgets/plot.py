@@ -14,10 +14,10 @@ from textual.containers import Container
 from textual.message import Message
 from textual.widgets import Static
 
-from prunetui.axes import X_AXES, Y_AXES, Point, after, axis, best, curves, level, nearest, offered, told
-from prunetui.chart import DENSE_COLOR, DENSE_MARKER, Picture
-from prunetui.figure import figure_bytes
-from prunetui.report import Line, only_masks
+from prunetui.results.axes import X_AXES, Y_AXES, Point, after, axis, best, curves, level, nearest, offered, told
+from prunetui.results.chart import DENSE_COLOR, DENSE_MARKER, Picture
+from prunetui.results.figure import figure_bytes
+from prunetui.results.summary import Line, only_masks
 from prunetui.tui import viewport
 from prunetui.tui.widgets.chart import Chart
 from prunetui.tui.widgets.legend import Legend

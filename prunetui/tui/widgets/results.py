@@ -8,9 +8,9 @@ from typing import Any
 from rich.text import Text
 from textual import events
 
-from prunetui.axes import Axis
-from prunetui.comparison import RunLine
-from prunetui.report import Figure, Sensitivity, human
+from prunetui.results.axes import Axis
+from prunetui.results.comparison import RunLine
+from prunetui.results.summary import Figure, Sensitivity, human
 from prunetui.tui.widgets.table import Column, Table
 
 LOST = ((10.0, "bold #ff6b5e"), (2.0, "#e69f00"))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prunetui.printable import one_line
-from prunetui.report import Series, human
+from prunetui.results.summary import Series, human
 
 # Okabe & Ito's palette, distinguishable with every common colour blindness; markers tell series apart without it.
 COLORS = (

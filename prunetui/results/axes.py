@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from prunetui.report import Figure, Line, Series, front, human, is_only_masks, series
+from prunetui.results.summary import Figure, Line, Series, front, human, is_only_masks, series
 
 
 @dataclass(frozen=True)

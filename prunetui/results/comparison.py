@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from prunetui import report
 from prunetui.differences import differences
-from prunetui.report import UNREADABLE, Line
+from prunetui.results import summary
+from prunetui.results.summary import UNREADABLE, Line
 from prunetui.safe_toml import read_toml
 from prunetui.store import Run, Status
 
@@ -60,7 +60,7 @@ def read_run(run: Run, status: Status | None) -> Reading | str:
     try:
         found, study = run.results(), read_toml(run.study_text())
         rows = tuple(found.rows)
-        report.lines(report.with_drop(rows))
+        summary.lines(summary.with_drop(rows))
     except (OSError, RecursionError, *UNREADABLE) as error:
         return f"{run.id} cannot be read: {error}"
     return Reading(run.folder, status, rows, study, found.trouble)
@@ -84,7 +84,7 @@ def compared(found: Sequence[Reading | str]) -> Comparison:
 
 def lines_of(run: Reading) -> list[Line]:
     """The table of a run, without the rows of a sensitivity study."""
-    return report.lines(row for row in report.with_drop(run.rows) if not row.get("layer"))
+    return summary.lines(row for row in summary.with_drop(run.rows) if not row.get("layer"))
 
 
 def _without(run: Reading) -> str:
