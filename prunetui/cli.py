@@ -303,8 +303,8 @@ def init(
 
         print_json(Study.model_json_schema())
         return
-    from prunetui.atomic import write_atomic
     from prunetui.config import commented_study, load_study
+    from prunetui.files.atomic import write_atomic
 
     target = file or Path("study.toml")
     if target.exists():

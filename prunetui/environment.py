@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from prunetui import __version__
-from prunetui.regular import read_object
+from prunetui.files.regular import read_object
 
 FILE = "environment.json"
 

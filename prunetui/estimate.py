@@ -14,9 +14,9 @@ from typing import Any
 
 from prunetui.config import Data, Study
 from prunetui.errors import DataError
+from prunetui.files.image_tree import count_images, split_folders
+from prunetui.files.paths import user_path
 from prunetui.history import History, Rate
-from prunetui.image_tree import count_images, split_folders
-from prunetui.paths import user_path
 from prunetui.plan import Images, Latency, Measure, Node, Plan, Trial, build_plan, missing, work
 from prunetui.store import Cache
 from prunetui.store.runs import CACHE

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prunetui.atomic import write_atomic
 from prunetui.errors import RunFailed, UsageError
+from prunetui.files.atomic import write_atomic
 from prunetui.output import say
 from prunetui.store import Run, find_run
 

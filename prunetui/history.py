@@ -12,7 +12,7 @@ from prunetui import events
 from prunetui.config import Study
 from prunetui.config.write import resolved, rooted
 from prunetui.environment import read_environment
-from prunetui.safe_toml import read_toml
+from prunetui.files.safe_toml import read_toml
 from prunetui.store import Run, list_runs
 
 NEWEST = 3

@@ -11,15 +11,15 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from prunetui.atomic import sync_folder, write_synced
 from prunetui.environment import read_environment
 from prunetui.errors import DataError, UsageError
+from prunetui.files.atomic import sync_folder, write_synced
+from prunetui.files.paths import user_path
+from prunetui.files.safe_json import read_json
 from prunetui.output import print_json, say
-from prunetui.paths import user_path
 from prunetui.reporting.layers import LAYERS_FILE, packed_layers
 from prunetui.results.comparison import Reading, lines_of, read_run
 from prunetui.results.summary import human
-from prunetui.safe_json import read_json
 from prunetui.store import Run, find_run
 
 EVENTS = "events.jsonl"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from prunetui.atomic import write_atomic
 from prunetui.config import Study, load_study, parse_study, study_toml
 from prunetui.config.write import resolved, rooted
 from prunetui.differences import flattened
 from prunetui.errors import RunFailed, UsageError
+from prunetui.files.atomic import write_atomic
 from prunetui.store import Run
 
 NEUTRAL = "name, run.parallel, data.root, measure.keep_models"

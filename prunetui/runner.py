@@ -18,8 +18,8 @@ import time
 from pathlib import Path
 from typing import IO
 
+from prunetui.files.regular import open_regular
 from prunetui.python_process import python_command
-from prunetui.regular import open_regular
 from prunetui.store import Run
 from prunetui.store.control import Control
 from prunetui.store.queue import Queue

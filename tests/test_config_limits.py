@@ -12,8 +12,8 @@ from prunetui import config
 from prunetui.config import Method, Study, load_study, parse_study
 from prunetui.config.size import prune_step_count, too_large, trial_count
 from prunetui.errors import ConfigError, UsageError
+from prunetui.files.safe_toml import MOST_BYTES, NotToml, read_toml
 from prunetui.plan import Units, build_plan
-from prunetui.safe_toml import MOST_BYTES, NotToml, read_toml
 
 
 def short(value: object) -> str:

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from prunetui import events
-from prunetui.atomic import copy_atomic
 from prunetui.config import parse_study, study_toml
+from prunetui.files.atomic import copy_atomic
 from prunetui.store import Cache, Run, Status, create_run
 from prunetui.store.partial import PartialFiles
 from prunetui.worker import execute

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prunetui import paths
 from prunetui.config import Data
 from prunetui.engine.data import Dataset, Wanted, load_dataset
 from prunetui.errors import DataError
 from prunetui.estimate import images_of
+from prunetui.files import paths
 
 Notes = list[tuple[str, str]]
 Load = Callable[..., Dataset]

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from prunetui.safe_json import read_json
+from prunetui.files.safe_json import read_json
 
 
 def test_reads_what_json_is() -> None:

@@ -19,9 +19,9 @@ import pytest
 
 import prunetui
 from prunetui import events
-from prunetui.atomic import write_atomic
 from prunetui.errors import EXIT_USAGE, RunFailed, UsageError
 from prunetui.events import Log, RunFinished
+from prunetui.files.atomic import write_atomic
 from prunetui.store import Cache, Run, Status, create_run, find_run, list_runs
 from prunetui.store.run import Appender, Tail
 
@@ -94,7 +94,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path: 
     file = tmp_path / "results.csv"
     file.write_text("old")
     code = FULL_DISK + (
-        "from prunetui.atomic import write_atomic\n"
+        "from prunetui.files.atomic import write_atomic\n"
         "try: write_atomic(Path(sys.argv[1]), 'x' * 5000)\n"
         "except OSError as error: print(errno.errorcode[error.errno])"
     )
@@ -116,7 +116,7 @@ def test_readers_see_the_old_or_the_new_text_while_another_process_writes(tmp_pa
     texts = {letter * 20_000 for letter in "abc"}
     write_atomic(file, min(texts))
     code = (
-        "import sys; from pathlib import Path; from prunetui.atomic import write_atomic\n"
+        "import sys; from pathlib import Path; from prunetui.files.atomic import write_atomic\n"
         "for i in range(60): write_atomic(Path(sys.argv[1]), 'abc'[i % 3] * 20_000)"
     )
     with subprocess.Popen([sys.executable, "-c", code, str(file)], env=ENVIRONMENT) as writer:

@@ -10,7 +10,7 @@ from prunetui.config.schedule_checks import schedule_mistake
 from prunetui.config.schema import Method, Study
 from prunetui.config.size import too_large
 from prunetui.errors import Mistake
-from prunetui.paths import is_dir, is_file, user_path
+from prunetui.files.paths import is_dir, is_file, user_path
 from prunetui.plugins import MethodInfo, catalogue
 
 Located = tuple[tuple[str | int, ...], Mistake]

@@ -17,9 +17,9 @@ from prunetui.config.method_tables import method_tables
 from prunetui.config.mistakes import from_pydantic, nearest
 from prunetui.config.schema import Study
 from prunetui.errors import ConfigError, Mistake, UsageError
-from prunetui.paths import exists, is_dir, is_file, user_path
-from prunetui.regular import read_regular
-from prunetui.safe_toml import MOST_BYTES, PARTS, NotToml, read_toml
+from prunetui.files.paths import exists, is_dir, is_file, user_path
+from prunetui.files.regular import read_regular
+from prunetui.files.safe_toml import MOST_BYTES, PARTS, NotToml, read_toml
 
 OVERRIDES = "--set"
 PRESET = "preset "

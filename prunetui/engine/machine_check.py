@@ -20,9 +20,9 @@ from typing import Any
 import platformdirs
 import torch
 
-from prunetui.atomic import write_atomic
 from prunetui.engine.device import Device
 from prunetui.engine.machine_cases import compute_safely
+from prunetui.files.atomic import write_atomic
 
 VERSION = 1
 """To be raised when the cases or the safe ways change: earlier checks are then made again."""

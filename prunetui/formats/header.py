@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from prunetui.engine.models import BOTTLENECK, CIFAR, VGG, WIDE
+from prunetui.files.safe_json import read_json
 from prunetui.formats.refused import shown
-from prunetui.safe_json import read_json
 
 FORMAT = "prunetui/1"
 MOST_BYTES = 8 << 20

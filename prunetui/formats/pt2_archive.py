@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from prunetui.files.safe_json import read_json
 from prunetui.formats.pickled_tensors import check_pickled_tensors, read_pickled_tensors
 from prunetui.formats.pt2_values import DTYPES, items, mapping, text, union
 from prunetui.formats.refused import Refused, shown
 from prunetui.formats.zip_archive import Archive
-from prunetui.safe_json import read_json
 
 MOST_PROGRAM_BYTES = 64 << 20
 _PLAIN = {"archive_format", "archive_version", "byteorder", "version", ".data/version", ".data/serialization_id"}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from prunetui.files.safe_json import read_json
 from prunetui.formats.refused import shown
-from prunetui.safe_json import read_json
 
 MOST_BYTES = 16 << 20
 """The header of a network with 10,000 tensors has about one."""

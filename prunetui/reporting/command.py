@@ -7,10 +7,10 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from prunetui.atomic import write_atomic
 from prunetui.errors import DataError, UsageError
+from prunetui.files.atomic import write_atomic
+from prunetui.files.paths import user_path
 from prunetui.output import json_text, say
-from prunetui.paths import user_path
 from prunetui.reporting.gather import Material, gather
 from prunetui.results.summary import human
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from prunetui.errors import DataError
-from prunetui.regular import read_object
+from prunetui.files.regular import read_object
 from prunetui.results.inspect_model import Histogram, Layer, dense_file, kept_layers, model_file
 from prunetui.results.summary import Line, named
 

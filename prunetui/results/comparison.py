@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from prunetui.differences import differences
+from prunetui.files.safe_toml import read_toml
 from prunetui.results import summary
 from prunetui.results.summary import UNREADABLE, Line
-from prunetui.safe_toml import read_toml
 from prunetui.store import Run, Status
 
 Row = Mapping[str, Any]

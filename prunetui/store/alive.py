@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from prunetui.regular import open_regular
+from prunetui.files.regular import open_regular
 
 PATIENCE = 60.0
 """Seconds of our own clock without a change of the heartbeat after which a process on another host is gone."""

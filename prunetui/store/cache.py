@@ -17,9 +17,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from prunetui.atomic import sync_folder, write_synced
-from prunetui.regular import read_regular
-from prunetui.safe_json import read_json
+from prunetui.files.atomic import sync_folder, write_synced
+from prunetui.files.regular import read_regular
+from prunetui.files.safe_json import read_json
 
 META = "meta.json"
 MOST_META = 1 << 20

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from prunetui.atomic import write_atomic
-from prunetui.regular import read_object
+from prunetui.files.atomic import write_atomic
+from prunetui.files.regular import read_object
 from prunetui.store.run import Run
 
 

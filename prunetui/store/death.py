@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prunetui import events
-from prunetui.regular import open_regular
+from prunetui.files.regular import open_regular
 
 if TYPE_CHECKING:
     from prunetui.store.run import Status

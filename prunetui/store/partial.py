@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from prunetui.atomic import write_atomic
-from prunetui.regular import read_regular
+from prunetui.files.atomic import write_atomic
+from prunetui.files.regular import read_regular
 
 
 class PartialFiles:

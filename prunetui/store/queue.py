@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from prunetui.atomic import write_atomic
-from prunetui.regular import open_regular, read_object
+from prunetui.files.atomic import write_atomic
+from prunetui.files.regular import open_regular, read_object
 
 Ids = tuple[str, ...]
 

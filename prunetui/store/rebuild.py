@@ -11,7 +11,7 @@ from typing import Any
 import tomli
 
 from prunetui import events
-from prunetui.regular import read_text
+from prunetui.files.regular import read_text
 from prunetui.store.results import rows_of_events
 from prunetui.store.status import Status
 

@@ -16,9 +16,9 @@ from types import TracebackType
 from typing import Any
 
 from prunetui import events
-from prunetui.atomic import write_atomic
 from prunetui.errors import RunFailed, UsageError
-from prunetui.regular import open_regular, read_object, read_regular, read_text
+from prunetui.files.atomic import write_atomic
+from prunetui.files.regular import open_regular, read_object, read_regular, read_text
 from prunetui.store.alive import beats, descriptors, is_locked, take
 from prunetui.store.death import death
 from prunetui.store.rebuild import rebuilt_status, set_aside, set_aside_what_is_no_file

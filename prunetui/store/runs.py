@@ -8,9 +8,9 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from prunetui.atomic import write_atomic
 from prunetui.errors import RunFailed, UsageError
-from prunetui.paths import is_file, user_path
+from prunetui.files.atomic import write_atomic
+from prunetui.files.paths import is_file, user_path
 from prunetui.store.run import Run, Status
 
 CACHE = ".cache"

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from prunetui import events
-from prunetui.regular import open_regular
+from prunetui.files.regular import open_regular
 
 CHUNK = 8 << 20
 MOST = 512 << 20

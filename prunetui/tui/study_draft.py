@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from prunetui.safe_toml import NotToml, read_toml
+from prunetui.files.safe_toml import NotToml, read_toml
 
 Path = tuple[str | int, ...]
 ORDER = ("name", "kind", "seeds", "sparsities", "target", "schedule")

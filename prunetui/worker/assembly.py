@@ -13,8 +13,8 @@ from prunetui import events
 from prunetui.config import Study
 from prunetui.environment import device_name
 from prunetui.errors import Interrupted
+from prunetui.files.paths import user_path
 from prunetui.obey import Obedience
-from prunetui.paths import user_path
 from prunetui.plan import build_plan
 from prunetui.store import Cache, Run
 from prunetui.store.partial import PartialFiles

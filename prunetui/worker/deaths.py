@@ -7,7 +7,7 @@ import re
 import signal
 from pathlib import Path
 
-from prunetui.regular import open_regular
+from prunetui.files.regular import open_regular
 
 MOST_WORDS = 300
 """Characters of a process's last words in an error."""

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from prunetui import __version__, events
-from prunetui.atomic import copy_atomic
 from prunetui.config import Study, parse_study
 from prunetui.environment import environment, read_environment
 from prunetui.errors import (
@@ -25,6 +24,7 @@ from prunetui.errors import (
     RunFailed,
     UsageError,
 )
+from prunetui.files.atomic import copy_atomic
 from prunetui.obey import Obedience
 from prunetui.plan import Trial
 from prunetui.store import Cache, Run, Status

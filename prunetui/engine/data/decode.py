@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from prunetui.engine.data.levels import Extent, Range, depth_of, extent_of, scaled
-from prunetui.paths import HEIF_PLUGIN
+from prunetui.files.paths import HEIF_PLUGIN
 
 FORMATS = ("JPEG", "MPO", "PNG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000", "QOI", "AVIF", "HEIF")
 """Pillow's names of the formats that are read."""

@@ -27,8 +27,8 @@ from prunetui.engine.data.notes import changes, doubts
 from prunetui.engine.data.sizes import common_side
 from prunetui.engine.data.wanted import Note, Wanted
 from prunetui.errors import DataError
-from prunetui.image_tree import NAMED, listed
-from prunetui.paths import shown
+from prunetui.files.image_tree import NAMED, listed
+from prunetui.files.paths import shown
 
 CHUNK = 512
 SMALL_SET = 4

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from prunetui.engine.data.wanted import Note, label_map, silent
 from prunetui.errors import DataError
-from prunetui.image_tree import (
+from prunetui.files.image_tree import (
     NAMED,
     LeftAlone,
     class_folders,
@@ -23,7 +23,7 @@ from prunetui.image_tree import (
     listed,
     split_folders,
 )
-from prunetui.paths import image_suffixes, shown
+from prunetui.files.paths import image_suffixes, shown
 
 Folders = Mapping[str, tuple[str, ...]]
 

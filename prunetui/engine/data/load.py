@@ -17,8 +17,8 @@ from prunetui.engine.data.images import Dataset, Images
 from prunetui.engine.data.split import Drawn, draw
 from prunetui.engine.data.wanted import Note, Wanted, label_map, silent, with_channels, with_size
 from prunetui.errors import DataError
-from prunetui.image_tree import listed
-from prunetui.paths import shown, user_path
+from prunetui.files.image_tree import listed
+from prunetui.files.paths import shown, user_path
 
 Report = Callable[[str, int, int], None]
 """Told ``(what is going on, done, total)``."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prunetui.engine.data.decode import DARK, TINY, Fact
-from prunetui.image_tree import listed
+from prunetui.files.image_tree import listed
 
 SUSPECT = 0.1
 """Part of a split that may be constant or nearly black before it is told."""

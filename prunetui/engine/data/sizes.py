@@ -9,7 +9,7 @@ import numpy as np
 
 from prunetui.engine.data.decode import TINY, reason, side_of
 from prunetui.errors import DataError
-from prunetui.paths import shown
+from prunetui.files.paths import shown
 
 LOOKED_AT = 1000
 """Headers that are read at most, evenly spaced over the files in order of class and name: a tenth of a second."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from prunetui.errors import DataError
-from prunetui.image_tree import listed
+from prunetui.files.image_tree import listed
 
 Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int64]

@@ -16,7 +16,7 @@ from prunetui.engine.models.masked_weights import computed
 from prunetui.engine.models.parts import Part, by_preference, nearest, parts_of, under
 from prunetui.engine.models.zeros import layers_of, told_zeros, zero_masks
 from prunetui.errors import UsageError
-from prunetui.paths import user_path
+from prunetui.files.paths import user_path
 
 
 @dataclass(frozen=True)

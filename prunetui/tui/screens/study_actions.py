@@ -11,9 +11,9 @@ from textual import work
 from textual.app import SuspendNotSupported
 from textual.screen import Screen
 
-from prunetui.atomic import write_atomic
 from prunetui.errors import PrunetuiError
-from prunetui.paths import user_path
+from prunetui.files.atomic import write_atomic
+from prunetui.files.paths import user_path
 from prunetui.tui import checks
 from prunetui.tui.checks import Checked, lines_of
 from prunetui.tui.editor import edit, editor_command

@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from prunetui.safe_json import read_json
+from prunetui.files.safe_json import read_json
 
 MOST_BYTES = 64 << 20
 """Of a text file of a run; results of 100,000 trials have 40 MB."""

@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 from typing import IO
 
-from prunetui.regular import open_regular
+from prunetui.files.regular import open_regular
 
 FICLONE = 0x40049409
 """Linux's request to share a file's blocks until one of the two is changed (Btrfs, XFS, bcachefs)."""

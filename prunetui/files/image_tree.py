@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from prunetui.errors import DataError
-from prunetui.paths import NEEDED, image_suffixes, is_dir, is_file, shown
+from prunetui.files.paths import NEEDED, image_suffixes, is_dir, is_file, shown
 
 NAMED = 10
 """Names that a message lists at most; the rest is counted."""

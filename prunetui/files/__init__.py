@@ -1,0 +1,1 @@
+"""Files read and written safely: whole or not at all, regular ones only, with limits. Torch-free."""
