@@ -23,8 +23,8 @@ import tomli_w
 from prunetui.config import parse_study, study_toml
 from prunetui.config.write import rooted
 from prunetui.errors import PrunetuiError
-from prunetui.output import aligned
 from prunetui.store import Run, Status, create_run
+from prunetui.terminal.output import aligned
 from prunetui.worker import execute
 
 METHODS = {"magnitude": "global-unstructured", "obd": "obd", "obs": "obs", "obc": "obc"}

@@ -17,10 +17,10 @@ from pathlib import Path
 
 from prunetui.config import parse_study
 from prunetui.errors import PrunetuiError, UsageError
-from prunetui.output import aligned
 from prunetui.results import summary
 from prunetui.results.summary import Figure
 from prunetui.store import Run, find_run
+from prunetui.terminal.output import aligned
 
 NEAR = 0.003
 """Sparsities this far apart are the same point: 98.9 % stands for 98.85."""

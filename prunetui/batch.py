@@ -15,10 +15,10 @@ from typing import Protocol
 
 from prunetui import events
 from prunetui.errors import EXIT_DONE, EXIT_INTERRUPTED, UsageError
-from prunetui.output import console, say
-from prunetui.printable import one_line
 from prunetui.results.progress import Tracker
 from prunetui.store import Run, find_run
+from prunetui.terminal.output import console, say
+from prunetui.terminal.printable import one_line
 
 POLL_SECONDS = 0.2
 

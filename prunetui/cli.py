@@ -23,8 +23,8 @@ DEFAULT_RUNS = Path("runs")
 
 
 def _complete_runs(ctx: typer.Context, incomplete: str) -> list[str]:
-    from prunetui.printable import one_line
     from prunetui.store import list_runs
+    from prunetui.terminal.printable import one_line
 
     root = ctx.params.get("runs") or DEFAULT_RUNS
     ids = [run.id for run, _ in list_runs(Path(root)) if incomplete in run.id]
@@ -75,7 +75,7 @@ def _root(ctx: typer.Context, runs: Path | None) -> Path:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from prunetui.output import say
+        from prunetui.terminal.output import say
 
         say(f"prunetui {__version__}")
         raise typer.Exit
@@ -296,7 +296,7 @@ def init(
     runs: Runs = None,
 ) -> None:
     """Write a commented study file to start from."""
-    from prunetui.output import print_json, say
+    from prunetui.terminal.output import print_json, say
 
     if schema:
         from prunetui.config import Study

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from prunetui.environment import versions
-from prunetui.output import console, print_json, table
 from prunetui.results.summary import human
+from prunetui.terminal.output import console, print_json, table
 
 if TYPE_CHECKING:
     from prunetui.engine.machine_check import MachineCheck

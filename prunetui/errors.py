@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from prunetui.printable import one_line, own_lines, quoted
+from prunetui.terminal.printable import one_line, own_lines, quoted
 
 EXIT_DONE = 0
 EXIT_FAILED = 1

@@ -11,7 +11,7 @@ from typing import Any
 
 from prunetui.config import Study, parse_study
 from prunetui.errors import UsageError
-from prunetui.output import print_json, say
+from prunetui.terminal.output import print_json, say
 from prunetui.wanted_images import check_fixed, tell, wanted_by, wanted_by_weights
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from prunetui.errors import RunFailed, UsageError
 from prunetui.files.atomic import write_atomic
-from prunetui.output import say
 from prunetui.store import Run, find_run
+from prunetui.terminal.output import say
 
 if TYPE_CHECKING:
     from torch import Tensor

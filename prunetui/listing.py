@@ -13,11 +13,11 @@ from rich.console import Console
 
 from prunetui.environment import read_environment
 from prunetui.errors import UsageError
-from prunetui.output import aligned, console, packed, print_json, say, say_drawn, table
 from prunetui.results import summary
 from prunetui.results.chart import accuracy_chart, legend
 from prunetui.store import Cache, Run, Status, find_run, list_runs
 from prunetui.store.runs import CACHE
+from prunetui.terminal.output import aligned, console, packed, print_json, say, say_drawn, table
 
 NARROW, WIDE = 100, 140
 LATENCIES = {

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from rich.padding import Padding
 from rich.text import Text
 
-from prunetui.output import console, print_json, say, table
-from prunetui.printable import one_line
+from prunetui.terminal.output import console, print_json, say, table
+from prunetui.terminal.printable import one_line
 
 if TYPE_CHECKING:
     from prunetui.plugins import MethodInfo

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from prunetui.config.schema import Model, Statistics, Study
 from prunetui.errors import UsageError
-from prunetui.output import say
+from prunetui.terminal.output import say
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -16,9 +16,9 @@ import pytest
 
 import prunetui
 from prunetui import events, listing
-from prunetui.output import PLAIN_WIDTH, aligned, console, json_text, packed, say, table
 from prunetui.results.text_tables import csv_cell, table_csv
 from prunetui.store.run import Run
+from prunetui.terminal.output import PLAIN_WIDTH, aligned, console, json_text, packed, say, table
 from tests.tui.fakes import failed_row, fake_row, fake_run, layer_rows
 
 EVIL = "a\x1b]0;owned\x07\x1b[2J\x9b31m\r\nrow of ours\u202e[red]x[/red][link=http://a.b]y[/link]\x7f"
@@ -166,7 +166,7 @@ def test_nothing_else_prints():
                 assert is_report or not re.fullmatch(
                     r"print|pprint|(rich\.)?print|Console|(sys\.)?std(out|err)(\.buffer)?\.write(lines)?|(typer|click)\.s?echo",
                     called,
-                ), f"{file.relative_to(package)}:{node.lineno} calls {called}: use prunetui.output.say"
+                ), f"{file.relative_to(package)}:{node.lineno} calls {called}: use prunetui.terminal.output.say"
 
 
 def test_a_run_is_found_by_its_hostile_name(root: Path):

@@ -7,7 +7,7 @@ import unicodedata
 
 import pytest
 
-from prunetui.printable import HIDDEN, one_line, own_lines, quoted
+from prunetui.terminal.printable import HIDDEN, one_line, own_lines, quoted
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,11 @@ import pytest
 from tui.fakes import STUDY, failed_row, fake_row, fake_run, layer_rows, small_model, study_rows
 
 from prunetui.errors import DataError, PrunetuiError, UsageError
-from prunetui.printable import one_line
 from prunetui.reporting.command import FORMATS, chosen, made
 from prunetui.reporting.gather import Material, gather
 from prunetui.reporting.page import context, page
 from prunetui.store import list_runs
+from prunetui.terminal.printable import one_line
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "col", "path", "use", "rect"}
 NASTY = '<script>alert("x")</script> & $\\bad$'

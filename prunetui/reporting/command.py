@@ -10,9 +10,9 @@ from pathlib import Path
 from prunetui.errors import DataError, UsageError
 from prunetui.files.atomic import write_atomic
 from prunetui.files.paths import user_path
-from prunetui.output import json_text, say
 from prunetui.reporting.gather import Material, gather
 from prunetui.results.summary import human
+from prunetui.terminal.output import json_text, say
 
 FORMATS = ("md", "html", "csv", "svg", "png", "json")
 SUFFIXES = {".md": "md", ".markdown": "md", ".htm": "html", **{f".{name}": name for name in FORMATS}}

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from prunetui import __version__
-from prunetui.printable import one_line
 from prunetui.reporting import facts, sentences
 from prunetui.reporting.charts import Chart, charts
 from prunetui.reporting.columns import columns
@@ -20,6 +19,7 @@ from prunetui.reporting.sensitivity import SensitivityTable, sensitivity_tables
 from prunetui.reporting.sentences import target_words
 from prunetui.reporting.verdicts import Verdict, contested
 from prunetui.results.summary import Line
+from prunetui.terminal.printable import one_line
 
 MOST_TESTS = 300
 """Rows of the table of tests; JSON has all in any case."""

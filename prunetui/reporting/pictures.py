@@ -6,12 +6,12 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from prunetui.printable import one_line
 from prunetui.reporting.charts import Chart
 from prunetui.reporting.drawing import inline
 from prunetui.reporting.layers import Kept
 from prunetui.results.figure import STYLE
 from prunetui.results.summary import Sensitivity
+from prunetui.terminal.printable import one_line
 
 WIDTH, ROW, LETTER, AROUND = 5.6, 0.2, 0.058, 0.3
 """Inches: of a picture, of a row of cells, of a letter of the names below them, of what else there is."""

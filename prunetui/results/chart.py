@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from prunetui.printable import one_line
 from prunetui.results.summary import Series, human
+from prunetui.terminal.printable import one_line
 
 # Okabe & Ito's palette, distinguishable with every common colour blindness; markers tell series apart without it.
 COLORS = (

@@ -6,8 +6,8 @@ import io
 import math
 from typing import Any, Literal
 
-from prunetui.printable import one_line
 from prunetui.results.chart import HUMAN, Picture, in_thousands, look, ticks
+from prunetui.terminal.printable import one_line
 
 MARKERS = "os^Dv<>PX*hpd"
 DASHES = ("-", "--", ":", "-.")

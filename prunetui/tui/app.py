@@ -17,10 +17,10 @@ from textual.message import Message
 from textual.notifications import SeverityLevel
 from textual.screen import ModalScreen, Screen
 
-from prunetui.printable import one_line, own_lines
 from prunetui.runner import Runner
 from prunetui.store import Run
 from prunetui.store.queue import Queue
+from prunetui.terminal.printable import one_line, own_lines
 from prunetui.tui.feed import RUNS_SECONDS, Feed, RunsLook, settle
 from prunetui.tui.harmless import Harmless
 from prunetui.tui.settings import Keeper, Settings, load_settings, settings_path

@@ -11,7 +11,7 @@ from rich.segment import Segment
 from textual.color import Color
 from textual.filter import LineFilter
 
-from prunetui.printable import is_hidden
+from prunetui.terminal.printable import is_hidden
 
 
 class Harmless(LineFilter):

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from prunetui.printable import one_line
 from prunetui.results.chart import Picture
 from prunetui.results.summary import Series
+from prunetui.terminal.printable import one_line
 from prunetui.tui.views import Curve, Entry, Gauges, RunView
 from prunetui.tui.words import bar, clock, size, state_text
 

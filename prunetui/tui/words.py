@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from prunetui.printable import one_line
+from prunetui.terminal.printable import one_line
 
 STATE_STYLES = {
     "running": "bold #56b4e9", "paused": "bold #e69f00", "queued": "#56b4e9", "waiting": "#8a93a0", "done": "#3fb68b",

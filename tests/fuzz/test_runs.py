@@ -17,7 +17,6 @@ import pytest
 from prunetui import events, listing
 from prunetui.batch import _resumed
 from prunetui.errors import PrunetuiError
-from prunetui.output import say
 from prunetui.pack import export_runs
 from prunetui.reporting.command import made
 from prunetui.reporting.gather import gather
@@ -25,6 +24,7 @@ from prunetui.reporting.layers import read_packed
 from prunetui.store import Cache, Run
 from prunetui.store.control import Control
 from prunetui.store.queue import Queue
+from prunetui.terminal.output import say
 from prunetui.tui import headlines
 from prunetui.tui.checks import begin
 from prunetui.tui.feed import RunLook, RunsLook

@@ -18,7 +18,7 @@ from prunetui.config.load import find_study, preset_names, preset_text
 from prunetui.errors import PrunetuiError, UsageError
 from prunetui.files.safe_toml import NotToml
 from prunetui.plan import build_plan
-from prunetui.printable import one_line, own_lines
+from prunetui.terminal.printable import one_line, own_lines
 from prunetui.tui.checks import check, lines_of
 from prunetui.tui.study_draft import Draft, shown, typed_list, typed_value
 from tests.fuzz.mutations import BYTES, EVIL

@@ -13,10 +13,10 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import Static
 
-from prunetui.printable import one_line
 from prunetui.results.comparison import Comparison, RunLine, joined
 from prunetui.results.summary import Line
 from prunetui.results.text_tables import table_csv
+from prunetui.terminal.printable import one_line
 from prunetui.tui.filters import fits
 from prunetui.tui.looks import CompareLook
 from prunetui.tui.saving import copy_text, keep, keep_drawn, keep_report, markdown

@@ -14,11 +14,11 @@ from textual.message import Message
 from textual.widgets import Static
 
 from prunetui import runner
-from prunetui.printable import one_line
 from prunetui.results import summary
 from prunetui.results.chart import Picture
 from prunetui.store import Run
 from prunetui.store.control import Control
+from prunetui.terminal.printable import one_line
 from prunetui.tui import headlines
 from prunetui.tui.feed import RUN_SECONDS, RunLook
 from prunetui.tui.gauges import GaugesLook

@@ -14,11 +14,11 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.widgets import Static
 
-from prunetui.printable import one_line
 from prunetui.results.comparison import failures
 from prunetui.results.summary import dense_accuracy
 from prunetui.results.text_tables import csv_text
 from prunetui.store import Run
+from prunetui.terminal.printable import one_line
 from prunetui.tui.feed import RUN_SECONDS
 from prunetui.tui.filters import fits
 from prunetui.tui.looks import Results, ResultsLook, Row

@@ -16,11 +16,11 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from prunetui.errors import DataError
-from prunetui.printable import one_line, quoted
 from prunetui.reporting.layers import read_packed
 from prunetui.results.chart import Picture
 from prunetui.results.inspect_model import Histogram, Model, dense_file, model_file, read_model
 from prunetui.results.summary import Series
+from prunetui.terminal.printable import one_line, quoted
 from prunetui.tui import handover
 from prunetui.tui.handover import FORMATS
 from prunetui.tui.numbers import numbers

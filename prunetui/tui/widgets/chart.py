@@ -10,8 +10,8 @@ from textual import events, work
 from textual.timer import Timer
 from textual.widget import Widget
 
-from prunetui.output import packed
 from prunetui.results.chart import Picture, draw, legend
+from prunetui.terminal.output import packed
 
 LEAST_SECONDS = 2.0
 """Between drawings of what a run does: each takes 10 ms from its training."""

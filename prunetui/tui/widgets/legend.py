@@ -13,8 +13,8 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from prunetui.printable import one_line
 from prunetui.results.chart import Picture, look
+from prunetui.terminal.printable import one_line
 
 GAP = 3
 

@@ -19,7 +19,7 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from prunetui.printable import one_line
+from prunetui.terminal.printable import one_line
 from prunetui.tui.keys import MOVES
 
 R = TypeVar("R")

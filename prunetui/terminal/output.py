@@ -16,7 +16,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from prunetui.printable import one_line, own_lines
+from prunetui.terminal.printable import one_line, own_lines
 
 PLAIN_WIDTH = 160
 """Cells of a line in a pipe."""

@@ -1,0 +1,1 @@
+"""What is printed, and text from elsewhere made harmless for it. Torch-free."""
