@@ -1,1 +1,1 @@
-"""What views show of runs, without a screen: rows summed up, comparisons, tables, axes, charts, progress. Torch-free."""
+"""What views show of runs, without a screen: rows summed up, comparisons, tables, charts, progress. Torch-free."""
