@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from prunetui.budget import Costs, Widths, rounded_down, solve_widths
+from prunetui.api.budget import Costs, Widths, rounded_down, solve_widths
 from prunetui.engine.graph import Graph
 from prunetui.engine.models import Architecture
 from prunetui.errors import TrialError

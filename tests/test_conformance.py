@@ -17,7 +17,7 @@ from torch import Tensor
 
 from prunetui import plugins
 from prunetui.api import Channels, Masks, Modules, Net, Scope, Training, keep_top, register
-from prunetui.budget import rounded_down
+from prunetui.api.budget import rounded_down
 from prunetui.engine.achieved import achieved, check_achieved
 from prunetui.engine.edits import apply, check_removal
 from prunetui.engine.graph import Graph

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from prunetui import plugins
 from prunetui.api import Group, Masks, Net
-from prunetui.budget import Costs
+from prunetui.api.budget import Costs
 
 
 def net(model: nn.Module, batches: list[tuple[Tensor, Tensor]], groups: tuple[Group, ...] = ()) -> Net:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from prunetui import plugins
 from prunetui.api import Masks, Net, keep_top_kernels
-from prunetui.budget import Costs
+from prunetui.api.budget import Costs
 from prunetui.engine.achieved import check_achieved
 from prunetui.engine.models import Architecture
 from prunetui.engine.state import State

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from prunetui import plugins
 from prunetui.api import Masks, Net, compensated, removal_costs
-from prunetui.budget import Costs
+from prunetui.api.budget import Costs
 from prunetui.errors import TrialError
 
 Batches = list[tuple[Tensor, Tensor]]
@@ -132,7 +132,7 @@ def test_many_rows_over_several_panels_go_as_if_each_were_alone(monkeypatch: pyt
         order, naive = greedy(row, hessian)
         assert found.argsort().tolist() == order
         assert torch.allclose(found[order], torch.tensor(naive, dtype=torch.float64).cummax(0).values, rtol=1e-4)
-    monkeypatch.setattr("prunetui.quadratic.AT_ONCE", 1)
+    monkeypatch.setattr("prunetui.api.obs_solver.AT_ONCE", 1)
     assert torch.allclose(removal_costs(weights, hessian[None]), costs)
     assert torch.allclose(removal_costs(weights, hessian.expand(3, 40, 40)), costs)
 

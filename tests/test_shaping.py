@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from prunetui import events, plugins
 from prunetui.api import Group, Net, Training, exchanged
-from prunetui.budget import Costs
+from prunetui.api.budget import Costs
 from prunetui.config import Recipe, parse_study
 from prunetui.engine.achieved import achieved, check_shaped
 from prunetui.engine.data import Dataset

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from prunetui import plugins
 from prunetui.api import Channels, Masks, Modules
-from prunetui.budget import TOLERANCE, kept_width, least_width, rounded_down, width_unit
+from prunetui.api.budget import TOLERANCE, kept_width, least_width, rounded_down, width_unit
 from prunetui.engine.graph import Graph
 from prunetui.engine.state import State
 from prunetui.errors import TrialError

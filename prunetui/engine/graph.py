@@ -16,7 +16,7 @@ import torch_pruning
 from torch import Tensor, nn
 
 from prunetui.api import Group
-from prunetui.budget import Costs, Widths
+from prunetui.api.budget import Costs, Widths
 from prunetui.config import Layers
 from prunetui.engine.count import LayerCost, layer_costs
 from prunetui.engine.models import Architecture, build

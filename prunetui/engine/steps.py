@@ -10,7 +10,7 @@ import torch
 
 from prunetui import plugins
 from prunetui.api import Channels, Net
-from prunetui.budget import TOLERANCE
+from prunetui.api.budget import TOLERANCE
 from prunetui.config import Model
 from prunetui.engine import edits
 from prunetui.engine.achieved import achieved, check_achieved, reached_already

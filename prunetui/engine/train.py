@@ -17,15 +17,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from prunetui.budget import Costs
+from prunetui.api.budget import Costs
+from prunetui.api.net import Group
+from prunetui.api.training import Training
 from prunetui.engine.convolutions import make_safe
 from prunetui.engine.data import Dataset
 from prunetui.engine.device import Device
 from prunetui.engine.optimizer import Hold, buffers, make_optimizer, restore, set_lr
 from prunetui.engine.repeated import Repeated
 from prunetui.errors import Interrupted, TrialError
-from prunetui.net import Group
-from prunetui.training import Training
 
 REPORT_SECONDS = 0.5
 STEP_DROPS = (0.5, 0.75)

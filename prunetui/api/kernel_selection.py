@@ -12,8 +12,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from prunetui.api.net import Keep, Net
 from prunetui.errors import TrialError
-from prunetui.net import Keep, Net
 
 
 def kernels_of(net: Net) -> dict[str, Tensor]:

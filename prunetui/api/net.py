@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from prunetui.budget import Costs
+from prunetui.api.budget import Costs
 
 Keep = Mapping[str, Tensor]
 Batch = tuple[Tensor, Tensor]

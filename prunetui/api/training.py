@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from prunetui.budget import Costs
-from prunetui.net import Group, prunable_layers
+from prunetui.api.budget import Costs
+from prunetui.api.net import Group, prunable_layers
 
 
 @dataclass

@@ -17,14 +17,14 @@ import torch
 from annotated_types import Ge, Gt, Le
 from torch import Tensor, nn
 
-from prunetui.budget import Costs, check_floor, kept_width, solve_widths, width_unit
-from prunetui.clusters import Clusters, cluster_filters, filter_weights
+from prunetui.api.budget import Costs, check_floor, kept_width, solve_widths, width_unit
+from prunetui.api.clusters import Clusters, cluster_filters, filter_weights
+from prunetui.api.kernel_selection import keep_top_kernels, kernels_of, weights_left
+from prunetui.api.layer_budgets import by_budget, erk_budgets, exchanged
+from prunetui.api.net import Group, Keep, Net
+from prunetui.api.obs_solver import compensated, removal_costs
+from prunetui.api.training import Training
 from prunetui.errors import PrunetuiError, TrialError
-from prunetui.kernels import keep_top_kernels, kernels_of, weights_left
-from prunetui.layer_budgets import by_budget, erk_budgets, exchanged
-from prunetui.net import Group, Keep, Net
-from prunetui.quadratic import compensated, removal_costs
-from prunetui.training import Training
 
 __all__ = [
     "Annotated",
