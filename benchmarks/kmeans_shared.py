@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks._timing import side_by_side
-from prunetui import plugins
 from prunetui.api import Net
 from prunetui.config import Layers
 from prunetui.engine.edits import apply
@@ -26,6 +25,7 @@ from prunetui.engine.graph import Graph, trace
 from prunetui.engine.models import Architecture, build
 from prunetui.engine.models.shared import SharedConv2d
 from prunetui.engine.state import State, instantiate
+from prunetui.plugins import method_catalogue
 
 ARCHITECTURE = Architecture("resnet20", 3, 32, 10, "B", width=16)
 RATIO = 0.8
@@ -76,4 +76,4 @@ def _shared(state: State, graph: Graph, model: nn.Module, images: Tensor) -> Sta
         costs=graph.costs(state.tensors),
         exempt=graph.exempt,
     )
-    return apply(plugins.load("kmeans-shared")().prune(net, RATIO), state, graph)
+    return apply(method_catalogue.load("kmeans-shared")().prune(net, RATIO), state, graph)

@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 
 from benchmarks._timing import side_by_side
-from prunetui import plugins
 from prunetui.api import Net
 from prunetui.config import Layers
 from prunetui.engine.count import Counts, count
@@ -28,6 +27,7 @@ from prunetui.engine.graph import Graph, trace
 from prunetui.engine.latency import onnx_passes
 from prunetui.engine.models import Architecture, build
 from prunetui.engine.state import State, instantiate
+from prunetui.plugins import method_catalogue
 
 ARCHITECTURE = Architecture("resnet18", 3, 32, 10, "B", width=64)
 CPU = torch.device("cpu")
@@ -93,7 +93,7 @@ def pruned(state: State, graph: Graph, sparsity: float, round_to: int) -> State:
         model=instantiate(state, CPU), masks={}, batches=[], generator=torch.Generator(), target="channels",
         progress=1.0, coupled=graph.current(state.tensors), costs=graph.costs(state.tensors), exempt=frozenset(),
     )  # fmt: skip
-    method: Any = plugins.load("l2-structured")
+    method: Any = method_catalogue.load("l2-structured")
     return apply(method(round_to=round_to).prune(net, sparsity), state, graph)
 
 

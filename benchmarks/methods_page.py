@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from prunetui.plugins import MethodInfo, catalogue
+from prunetui.plugins.method_catalogue import MethodInfo, catalogue
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "methods.md"
 FAMILIES = {

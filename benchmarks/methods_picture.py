@@ -13,7 +13,7 @@ from pathlib import Path
 from prunetui.config import parse_study
 from prunetui.config.choices import schedule_of
 from prunetui.errors import PrunetuiError
-from prunetui.plugins import catalogue
+from prunetui.plugins.method_catalogue import catalogue
 from prunetui.results import summary
 from prunetui.results.chart import Picture
 from prunetui.results.figure import STYLE, draw_series

@@ -23,7 +23,7 @@ from prunetui.engine.models import build
 from prunetui.engine.state import State
 from prunetui.engine.steps import prune
 from prunetui.plan import Prune
-from prunetui.plugins import method_info
+from prunetui.plugins.method_catalogue import method_info
 
 RATIO = 0.5
 

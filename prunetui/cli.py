@@ -38,7 +38,7 @@ def _complete_presets(incomplete: str) -> list[str]:
 
 
 def _complete_methods(incomplete: str) -> list[str]:
-    from prunetui.plugins import catalogue
+    from prunetui.plugins.method_catalogue import catalogue
 
     return [name for name in catalogue().methods if name.startswith(incomplete)]
 

@@ -12,14 +12,14 @@ from prunetui.terminal.output import console, print_json, say, table
 from prunetui.terminal.printable import one_line
 
 if TYPE_CHECKING:
-    from prunetui.plugins import MethodInfo
+    from prunetui.plugins.method_catalogue import MethodInfo
 
 FAMILY_ORDER = ("weights", "kernels", "channels", "sharing", "sequence")
 
 
 def print_methods(as_json: bool) -> None:
     """All methods by family: what they are, their options with defaults and help, where they come from."""
-    from prunetui.plugins import catalogue
+    from prunetui.plugins.method_catalogue import catalogue
 
     found = catalogue()
     infos = found.methods.values()
@@ -61,7 +61,7 @@ def method_object(info: Any) -> dict[str, Any]:
 
 def print_method(name: str, as_json: bool) -> None:
     """One method: its whole docstring, source and options."""
-    from prunetui.plugins import method_info
+    from prunetui.plugins.method_catalogue import method_info
 
     info = method_info(name)
     if as_json:

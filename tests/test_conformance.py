@@ -15,7 +15,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from prunetui import plugins
 from prunetui.api import Channels, Masks, Modules, Net, Scope, Training, keep_top, register
 from prunetui.api.budget import rounded_down
 from prunetui.engine.achieved import achieved, check_achieved
@@ -26,6 +25,7 @@ from prunetui.engine.state import State
 from prunetui.errors import TrialError
 from prunetui.offers import print_method, print_methods
 from prunetui.plan import Prune
+from prunetui.plugins import method_catalogue
 
 NETS = {
     "resnet20 A": Architecture("resnet20", 3, 8, 10, "A", width=8),
@@ -80,13 +80,13 @@ class Subject:
     def prune(self, net: Net, value: float) -> Any:
         if self.name.endswith("of this test"):
             return Taylor().prune(net, value)
-        method: Any = plugins.load(self.name)()
+        method: Any = method_catalogue.load(self.name)()
         return method.prune(noted(self.name, method, net, value), value)
 
 
 def noted(name: str, method: Any, net: Net, value: float) -> Net:
     """The net with what the method notes while a copy of it is trained for two batches; others get it as it is."""
-    trains = plugins.method_info(name).trains
+    trains = method_catalogue.method_info(name).trains
     if not trains:
         return net
     training = Training(
@@ -105,7 +105,7 @@ def noted(name: str, method: Any, net: Net, value: float) -> Net:
 EDITS = {"masks": Masks, "channels": Channels, "modules": Modules}
 SUBJECTS = [
     Subject(info.name, EDITS[info.edit], target, info.schedules, info.family)
-    for info in plugins.catalogue().methods.values()
+    for info in method_catalogue.catalogue().methods.values()
     if info.edit != "sequence"  # a hybrid returns no edit of its own: the plan applies its parts one by one
     for target in info.targets
 ] + [Subject("taylor of this test", Masks, "sparsity")]
@@ -173,14 +173,14 @@ def same_edit(left: Masks | Channels | Modules, right: Masks | Channels | Module
 
 
 def test_all_methods_were_found_and_can_be_imported() -> None:
-    assert plugins.catalogue().problems == ()
+    assert method_catalogue.catalogue().problems == ()
     assert {subject.name for subject in SUBJECTS} >= {
         "random-unstructured", "l1-unstructured", "global-unstructured", "random-structured", "l1-structured",
         "threshold",
     }  # fmt: skip
-    ours = {subject.name for subject in SUBJECTS} & {*plugins.catalogue().methods}
-    assert all(callable(plugins.load(name).prune) for name in ours)
-    assert {name for name, info in plugins.catalogue().methods.items() if info.trains} >= {
+    ours = {subject.name for subject in SUBJECTS} & {*method_catalogue.catalogue().methods}
+    assert all(callable(method_catalogue.load(name).prune) for name in ours)
+    assert {name for name, info in method_catalogue.catalogue().methods.items() if info.trains} >= {
         "movement", "rigl", "set", "group-lasso", "growing-reg", "bn-scale",
     }  # fmt: skip
 
@@ -383,15 +383,15 @@ def neighbour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Subje
     (tmp_path / "neighbour_pruning.py").write_text(NEIGHBOUR)
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()
-    plugins.catalogue.cache_clear()
+    method_catalogue.catalogue.cache_clear()
     yield Subject("agreement-of-a-neighbour", Masks, "sparsity")
-    plugins.catalogue.cache_clear()
+    method_catalogue.catalogue.cache_clear()
     sys.modules.pop("neighbour_pruning", None)
 
 
 def test_a_method_of_somebody_else_is_found_and_listed(neighbour: Subject, capsys: pytest.CaptureFixture[str]) -> None:
-    info = plugins.catalogue().methods[neighbour.name]
-    assert plugins.catalogue().problems == ()
+    info = method_catalogue.catalogue().methods[neighbour.name]
+    assert method_catalogue.catalogue().problems == ()
     assert (info.module, info.edit, info.trains) == ("neighbour_pruning", "masks", "alike")
     assert "neighbour_pruning" not in sys.modules  # listed without being imported
     print_methods(as_json=True)

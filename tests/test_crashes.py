@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from prunetui import events
 from prunetui.config import parse_study, study_toml
 from prunetui.errors import RunFailed
-from prunetui.plugins import catalogue
+from prunetui.plugins.method_catalogue import catalogue
 from prunetui.store import Run, Status, create_run
 from prunetui.worker import child_processes, execute, process_executor
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from prunetui import plugins
 from prunetui.api import Group, Masks, Net
 from prunetui.api.budget import Costs
+from prunetui.plugins import method_catalogue
 
 
 def net(model: nn.Module, batches: list[tuple[Tensor, Tensor]], groups: tuple[Group, ...] = ()) -> Net:
@@ -22,14 +22,14 @@ def net(model: nn.Module, batches: list[tuple[Tensor, Tensor]], groups: tuple[Gr
 
 
 def masks(name: str, subject: Net, sparsity: float, **options: Any) -> dict[str, list[Any]]:
-    edit = plugins.load(name)(**options).prune(subject, sparsity)
+    edit = method_catalogue.load(name)(**options).prune(subject, sparsity)
     assert isinstance(edit, Masks)
     return {layer: keep.int().tolist() for layer, keep in edit.keep.items()}
 
 
 def kept(name: str, subject: Net, ratio: float, **options: Any) -> list[int]:
     """Indices of the channels that the first group keeps."""
-    edit = plugins.load(name)(round_to=1, **options).prune(subject, ratio)
+    edit = method_catalogue.load(name)(round_to=1, **options).prune(subject, ratio)
     return next(iter(edit.keep.values())).nonzero().flatten().tolist()
 
 
@@ -173,7 +173,7 @@ def test_erk_budgets_follow_the_closed_form() -> None:
 def test_erk_keeps_the_largest_of_each_layer_within_its_budget() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(6, 4, bias=False), nn.Linear(20, 20, bias=False))
-    found = plugins.load("erk")().prune(net(model, []), 0.5)
+    found = method_catalogue.load("erk")().prune(net(model, []), 0.5)
     assert {name: int(keep.sum()) for name, keep in found.keep.items()} == {"0": 24, "1": 188}
     weight = model[1].weight.detach().abs()
     keep = found.keep["1"]

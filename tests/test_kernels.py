@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from prunetui import plugins
 from prunetui.api import Masks, Net, keep_top_kernels
 from prunetui.api.budget import Costs
 from prunetui.engine.achieved import check_achieved
@@ -16,6 +15,7 @@ from prunetui.engine.models import Architecture
 from prunetui.engine.state import State
 from prunetui.errors import TrialError
 from prunetui.plan import Prune
+from prunetui.plugins import method_catalogue
 
 
 class Three(nn.Module):
@@ -39,7 +39,7 @@ def net(model: nn.Module, masks: dict[str, Tensor] | None = None, floor: float =
 
 def removed(name: str, subject: Net, sparsity: float, **options: Any) -> dict[str, list[Any]]:
     """How many weights of each kernel are gone: [out][in] by layer."""
-    edit = plugins.load(name)(**options).prune(subject, sparsity)
+    edit = method_catalogue.load(name)(**options).prune(subject, sparsity)
     assert isinstance(edit, Masks)
     for layer, keep in edit.keep.items():
         assert keep.shape == subject.weights()[layer].shape
@@ -134,8 +134,9 @@ def test_less_than_what_is_gone_is_refused() -> None:
 
 def test_the_same_level_again_changes_nothing() -> None:
     for scope in ("global", "local"):
-        first = plugins.load("kernel-norm")(scope=scope).prune(net(Three([1.0, 15.0, 2.0, 50.0])), 0.3).keep
-        again = plugins.load("kernel-norm")(scope=scope).prune(net(Three([1.0, 15.0, 2.0, 50.0]), first), 0.3).keep
+        first = method_catalogue.load("kernel-norm")(scope=scope).prune(net(Three([1.0, 15.0, 2.0, 50.0])), 0.3).keep
+        load = method_catalogue.load
+        again = load("kernel-norm")(scope=scope).prune(net(Three([1.0, 15.0, 2.0, 50.0]), first), 0.3).keep
         assert all(torch.equal(first[name], again[name]) for name in first)
 
 

@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch.nn.utils import prune as torch_prune
 
-from prunetui import plugins
 from prunetui.api import Net
 from prunetui.config import Layers, parse_study, study_toml
 from prunetui.engine import steps
@@ -22,6 +21,7 @@ from prunetui.engine.models import Architecture
 from prunetui.engine.state import State, instantiate
 from prunetui.errors import TrialError, UsageError
 from prunetui.plan import Prune
+from prunetui.plugins import method_catalogue
 from prunetui.store import Status, create_run
 from prunetui.worker import execute
 
@@ -203,7 +203,7 @@ def test_a_target_below_the_floor_is_refused(name: str, target: str, value: floa
 def test_a_method_that_does_not_heed_the_floor_is_told(pruned: Pruned, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(TrialError, match=r"nm keeps 288 of 576 weights of layer1\.0\.conv1, less than the floor"):
         pruned("nm", 0.5, "pattern", {"floor": 0.6})
-    chosen: Any = plugins.load("global-unstructured")
+    chosen: Any = method_catalogue.load("global-unstructured")
 
     def heedless(self: object, net: Net, sparsity: float) -> Any:
         from prunetui.api import Masks, keep_top

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.utils import prune
 
-from prunetui import plugins
 from prunetui.api import Masks, Net, Scope, keep_above, keep_top
 from prunetui.engine.models import Architecture, build
 from prunetui.engine.models.checkpoint import fitted, read_checkpoint
 from prunetui.engine.state import State
 from prunetui.errors import TrialError
+from prunetui.plugins import method_catalogue
 
 RESNET20_A = Architecture("resnet20", 3, 32, 10, "A")
 SPARSITIES = (0.1, 0.5, 0.8, 0.95)
@@ -115,14 +115,14 @@ def test_l1_unstructured_removes_what_torch_removes(net: Net, state: State, spar
     layers = torch_layers(state)
     for layer in layers.values():
         prune.l1_unstructured(layer, "weight", sparsity)
-    assert_same_masks(plugins.load("l1-unstructured")().prune(net, sparsity), layers)
+    assert_same_masks(method_catalogue.load("l1-unstructured")().prune(net, sparsity), layers)
 
 
 @pytest.mark.parametrize("sparsity", SPARSITIES)
 def test_global_unstructured_removes_what_torch_removes(net: Net, state: State, sparsity: float) -> None:
     layers = torch_layers(state)
     prune.global_unstructured([(m, "weight") for m in layers.values()], prune.L1Unstructured, amount=sparsity)
-    assert_same_masks(plugins.load("global-unstructured")().prune(net, sparsity), layers)
+    assert_same_masks(method_catalogue.load("global-unstructured")().prune(net, sparsity), layers)
 
 
 @pytest.mark.parametrize("sparsity", SPARSITIES)
@@ -132,7 +132,7 @@ def test_random_unstructured_draws_what_torch_draws_from_the_same_seed(net: Net,
         torch.manual_seed(7)
         for layer in layers.values():
             prune.random_unstructured(layer, "weight", sparsity)
-    assert_same_masks(plugins.load("random-unstructured")().prune(net, sparsity), layers)
+    assert_same_masks(method_catalogue.load("random-unstructured")().prune(net, sparsity), layers)
 
 
 class MagnitudeAbove(prune.BasePruningMethod):
@@ -152,7 +152,7 @@ def test_threshold_removes_what_a_subclass_of_torchs_pruning_removes(net: Net, s
     layers = torch_layers(state)
     for layer in layers.values():
         MagnitudeAbove.apply(layer, "weight", threshold)
-    assert_same_masks(plugins.load("threshold")().prune(net, threshold), layers)
+    assert_same_masks(method_catalogue.load("threshold")().prune(net, threshold), layers)
 
 
 # Laws -------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from annotated_types import Ge
 import prunetui
 from prunetui.config import parse_study
 from prunetui.errors import ConfigError, UsageError
-from prunetui.plugins import MethodInfo, catalogue, method_info, read_methods
+from prunetui.plugins.method_catalogue import MethodInfo, catalogue, method_info, read_methods
 
 ROOT = Path(prunetui.__file__).resolve().parent.parent
 BUILT_IN = sorted(file for file in (ROOT / "methods").glob("*.py") if file.stem != "__init__")
@@ -80,7 +80,7 @@ def python(code: str, *path: Path) -> str:
 
 def test_all_methods_are_listed_without_importing_any_of_them():
     code = (
-        "import json, sys; from prunetui.plugins import catalogue; names = list(catalogue().methods); "
+        "import json, sys; from prunetui.plugins.method_catalogue import catalogue; names = list(catalogue().methods); "
         "print(json.dumps([names, [m for m in sys.modules if m.split('.')[0] in ('torch', 'methods')]]))"
     )
     names, imported = json.loads(python(code))
@@ -161,7 +161,7 @@ def test_an_option_that_is_no_number_is_refused_at_its_line(announce: Announce, 
 def test_an_announced_method_is_loaded_by_its_name(announce: Announce):
     file = announce(OBS)
     code = (
-        "from prunetui.plugins import load; m = load('lab-obs'); "
+        "from prunetui.plugins.method_catalogue import load; m = load('lab-obs'); "
         "print(m.__name__, m().damping, load('threshold').__name__)"
     )
     assert python(code, file.parent).split() == ["Obs", "0.001", "Threshold"]

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from prunetui import plugins
 from prunetui.api import Channels, Net, Training
 from prunetui.config import Iterative, Layers
 from prunetui.engine.count import count
@@ -20,6 +19,7 @@ from prunetui.engine.edits import check_removal, remove_channels
 from prunetui.engine.graph import Graph
 from prunetui.engine.models import Architecture
 from prunetui.engine.state import State, instantiate
+from prunetui.plugins import method_catalogue
 from prunetui.schedules import levels
 
 NETS = {
@@ -29,7 +29,7 @@ NETS = {
     "resnet20 B": Architecture("resnet20", 3, 8, 10, "B", width=8),
     "vgg16": Architecture("vgg16", 3, 8, 10, width=8),
 }
-CHANNELS = [name for name, info in plugins.catalogue().methods.items() if info.edit == "channels"]
+CHANNELS = [name for name, info in method_catalogue.catalogue().methods.items() if info.edit == "channels"]
 CPU = torch.device("cpu")
 GraphOf = Callable[[Architecture], Graph]
 Lively = Callable[..., State]
@@ -41,8 +41,8 @@ every_method = pytest.mark.parametrize("name", CHANNELS)
 
 def edit_of(name: str, net: Net, sparsity: float) -> Channels:
     """A method's edit, after the training it asks for: two batches of it."""
-    chosen: Any = plugins.load(name)()
-    trains = plugins.method_info(name).trains
+    chosen: Any = method_catalogue.load(name)()
+    trains = method_catalogue.method_info(name).trains
     if not trains:
         found: Channels = chosen.prune(net, sparsity)
         return found
@@ -123,7 +123,7 @@ def test_resnet18_with_a_tenth_of_its_channels_has_exactly_this_size(
 ) -> None:
     """floor(C / 10) of C channels, down to even numbers, in one step or in twenty: 6, 12, 24 and 50."""
     state, graph = resnet18
-    method: Any = plugins.load("l2-structured")(scope="local", round_to=2)
+    method: Any = method_catalogue.load("l2-structured")(scope="local", round_to=2)
     for level in levels(Iterative(steps=steps), 0.9, (0.9,)):
         edit = method.prune(net_of(state, graph, target="channels"), level)
         state = remove_channels(edit.keep, state, graph)
@@ -136,7 +136,7 @@ def test_resnet18_with_a_tenth_of_its_channels_has_exactly_this_size(
 
 def test_the_filters_with_the_largest_norms_stay(resnet18: tuple[State, Graph], net_of: NetOf) -> None:
     state, graph = resnet18
-    method: Any = plugins.load("l2-structured")(round_to=2)
+    method: Any = method_catalogue.load("l2-structured")(round_to=2)
     after = remove_channels(method.prune(net_of(state, graph, target="channels"), 0.5).keep, state, graph)
     norms = state.tensors["layer1.0.conv1.weight"].flatten(1).norm(dim=1)
     assert set(after.kept["layer1.0.conv1"].tolist()) == set(norms.topk(32).indices.tolist())

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from prunetui import plugins
 from prunetui.api import Masks, Net, compensated, removal_costs
 from prunetui.api.budget import Costs
 from prunetui.errors import TrialError
+from prunetui.plugins import method_catalogue
 
 Batches = list[tuple[Tensor, Tensor]]
 SHARP = 1e-6
@@ -27,7 +27,7 @@ def net(model: nn.Module, batches: Batches, masks: dict[str, Tensor] | None = No
 
 
 def pruned(name: str, subject: Net, sparsity: float, **options: Any) -> Masks:
-    edit = plugins.load(name)(**options).prune(subject, sparsity)
+    edit = method_catalogue.load(name)(**options).prune(subject, sparsity)
     assert isinstance(edit, Masks)
     return edit
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from prunetui import events, plugins
+from prunetui import events
 from prunetui.api import Group, Net, Training, exchanged
 from prunetui.api.budget import Costs
 from prunetui.config import Recipe, parse_study
@@ -27,6 +27,7 @@ from prunetui.engine.state import State, instantiate
 from prunetui.engine.train import Baggage, Course, Hooks, Shape, distilled, train
 from prunetui.errors import Interrupted, TrialError
 from prunetui.plan import Rewind, Train, Trial, build_plan
+from prunetui.plugins import method_catalogue
 from prunetui.store import Cache
 from prunetui.store.partial import PartialFiles
 
@@ -256,7 +257,7 @@ def test_masks_move_and_every_layer_keeps_as_many_weights(
     net_of: Callable[..., Net],
 ) -> None:  # fmt: skip
     graph, dense = graph_of(SMALL), lively(SMALL)
-    chosen: Any = plugins.load(name)(**options)
+    chosen: Any = method_catalogue.load(name)(**options)
     state = apply_masks(chosen.prune(net_of(dense, graph), 0.7).keep, dense)
     spy = Spied(chosen.during_training)
     model = instantiate(state, CPU)
@@ -321,7 +322,7 @@ def overwrites(self: object, training: Training) -> None:
 def test_removing_more_is_noticed_however_it_is_done_and_whenever_training_goes_on(
     greedy: Callable[[object, Training], None], bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plugins.load("rigl"), "during_training", greedy)
+    monkeypatch.setattr(method_catalogue.load("rigl"), "during_training", greedy)
     started = bench.engine(method("rigl"))
     edited = started.state(only(started).edited)
     masks = {name: mask.clone() for name, mask in edited.masks.items()}
@@ -377,7 +378,7 @@ def in_training(model: nn.Module, **more: Any) -> Training:
 
 
 def shaped_by(name: str, training: Training, *arguments: float, **options: Any) -> None:
-    chosen: Any = plugins.load(name)(**options)
+    chosen: Any = method_catalogue.load(name)(**options)
     with torch.no_grad():
         chosen.during_training(training, *arguments)
 
@@ -442,7 +443,7 @@ def test_what_growing_regularization_pressed_is_removed_even_if_it_did_not_fade(
     notes: dict[str, Tensor] = {}
     training = in_training(net.model, coupled=net.groups(), costs=net.costs, memory=notes, exempt=frozenset())
     shaped_by("growing-reg", training, 0.6, scope=scope)
-    chosen: Any = plugins.load("growing-reg")(scope=scope)
+    chosen: Any = method_catalogue.load("growing-reg")(scope=scope)
     reversed_order = {name: t.flip(0) if name.endswith("weight") else t for name, t in state.tensors.items()}
     later = dataclasses.replace(net_of(State(SMALL, reversed_order), graph), memory=notes)
     keep = chosen.prune(later, 0.6).keep
@@ -462,7 +463,7 @@ def test_what_was_pressed_goes_first_where_layers_lose_unequal_shares(
     narrow = graph.groups[3]
     notes[narrow.name] = torch.arange(narrow.width) == 2
     left = graph.cost("sparsity", {name: int(mask.sum()) for name, mask in notes.items()})
-    chosen: Any = plugins.load("growing-reg")(scope="global")
+    chosen: Any = method_catalogue.load("growing-reg")(scope="global")
     edit = chosen.prune(dataclasses.replace(net, memory=notes), 1 - left / graph.cost("sparsity", graph.dense))
     assert {name: mask.tolist() for name, mask in edit.keep.items()} == {n: mask.tolist() for n, mask in notes.items()}
 

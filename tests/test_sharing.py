@@ -12,7 +12,6 @@ import torch
 from safetensors.torch import load
 from torch import Tensor, nn
 
-from prunetui import plugins
 from prunetui.api import Channels, Masks, Modules, Net, Shared, cluster_filters, filter_weights
 from prunetui.config import Layers
 from prunetui.engine.achieved import check_achieved
@@ -26,6 +25,7 @@ from prunetui.engine.state import State, from_files, instantiate, model_bytes
 from prunetui.errors import TrialError
 from prunetui.evaluate import evaluate_checkpoint
 from prunetui.plan import Prune
+from prunetui.plugins import method_catalogue
 
 CIFAR = Architecture("resnet20", 3, 32, 10, "B", width=16)
 SMALL = Architecture("resnet20", 1, 8, 10, width=4)
@@ -46,7 +46,7 @@ def edited(lively: Lively, graph_of: GraphOf, net_of: Callable[..., Net]) -> Cal
         random = torch.Generator().manual_seed(2)
         images = torch.randn(4, architecture.channels, architecture.size, architecture.size, generator=random)
         net = net_of(state, graph, "channels", batches=[(images, torch.arange(4))])
-        edit = plugins.load(name)(**options).prune(net, ratio)
+        edit = method_catalogue.load(name)(**options).prune(net, ratio)
         return edit, apply(edit, state, graph)
 
     return make
@@ -109,14 +109,14 @@ def test_multiples_and_the_floor_are_respected(
     state, graph = lively(CIFAR), graph_of(CIFAR)
     net = net_of(state, graph, "channels", batches=[(torch.randn(2, 3, 32, 32), torch.arange(2))])
     object.__setattr__(net, "floor", floor)
-    edit = plugins.load(name)(**options).prune(net, 0.8)
+    edit = method_catalogue.load(name)(**options).prune(net, 0.8)
     found = len(edit.shared[LAYER].weight) if isinstance(edit, Modules) else int(edit.keep[LAYER].sum())
     assert found == width
     step = Prune(name, dict(options), "", "channels", 0.8, 1.0, 16, {"floor": floor})
     check_achieved(step, edit, state, apply(edit, state, graph), graph)
     object.__setattr__(net, "floor", 0.5)
     with pytest.raises(TrialError, match="the floor of every layer leaves"):
-        plugins.load(name)(**options).prune(net, 0.8)
+        method_catalogue.load(name)(**options).prune(net, 0.8)
 
 
 def test_layers_that_a_study_keeps_are_not_shared(
@@ -125,7 +125,7 @@ def test_layers_that_a_study_keeps_are_not_shared(
     graph = graph_of(SMALL).restricted(Layers(exclude=("layer2.*",)))
     net = net_of(lively(SMALL), graph, "channels", batches=[(torch.randn(2, 1, 8, 8), torch.arange(2))])
     object.__setattr__(net, "exempt", graph.exempt)
-    shared = plugins.load("kmeans-shared")().prune(net, 0.5).shared
+    shared = method_catalogue.load("kmeans-shared")().prune(net, 0.5).shared
     assert {name.split(".")[0] for name in shared} == {"layer1", "layer3"}
 
 

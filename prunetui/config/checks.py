@@ -11,7 +11,7 @@ from prunetui.config.schema import Method, Study
 from prunetui.config.size import too_large
 from prunetui.errors import Mistake
 from prunetui.files.paths import is_dir, is_file, user_path
-from prunetui.plugins import MethodInfo, catalogue
+from prunetui.plugins.method_catalogue import MethodInfo, catalogue
 
 Located = tuple[tuple[str | int, ...], Mistake]
 

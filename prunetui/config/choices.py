@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from prunetui.config.schedule import SCHEDULES, AnySchedule, Dynamic, Gradual
 from prunetui.config.schema import Method, Options, Study
-from prunetui.plugins import MethodInfo, catalogue
+from prunetui.plugins.method_catalogue import MethodInfo, catalogue
 
 DEFAULT_THRESHOLDS = (0.01, 0.03, 0.05, 0.1, 0.2)
 

@@ -10,7 +10,7 @@ from prunetui.config.mistakes import HINTED, Path, dotted, from_pydantic, neares
 from prunetui.config.schema import Method, Part, as_table
 from prunetui.config.table import Table
 from prunetui.errors import Mistake
-from prunetui.plugins import MethodInfo, catalogue
+from prunetui.plugins.method_catalogue import MethodInfo, catalogue
 
 Located = tuple[Path, Mistake]
 METHOD_KEYS = frozenset(Method.model_fields) - {"options"}

@@ -13,7 +13,7 @@ from prunetui.config.schedule import SCHEDULES
 from prunetui.config.schema import Study
 from prunetui.config.write import resolved
 from prunetui.errors import ConfigError
-from prunetui.plugins import catalogue
+from prunetui.plugins.method_catalogue import catalogue
 
 Path = tuple[str | int, ...]
 FROM_STUDY = ("schedule", "target", "sparsities")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prunetui.config.choices import shaping_epochs
 from prunetui.config.schema import Method, Part
 from prunetui.errors import Mistake
-from prunetui.plugins import MethodInfo, catalogue
+from prunetui.plugins.method_catalogue import MethodInfo, catalogue
 
 
 def part_mistakes(method: Method, where: str) -> list[Mistake]:

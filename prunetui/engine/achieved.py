@@ -7,13 +7,13 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from prunetui import plugins
 from prunetui.api import Channels, Masks, Modules
 from prunetui.api.budget import TOLERANCE, kept_width, least_width, rounded_down, width_unit
 from prunetui.engine.graph import Graph
 from prunetui.engine.state import State
 from prunetui.errors import TrialError
 from prunetui.plan import Prune, Train
+from prunetui.plugins import method_catalogue
 
 
 def achieved(kind: str, state: State, graph: Graph) -> float:
@@ -134,7 +134,7 @@ def _widths_fit(step: Prune, edit: Masks | Channels | Modules, after: State, gra
 
 def _round_to(step: Prune, otherwise: int) -> int:
     """The option ``round_to`` of a step: what the study says, else the method's default."""
-    info = plugins.catalogue().methods.get(step.method)
+    info = method_catalogue.catalogue().methods.get(step.method)
     defaults = {option.name: option.default for option in info.options} if info else {}
     return int({**defaults, **step.options}.get("round_to", otherwise))
 

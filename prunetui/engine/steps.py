@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from prunetui import plugins
 from prunetui.api import Channels, Net
 from prunetui.api.budget import TOLERANCE
 from prunetui.config import Model
@@ -24,6 +23,7 @@ from prunetui.engine.state import State, capture, instantiate
 from prunetui.engine.train import Shape, epoch_seed
 from prunetui.errors import TrialError
 from prunetui.plan import Prune, Train
+from prunetui.plugins import method_catalogue
 
 EQUIVALENCE_IMAGES = 4
 MOST_ATTEMPTS = 10
@@ -54,8 +54,8 @@ def prune(state: State, step: Prune, key: str, data: Dataset, graph: Graph, devi
     """
     if reached_already(step.target, step.value, step.only, state, graph):
         return state
-    info = plugins.method_info(step.method)
-    method = plugins.load(step.method)(**step.options)
+    info = method_catalogue.method_info(step.method)
+    method = method_catalogue.load(step.method)(**step.options)
     generator = torch.Generator().manual_seed(epoch_seed(key, 0))
     model = instantiate(state, device.torch)
     images = data.sample(step.images, generator)
@@ -146,8 +146,8 @@ def shape_of(step: Train, state: State, graph: Graph) -> Shape | None:
     """The method that shapes a training, and what it may look at."""
     if not step.shaped:
         return None
-    info = plugins.method_info(step.shaped["method"])
-    method: Any = plugins.load(info.name)(**step.shaped["options"])
+    info = method_catalogue.method_info(step.shaped["method"])
+    method: Any = method_catalogue.load(info.name)(**step.shaped["options"])
     hook = method.during_training
     if "value" in step.shaped:
         hook = partial(hook, sparsity=step.shaped["value"])

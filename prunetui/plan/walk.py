@@ -23,7 +23,7 @@ from prunetui.config.schedule import AnySchedule, AtInit, Dynamic, Gradual, Iter
 from prunetui.plan.steps import Calibrate, Prune, Rewind, Train
 from prunetui.plan.trainings import Trainings
 from prunetui.plan.tree import Plan
-from prunetui.plugins import catalogue
+from prunetui.plugins.method_catalogue import catalogue
 from prunetui.schedules import Again, levels, prune_epochs, rewinding, shares_path
 
 States = dict[str, str]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
-from prunetui.plugins import MethodInfo
+from prunetui.plugins.method_catalogue import MethodInfo
 from prunetui.tui.study_draft import Path, shown
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from textual.widgets import OptionList, Static
 from textual.worker import get_current_worker
 
 from prunetui.errors import PrunetuiError
-from prunetui.plugins import catalogue
+from prunetui.plugins.method_catalogue import catalogue
 from prunetui.tui import checks
 from prunetui.tui.checks import Checked
 from prunetui.tui.fields import Section, sections

@@ -14,7 +14,7 @@ from textual.message import Message
 from textual.widgets import Input, Static
 
 from prunetui.errors import Mistake
-from prunetui.plugins import MethodInfo
+from prunetui.plugins.method_catalogue import MethodInfo
 from prunetui.tui.study_draft import Draft, toml_value
 from prunetui.tui.widgets.form import contains, in_words
 from prunetui.tui.widgets.table import Column, Table

@@ -12,7 +12,7 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from prunetui.errors import Mistake
-from prunetui.plugins import catalogue
+from prunetui.plugins.method_catalogue import catalogue
 from prunetui.tui.checks import Checked
 from prunetui.tui.fields import Section, method_specs
 from prunetui.tui.study_draft import Draft, Path

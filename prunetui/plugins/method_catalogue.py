@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 GROUP = "prunetui.methods"
 PACKAGE = "methods"
-FOLDER = Path(__file__).resolve().parent.parent / PACKAGE
+FOLDER = Path(__file__).resolve().parents[2] / PACKAGE
 BY_FILE = "prunetui_file_"
 """Before the name of a module that was loaded by its file, as another one has its name."""
 COMMON_KEYS = ("name", "label", "schedule", "target", "sparsities", "parts")

@@ -1,0 +1,1 @@
+"""Contributions: what there is, read from source without importing it."""
