@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from prunetui.config import Study, load_study, parse_study, study_toml
+from prunetui.config.differences import flattened
 from prunetui.config.write import resolved, rooted
-from prunetui.differences import flattened
 from prunetui.errors import RunFailed, UsageError
 from prunetui.files.atomic import write_atomic
 from prunetui.store import Run

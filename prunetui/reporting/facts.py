@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from prunetui.differences import NOT_SETTINGS, flattened
+from prunetui.config.differences import NOT_SETTINGS, flattened
 from prunetui.reporting.gather import Part
 
 Facts = list[tuple[str, str]]

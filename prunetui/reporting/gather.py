@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prunetui.differences import differences
+from prunetui.config.differences import differences
 from prunetui.environment import read_environment
 from prunetui.errors import DataError
 from prunetui.reporting.verdicts import Reach, Verdict, reaches, verdicts

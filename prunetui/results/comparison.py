@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from prunetui.differences import differences
+from prunetui.config.differences import differences
 from prunetui.files.safe_toml import read_toml
 from prunetui.results import summary
 from prunetui.results.summary import UNREADABLE, Line

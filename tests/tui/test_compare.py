@@ -12,7 +12,7 @@ from typing import Any
 from textual.pilot import Pilot
 from textual.widgets import Static
 
-from prunetui.differences import differences
+from prunetui.config.differences import differences
 from prunetui.tui.app import PrunetuiApp
 from prunetui.tui.looks import CompareLook
 from prunetui.tui.screens.compare import CompareScreen
