@@ -11,9 +11,9 @@ import pytest
 from prunetui import events
 from prunetui.config import Data, Study, parse_study, study_toml
 from prunetui.engine.data.load import load_dataset
-from prunetui.estimate import SIZES, estimate, images_of
-from prunetui.history import Historian, History, Rate
 from prunetui.plan import Images, Latency, Measure, Prune, Train, build_plan, measurements, step_key
+from prunetui.plan.estimate import SIZES, estimate, images_of
+from prunetui.plan.history import Historian, History, Rate
 from prunetui.store import Cache, Run, Status, create_run
 from prunetui.store.runs import CACHE
 

@@ -15,8 +15,8 @@ from PIL import Image
 from prunetui.config import Data
 from prunetui.engine.data import Dataset, Wanted, load_dataset
 from prunetui.errors import DataError
-from prunetui.estimate import images_of
 from prunetui.files import paths
+from prunetui.plan.estimate import images_of
 
 Notes = list[tuple[str, str]]
 Load = Callable[..., Dataset]

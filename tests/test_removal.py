@@ -19,8 +19,8 @@ from prunetui.engine.edits import check_removal, remove_channels
 from prunetui.engine.graph import Graph
 from prunetui.engine.models import Architecture
 from prunetui.engine.state import State, instantiate
+from prunetui.plan.schedules import levels
 from prunetui.plugins import method_catalogue
-from prunetui.schedules import levels
 
 NETS = {
     "resnet18": Architecture("resnet18", 3, 8, 10, width=8),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from prunetui.config import AtInit, Iterative, OneShot
 from prunetui.config.schedule import SCHEDULES, Dynamic, Gradual, LotteryTicket, LrRewinding
-from prunetui.schedules import Again, levels, prune_epochs, rewinding, schedule_name, shares_path
+from prunetui.plan.schedules import Again, levels, prune_epochs, rewinding, schedule_name, shares_path
 
 VALUES = (0.5, 0.7, 0.9)
 

@@ -5,7 +5,7 @@ step before it. Equal keys are equal work, so trials share what they have in com
 resuming is walking the tree again.
 """
 
-from prunetui.plan.left import Images, missing, work
+from prunetui.plan.remaining_work import Images, missing, work
 from prunetui.plan.steps import Calibrate, Latency, Load, Measure, Prune, Rewind, Step, Train, label, needs
 from prunetui.plan.tree import Node, Plan, Trial, digest, step_key
 from prunetui.plan.unroll import Units, build_plan, measurements

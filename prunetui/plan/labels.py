@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from prunetui.config import Method, Study
 from prunetui.config.choices import schedule_of, target_of
-from prunetui.schedules import schedule_name
+from prunetui.plan.schedules import schedule_name
 
 Words = tuple[str | None, ...]
 

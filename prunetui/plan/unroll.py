@@ -14,11 +14,11 @@ from prunetui.config.choices import is_masked, schedule_of, values_of
 from prunetui.config.size import too_large
 from prunetui.errors import UsageError
 from prunetui.plan.labels import labels_of
+from prunetui.plan.schedules import rewinding, schedule_name
 from prunetui.plan.steps import Latency, Load, Measure, Step
 from prunetui.plan.trainings import Trainings
 from prunetui.plan.tree import Plan, Trial, digest
 from prunetui.plan.walk import Walk
-from prunetui.schedules import rewinding, schedule_name
 
 # Raise it when the engine computes something differently: older cached states are then not found.
 ENGINE_VERSION = 9

@@ -20,11 +20,11 @@ from prunetui.config.choices import (
     values_of,
 )
 from prunetui.config.schedule import AnySchedule, AtInit, Dynamic, Gradual, Iterative, Leveled
+from prunetui.plan.schedules import Again, levels, prune_epochs, rewinding, shares_path
 from prunetui.plan.steps import Calibrate, Prune, Rewind, Train
 from prunetui.plan.trainings import Trainings
 from prunetui.plan.tree import Plan
 from prunetui.plugins.method_catalogue import catalogue
-from prunetui.schedules import Again, levels, prune_epochs, rewinding, shares_path
 
 States = dict[str, str]
 

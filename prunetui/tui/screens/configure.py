@@ -25,7 +25,7 @@ from prunetui.tui.widgets.pages import Nav, Pages
 from prunetui.tui.widgets.plan import Plan, about_time
 
 if TYPE_CHECKING:
-    from prunetui.estimate import Estimate
+    from prunetui.plan.estimate import Estimate
 
 WIDE = 120
 """Cells from which the plan stands beside the form."""
@@ -190,7 +190,7 @@ class ConfigureScreen(StudyActions):
         worker.cancelled_event.wait(PATIENCE)
         if worker.is_cancelled:
             return
-        from prunetui.estimate import estimate
+        from prunetui.plan.estimate import estimate
 
         checked = checks.check(text)
         self.post_message(Judged(checked, None))

@@ -24,7 +24,7 @@ from prunetui.tui.widgets.pages import Nav, Pages
 from prunetui.tui.widgets.toml import Toml
 
 if TYPE_CHECKING:
-    from prunetui.history import Historian
+    from prunetui.plan.history import Historian
     from prunetui.tui.app import PrunetuiApp
 
 HEADER = "# A study. Save and leave the editor to take it over; `prunetui init` prints every key with its help.\n"
@@ -57,7 +57,7 @@ class StudyActions(Screen[None]):
     @cached_property
     def historian(self) -> Historian:
         """Who remembers earlier runs while this study is written."""
-        from prunetui.history import Historian
+        from prunetui.plan.history import Historian
 
         return Historian(self.app.root)
 

@@ -22,7 +22,7 @@ from prunetui.tui.widgets.plan import Plan
 from prunetui.tui.widgets.toml import Toml
 
 if TYPE_CHECKING:
-    from prunetui.estimate import Estimate
+    from prunetui.plan.estimate import Estimate
 
 
 class Nav(OptionList):

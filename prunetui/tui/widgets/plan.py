@@ -17,7 +17,7 @@ from prunetui.tui.widgets.table import Column, Table
 from prunetui.tui.words import clock, size
 
 if TYPE_CHECKING:  # it imports pydantic
-    from prunetui.estimate import Estimate, TrialPlan
+    from prunetui.plan.estimate import Estimate, TrialPlan
 
 UNKNOWN = "unknown"
 WRONG = "#ff6b5e"

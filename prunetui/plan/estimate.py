@@ -16,8 +16,8 @@ from prunetui.config import Data, Study
 from prunetui.errors import DataError
 from prunetui.files.image_tree import count_images, split_folders
 from prunetui.files.paths import user_path
-from prunetui.history import History, Rate
 from prunetui.plan import Images, Latency, Measure, Node, Plan, Trial, build_plan, missing, work
+from prunetui.plan.history import History, Rate
 from prunetui.store import Cache
 from prunetui.store.runs import CACHE
 
