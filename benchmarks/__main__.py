@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import Any
 
 import benchmarks
-from prunetui.environment import environment
+from prunetui.store.environment import environment
 
 Result = Mapping[str, Any]
 LINE = "{name:<40} {ours:>12} {peer:>12} {ratio:>7} {spread:>8}"

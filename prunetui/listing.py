@@ -11,11 +11,11 @@ from typing import Any
 
 from rich.console import Console
 
-from prunetui.environment import read_environment
 from prunetui.errors import UsageError
 from prunetui.results import summary
 from prunetui.results.chart import accuracy_chart, legend
 from prunetui.store import Cache, Run, Status, find_run, list_runs
+from prunetui.store.environment import read_environment
 from prunetui.store.runs import CACHE
 from prunetui.terminal.output import aligned, console, packed, print_json, say, say_drawn, table
 

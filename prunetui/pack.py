@@ -11,7 +11,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from prunetui.environment import read_environment
 from prunetui.errors import DataError, UsageError
 from prunetui.files.atomic import sync_folder, write_synced
 from prunetui.files.paths import user_path
@@ -20,6 +19,7 @@ from prunetui.reporting.layers import LAYERS_FILE, packed_layers
 from prunetui.results.comparison import Reading, lines_of, read_run
 from prunetui.results.summary import human
 from prunetui.store import Run, find_run
+from prunetui.store.environment import read_environment
 from prunetui.terminal.output import print_json, say
 
 EVENTS = "events.jsonl"

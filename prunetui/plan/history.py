@@ -11,9 +11,9 @@ from typing import Any
 from prunetui import events
 from prunetui.config import Study
 from prunetui.config.write import resolved, rooted
-from prunetui.environment import read_environment
 from prunetui.files.safe_toml import read_toml
 from prunetui.store import Run, list_runs
+from prunetui.store.environment import read_environment
 
 NEWEST = 3
 """Runs whose steps tell how long steps take."""

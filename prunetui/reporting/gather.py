@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from prunetui.config.differences import differences
-from prunetui.environment import read_environment
 from prunetui.errors import DataError
 from prunetui.reporting.verdicts import Reach, Verdict, reaches, verdicts
 from prunetui.results.comparison import Reading, RunLine, joined, lines_of, names_of, read_run
 from prunetui.results.summary import Line, Row, Sensitivity, dense_accuracy, lines, sensitivities
 from prunetui.store import find_run
+from prunetui.store.environment import read_environment
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from typing import Any
 
 from prunetui import __version__, events
 from prunetui.config import Study, parse_study
-from prunetui.environment import environment, read_environment
 from prunetui.errors import (
     EXIT_DONE,
     EXIT_FAILED,
@@ -28,10 +27,11 @@ from prunetui.files.atomic import copy_atomic
 from prunetui.obey import Obedience
 from prunetui.plan import Trial
 from prunetui.store import Cache, Run, Status
-from prunetui.store.book import Book
 from prunetui.store.control import Control
+from prunetui.store.environment import environment, read_environment
 from prunetui.store.rebuild import set_aside
 from prunetui.store.runs import CACHE
+from prunetui.store.status_writer import Book
 from prunetui.worker.event_order import StartedFirst
 from prunetui.worker.in_process import InProcessExecutor
 from prunetui.worker.kept_steps import KeptSteps

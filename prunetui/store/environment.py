@@ -75,7 +75,7 @@ def _threads() -> int | None:
 
 def _commit() -> str | None:
     """The commit of prunetui itself, when it runs from a checkout."""
-    folder = Path(__file__).resolve().parent.parent
+    folder = Path(__file__).resolve().parents[2]
     if not (folder / ".git").exists():
         return None
     try:
