@@ -20,8 +20,8 @@ CODE = """
 import sys
 from pathlib import Path
 from prunetui.config import load_study
-from prunetui.submit import submit
-from prunetui.worker import execute
+from prunetui.execute.submit import submit
+from prunetui.execute import execute
 run = submit(load_study("quickstart"), Path(sys.argv[1]))
 raise SystemExit(execute(run, "cpu", lambda: False, isolated=sys.argv[2] == "children"))
 """

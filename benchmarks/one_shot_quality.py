@@ -23,9 +23,9 @@ import tomli_w
 from prunetui.config import parse_study, study_toml
 from prunetui.config.write import rooted
 from prunetui.errors import PrunetuiError
+from prunetui.execute import execute
 from prunetui.store import Run, Status, create_run
 from prunetui.terminal.output import aligned
-from prunetui.worker import execute
 
 METHODS = {"magnitude": "global-unstructured", "obd": "obd", "obs": "obs", "obc": "obc"}
 SPARSITIES = (0.5, 0.6, 0.7, 0.8, 0.9)

@@ -13,8 +13,8 @@ from typing import Any
 
 from benchmarks._turns import Work, in_turns
 from prunetui.config import parse_study, study_toml
+from prunetui.execute import execute
 from prunetui.store import Status, create_run
-from prunetui.worker import execute
 
 SETTINGS = (
     "methods=['global-unstructured','l1-structured']", "sparsities='0.1..0.9/0.1'", "model.width=64",

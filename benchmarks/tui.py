@@ -28,10 +28,11 @@ from textual.pilot import Pilot
 
 from benchmarks._runs import LEVELS, METHODS, row, run_of, study
 from benchmarks._terminal import Terminal
-from prunetui import events, runner
+from prunetui import events
 from prunetui.config import parse_study
+from prunetui.execute import launcher
+from prunetui.execute.submit import submit
 from prunetui.store import Run
-from prunetui.submit import submit
 from prunetui.tui.app import PrunetuiApp
 
 ROUNDS = 7
@@ -119,7 +120,7 @@ def training(root: Path) -> Iterator[None]:
     """A process that trains all the while."""
     text = study("busy", ["taylor"], epochs=10_000)
     run = submit(parse_study(text), root)
-    child: subprocess.Popen[bytes] = runner.launch(run, "cpu")
+    child: subprocess.Popen[bytes] = launcher.launch(run, "cpu")
     try:
         while not any(isinstance(event, events.Progress) and event.epoch for event in run.tail().read()):
             if child.poll() is not None:

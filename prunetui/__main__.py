@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from prunetui.errors import EXIT_FAILED, EXIT_INTERRUPTED, PrunetuiError
-from prunetui.python_process import isolate_imports
+from prunetui.execute.python_process import isolate_imports
 from prunetui.terminal.printable import one_line, own_lines
 
 OF_OUTPUT = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EBADF)

@@ -65,7 +65,7 @@ def _check_device(device: str) -> None:
 
 def _created(study: str, runs: Path, overrides: Sequence[str]) -> Run:
     from prunetui.config import load_study
-    from prunetui.submit import submit
+    from prunetui.execute.submit import submit
 
     return submit(load_study(study, overrides), runs)
 
@@ -79,7 +79,7 @@ def _resumed(runs: Path, resume: str, study: str | None, overrides: Sequence[str
     if status.state == "running":  # before a view shows what that process does
         raise UsageError(f"the run {run.id} is being executed by process {status.pid} on {status.host}")
     if study or overrides:
-        from prunetui.resume import change_settings
+        from prunetui.execute.resume import change_settings
 
         change_settings(run, study, overrides)
     return run
@@ -101,9 +101,9 @@ def _execute(run: Run, device: str, view: View) -> int:
         view.show(tail.lines())
         view.close()
 
-    from prunetui.runner import note_interrupted
-    from prunetui.stop import Stop
-    from prunetui.worker import execute
+    from prunetui.execute import execute
+    from prunetui.execute.launcher import note_interrupted
+    from prunetui.execute.stop_signals import Stop
 
     stop = Stop(before_exit=lambda: note_interrupted(run, "stopped at once"))
     stop.listen()

@@ -15,10 +15,10 @@ from prunetui.config import load_study, parse_study, study_toml
 from prunetui.engine.models import Architecture
 from prunetui.errors import UsageError
 from prunetui.evaluate import evaluate_checkpoint
+from prunetui.execute import execute
 from prunetui.store import Run, Status, create_run
 from prunetui.tui.checks import give_way
 from prunetui.tui.study_draft import Draft
-from prunetui.worker import execute
 
 ARCHITECTURE = Architecture("resnet20", 1, 8, 10, "A", 4)
 STUDY = """

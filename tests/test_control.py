@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from prunetui import obey
 from prunetui.errors import Skipped
-from prunetui.obey import Obedience
+from prunetui.execute import run_control
+from prunetui.execute.run_control import Obedience
 from prunetui.store import Run
 from prunetui.store.control import Control, Wishes
 
@@ -29,8 +29,8 @@ def told() -> list[str]:
 @pytest.fixture
 def obedience(control: Control, told: list[str], monkeypatch: pytest.MonkeyPatch) -> Obedience:
     """One that looks every time it is asked."""
-    monkeypatch.setattr(obey, "LOOK_SECONDS", 0.0)
-    monkeypatch.setattr(obey, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(run_control, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(run_control, "PAUSE_SECONDS", 0.01)
     return Obedience(lambda: False, control, told.append)
 
 
@@ -128,7 +128,7 @@ def test_a_paused_trial_can_be_skipped(obedience: Obedience, control: Control) -
 
 
 def test_a_signal_ends_a_pause(control: Control, told: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(obey, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(run_control, "PAUSE_SECONDS", 0.01)
     answers = iter([False, False, True, True])
     control.ask(pause=True)
     assert Obedience(lambda: next(answers), control, told.append)() is True

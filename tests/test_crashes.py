@@ -17,9 +17,9 @@ from safetensors.torch import load_file
 from prunetui import events
 from prunetui.config import parse_study, study_toml
 from prunetui.errors import RunFailed
+from prunetui.execute import child_processes, execute, process_executor
 from prunetui.plugins.method_catalogue import catalogue
 from prunetui.store import Run, Status, create_run
-from prunetui.worker import child_processes, execute, process_executor
 
 STUDY = """
 sparsities = [0.5]

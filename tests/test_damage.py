@@ -13,10 +13,10 @@ import pytest
 
 from prunetui import events
 from prunetui.config import parse_study, study_toml
+from prunetui.execute import execute
 from prunetui.files.atomic import copy_atomic
 from prunetui.store import Cache, Run, Status, create_run
 from prunetui.store.partial import PartialFiles
-from prunetui.worker import execute
 
 STUDY = """
 name = "tiny"

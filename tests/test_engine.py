@@ -23,9 +23,9 @@ from prunetui.engine.models.checkpoint import read_checkpoint
 from prunetui.engine.state import State, instantiate
 from prunetui.errors import RunFailed, UsageError
 from prunetui.evaluate import evaluate_checkpoint
+from prunetui.execute import execute as execute_isolated
 from prunetui.plugins.method_catalogue import catalogue
 from prunetui.store import Cache, Run, Status, create_run
-from prunetui.worker import execute as execute_isolated
 
 TINY = """
 name = "tiny"

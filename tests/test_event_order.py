@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prunetui import events
-from prunetui.worker.event_order import StartedFirst
+from prunetui.execute.event_order import StartedFirst
 
 WARNING = events.Log("warning", "a layer is computed safely")
 STARTED = events.RunStarted("a", "cpu", False)

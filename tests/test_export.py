@@ -20,9 +20,9 @@ from prunetui.engine.graph import Graph
 from prunetui.engine.models import Architecture
 from prunetui.engine.state import State, model_bytes
 from prunetui.errors import RunFailed, UsageError
+from prunetui.execute.submit import submit
 from prunetui.export import export_model
 from prunetui.store import Run
-from prunetui.submit import submit
 
 NET = Architecture("resnet20", 1, 8, 10, "B", width=4)
 HEADER = {"data": "digits", "mean": [0.3], "std": [0.25], "classes": [str(i) for i in range(10)]}

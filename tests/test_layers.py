@@ -20,10 +20,10 @@ from prunetui.engine.graph import Graph
 from prunetui.engine.models import Architecture
 from prunetui.engine.state import State, instantiate
 from prunetui.errors import TrialError, UsageError
+from prunetui.execute import execute
 from prunetui.plan import Prune
 from prunetui.plugins import method_catalogue
 from prunetui.store import Status, create_run
-from prunetui.worker import execute
 
 SMALL = Architecture("resnet20", 1, 8, 10, "B", width=8)
 FIRST, LAST = "conv1", "linear"

@@ -15,9 +15,9 @@ import pytest
 
 from prunetui import events
 from prunetui.config import parse_study, study_toml
+from prunetui.execute import execute, process_executor, sharing
 from prunetui.results.progress import Tracker
 from prunetui.store import Run, Status, create_run
-from prunetui.worker import execute, process_executor, sharing
 
 STUDY = """
 seeds = [0, 1]

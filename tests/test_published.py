@@ -11,8 +11,8 @@ from benchmarks import published
 from prunetui.config import load_study
 from prunetui.config.write import study_toml
 from prunetui.errors import UsageError
+from prunetui.execute import execute
 from prunetui.store import Run, Status, create_run
-from prunetui.worker import execute
 
 SMALL = ("data.name=digits", "data.limit=200", "model.width=4", "train.epochs=2", "schedule.epoch=1")
 

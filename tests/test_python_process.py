@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import prunetui
-from prunetui.python_process import python_command
+from prunetui.execute.python_process import python_command
 
 ROOT = Path(prunetui.__file__).resolve().parents[1]
 PLANTED = "import os\nos.write(2, b'PLANTED\\n')\nraise SystemExit(9)\n"
@@ -66,7 +66,7 @@ def test_python_m_prunetui_runs_nothing_from_the_working_folder(folder: Path) ->
 def test_processes_of_libraries_leave_the_working_folder_out(folder: Path) -> None:
     code = (
         f"import sys; sys.path[:1] = [{str(ROOT)!r}]\n"
-        "from prunetui.python_process import isolate_imports; isolate_imports()\n"
+        "from prunetui.execute.python_process import isolate_imports; isolate_imports()\n"
         "import subprocess; raise SystemExit(subprocess.call([sys.executable, '-c', 'import socket']))"
     )
     expected = (0, "") if sys.version_info >= (3, 11) else (9, "PLANTED\n")

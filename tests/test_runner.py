@@ -12,15 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from prunetui import events, runner
+from prunetui import events
 from prunetui.config import parse_study
 from prunetui.errors import EXIT_INTERRUPTED
+from prunetui.execute import launcher
+from prunetui.execute.launcher import Runner
+from prunetui.execute.submit import submit
 from prunetui.plan import build_plan
-from prunetui.runner import Runner
 from prunetui.store import Run, Status, create_run
 from prunetui.store.control import Control
 from prunetui.store.queue import Queue
-from prunetui.submit import submit
 
 CODE = Path(__file__).resolve().parents[1]
 WORKER = """
@@ -39,7 +40,7 @@ with run.locked():
     leads = os.getsid(0) == os.getpid() != os.getsid(os.getppid())
     run.write_status(Status("done", message="its own session" if leads else "", **about))
 """
-"""Stands in for ``prunetui.worker``: runs until it is let go."""
+"""Stands in for ``prunetui.execute``: runs until it is let go."""
 
 
 @pytest.fixture
@@ -48,10 +49,10 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     script = tmp_path / "worker.py"
     script.write_text(WORKER)
     python = tmp_path / "python"
-    python.write_text(f'#!/bin/sh\n[ "$4" = prunetui.worker ] && exec {sys.executable} {script} "$5" "$6"\n')
+    python.write_text(f'#!/bin/sh\n[ "$4" = prunetui.execute ] && exec {sys.executable} {script} "$5" "$6"\n')
     python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(python))
-    monkeypatch.setattr(runner, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(launcher, "POLL_SECONDS", 0.02)
     monkeypatch.setenv("PYTHONPATH", str(CODE))
     return tmp_path / "runs"
 
@@ -146,14 +147,14 @@ def test_what_dies_or_is_gone_does_not_hold_up_the_queue(root: Path, serve: Call
 def test_a_process_that_cannot_be_started_does_not_end_the_thread(
     root: Path, serve: Callable[..., Runner], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    launch, failures = runner.launch, [OSError(11, "no more processes")]
+    launch, failures = launcher.launch, [OSError(11, "no more processes")]
 
     def sometimes(run: Run, device: str) -> subprocess.Popen[bytes]:
         if failures:
             raise failures.pop()
         return launch(run, device)
 
-    monkeypatch.setattr(runner, "launch", sometimes)
+    monkeypatch.setattr(launcher, "launch", sometimes)
     first, second = queued(root, "first"), queued(root, "second")
     serve()
     until(lambda: state(second) == "running")
@@ -203,7 +204,7 @@ def test_kill_takes_the_whole_group_only_of_who_leads_a_session(tmp_path: Path, 
     try:
         pid = int(child.stdout.readline())
         run.write_status(Status("running", pid=pid, host=socket.gethostname()))
-        assert runner.kill(run) is True
+        assert launcher.kill(run) is True
         until(lambda: state(run) == "interrupted")
         if kind == "leader":
             assert child.wait(10) == -9
@@ -248,14 +249,14 @@ def _state(pid: int) -> str:
 )
 def test_kill_leaves_alone_what_is_not_the_run(tmp_path: Path, status: Status) -> None:
     run = create_run(tmp_path, "", status)
-    assert runner.kill(run) is False
+    assert launcher.kill(run) is False
 
 
 @pytest.mark.parametrize("pid", [0, 1, 2**22 - 1])
 def test_kill_of_a_process_that_is_not_there(tmp_path: Path, pid: int) -> None:
     run = create_run(tmp_path, "", Status("running", pid=pid, host=socket.gethostname()))
     with run.locked():
-        assert runner.kill(run) is False
+        assert launcher.kill(run) is False
 
 
 def test_kill_of_somebody_elses_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,13 +267,13 @@ def test_kill_of_somebody_elses_process(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(os, "killpg", refuse)
     run = create_run(tmp_path, "", Status("running", pid=os.getpid(), host=socket.gethostname()))
     with run.locked():
-        assert runner.kill(run) is False
+        assert launcher.kill(run) is False
 
 
 def test_stop_asks_and_ends_a_pause(tmp_path: Path) -> None:
     run = create_run(tmp_path, "", Status("running"))
     Control(run).ask(pause=True)
-    runner.stop(run)
+    launcher.stop(run)
     wishes = Control(run).read()
     assert (wishes.stop, wishes.pause) == (True, False)
 
@@ -294,7 +295,7 @@ measure = { latency = false }
 def started(run: Run) -> subprocess.Popen[bytes]:
     """The process of a run, once it listens."""
     before = sum(isinstance(event, events.RunStarted) for event in run.tail().read())
-    child = runner.launch(run, "cpu")
+    child = launcher.launch(run, "cpu")
     heard = (events.RunStarted,)
     until(lambda: sum(isinstance(event, heard) for event in run.tail().read()) > before or child.poll() is not None, 60)
     assert child.poll() is None, (run.folder / "worker.log").read_text()
@@ -345,6 +346,6 @@ def test_a_real_run_pauses_stops_after_its_step_is_resumed_and_skips(
 def test_the_process_of_a_study_with_a_mistake_tells_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(CODE))
     run = create_run(tmp_path / "runs", 'nane = "x"', Status("queued"))
-    assert runner.launch(run, "cpu").wait(60) == 2
+    assert launcher.launch(run, "cpu").wait(60) == 2
     assert state(run) == "failed"
     assert "nane" in run.status().message

@@ -379,7 +379,7 @@ def test_a_second_interrupt_ends_the_process_at_once(start: Callable[..., Batch]
 
 BUSY = """
 import hashlib
-from prunetui.stop import Stop
+from prunetui.execute.stop_signals import Stop
 Stop().listen()
 print("ready", flush=True)
 hashlib.pbkdf2_hmac("sha256", b"", b"", 2_000_000_000)

@@ -17,7 +17,7 @@ from textual.message import Message
 from textual.notifications import SeverityLevel
 from textual.screen import ModalScreen, Screen
 
-from prunetui.runner import Runner
+from prunetui.execute.launcher import Runner
 from prunetui.store import Run
 from prunetui.store.queue import Queue
 from prunetui.terminal.printable import one_line, own_lines

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from prunetui.python_process import ISOLATED
+from prunetui.execute.python_process import ISOLATED
 
 
 def editor_command() -> list[str]:

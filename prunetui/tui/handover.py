@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from prunetui.python_process import python_command
+from prunetui.execute.python_process import python_command
 
 FORMATS = {
     "pt2": "PyTorch program (.pt2): runs without prunetui",

@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 
 from prunetui.config import parse_study
+from prunetui.execute.submit import submit
 from prunetui.store import Run
 from prunetui.store.queue import Queue
-from prunetui.submit import submit
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDY = """

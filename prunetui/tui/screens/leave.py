@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from prunetui import runner
+from prunetui.execute import launcher
 from prunetui.store import Run
 from prunetui.store.control import Control
 from prunetui.tui.screens.dialogs import Choice
@@ -44,5 +44,5 @@ def carry_out(answer: str | None, running: Sequence[Entry]) -> bool:
         if answer == "step":
             Control(run).ask(stop_after_step=True, pause=False)
         elif answer == "kill":
-            runner.kill(run)
+            launcher.kill(run)
     return answer in ("leave", "step", "kill")

@@ -13,7 +13,7 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.widgets import Static
 
-from prunetui import runner
+from prunetui.execute import launcher
 from prunetui.results import summary
 from prunetui.results.chart import Picture
 from prunetui.store import Run
@@ -217,8 +217,8 @@ class LiveScreen(FollowingScreen):
         if answer == "step":
             await asyncio.to_thread(Control(run).ask, stop_after_step=True, pause=False)
         elif answer == "now":
-            await asyncio.to_thread(runner.stop, run)
-        elif answer == "kill" and not await asyncio.to_thread(runner.kill, run):
+            await asyncio.to_thread(launcher.stop, run)
+        elif answer == "kill" and not await asyncio.to_thread(launcher.kill, run):
             self.notify("Its process is not on this machine.", severity="error")
 
     @work

@@ -98,7 +98,7 @@ class StudyActions(Screen[None]):
 
     def _made_run(self, text: str, device: str) -> tuple[Checked, str]:
         """In a thread: the run of a right study, put into the queue; no run for a wrong one."""
-        from prunetui.submit import submit
+        from prunetui.execute.submit import submit
 
         checked = checks.check(text)
         if checked.study is None:

@@ -1,4 +1,4 @@
-"""``python -m prunetui.worker RUN [DEVICE]``: execute a run folder, detached from any terminal."""
+"""``python -m prunetui.execute RUN [DEVICE]``: execute a run folder, detached from any terminal."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import traceback
 from pathlib import Path
 
 from prunetui.errors import EXIT_FAILED, PrunetuiError
-from prunetui.runner import note_interrupted
-from prunetui.stop import Stop
+from prunetui.execute import execute
+from prunetui.execute.launcher import note_interrupted
+from prunetui.execute.stop_signals import Stop
 from prunetui.store import Run
-from prunetui.worker import execute
 
 
 def main() -> int:

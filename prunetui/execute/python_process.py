@@ -23,7 +23,7 @@ from runpy import run_module
 run_module(module, run_name="__main__", alter_sys=True)
 """
 ISOLATED = "PYTHONSAFEPATH"
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def python_command(module: str, *arguments: str) -> list[str]:

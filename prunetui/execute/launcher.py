@@ -18,8 +18,8 @@ import time
 from pathlib import Path
 from typing import IO
 
+from prunetui.execute.python_process import python_command
 from prunetui.files.regular import open_regular
-from prunetui.python_process import python_command
 from prunetui.store import Run
 from prunetui.store.control import Control
 from prunetui.store.queue import Queue
@@ -105,7 +105,7 @@ def launch(run: Run, device: str) -> subprocess.Popen[bytes]:
     """Execute a run in a process of its own session; its errors go to the run's log."""
     with os.fdopen(open_regular(run.folder / "worker.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab") as log:
         return subprocess.Popen(
-            python_command("prunetui.worker", str(run.folder), device),
+            python_command("prunetui.execute", str(run.folder), device),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -8,13 +8,13 @@ from typing import Any
 
 from prunetui import events
 from prunetui.config import Study
-from prunetui.obey import Obedience
+from prunetui.execute.assembly import assemble
+from prunetui.execute.kept_steps import KeptSteps
+from prunetui.execute.messages import Prepared
+from prunetui.execute.run_control import Obedience
+from prunetui.execute.trials import row_of
 from prunetui.plan import Trial
 from prunetui.store import Run
-from prunetui.worker.assembly import assemble
-from prunetui.worker.kept_steps import KeptSteps
-from prunetui.worker.messages import Prepared
-from prunetui.worker.trials import row_of
 
 
 @dataclass

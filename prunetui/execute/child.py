@@ -21,15 +21,15 @@ from pathlib import Path
 from prunetui.config import parse_study
 from prunetui.engine.device import find_device  # noqa: F401 - whoever imports this module wants torch to be there
 from prunetui.errors import Interrupted, PrunetuiError, RunFailed, UsageError
-from prunetui.obey import Obedience
-from prunetui.python_process import isolate_imports
-from prunetui.stop import STOP_SIGNALS
+from prunetui.execute.assembly import Assembled, assemble
+from prunetui.execute.logs import logging_to
+from prunetui.execute.messages import Begin, Compute, End, Row, Stop, Stopped, Unable
+from prunetui.execute.python_process import isolate_imports
+from prunetui.execute.run_control import Obedience
+from prunetui.execute.stop_signals import STOP_SIGNALS
+from prunetui.execute.trials import row_of
 from prunetui.store import Run
 from prunetui.store.control import Control
-from prunetui.worker.assembly import Assembled, assemble
-from prunetui.worker.logs import logging_to
-from prunetui.worker.messages import Begin, Compute, End, Row, Stop, Stopped, Unable
-from prunetui.worker.trials import row_of
 
 PR_SET_PDEATHSIG = 1
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from prunetui import events
 from prunetui.errors import Interrupted, PrunetuiError, Skipped, UsageError
-from prunetui.obey import Obedience
+from prunetui.execute.run_control import Obedience
 from prunetui.plan import Trial
 
 if TYPE_CHECKING:

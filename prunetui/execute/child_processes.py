@@ -15,12 +15,12 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Protocol
 
-from prunetui.python_process import python_command
-from prunetui.stop import STOP_SIGNALS
+from prunetui.execute.python_process import python_command
+from prunetui.execute.stop_signals import STOP_SIGNALS
 
 
 class ChildProcesses(Protocol):
-    """Starts processes that execute ``prunetui.worker.child.serve``."""
+    """Starts processes that execute ``prunetui.execute.child.serve``."""
 
     def start(self, stderr: int) -> tuple[int, Connection]:
         """A new process whose stdout and stderr are the descriptor ``stderr``: its id and its pipe."""
@@ -48,7 +48,7 @@ class Spawner:
         ours, theirs = Pipe()
         with theirs, stop_signals_blocked():
             process = subprocess.Popen(
-                python_command("prunetui.worker.child", str(theirs.fileno())),
+                python_command("prunetui.execute.child", str(theirs.fileno())),
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=stderr,
@@ -84,7 +84,7 @@ def stop_signals_blocked() -> Iterator[None]:
 
 def child_processes() -> ChildProcesses:
     """What this system bears."""
-    from prunetui.worker.fork_server import ForkServer
+    from prunetui.execute.fork_server import ForkServer
 
     return ForkServer() if platform.system() == "Linux" else Spawner()
 

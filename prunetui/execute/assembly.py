@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 from prunetui import events
 from prunetui.config import Study
 from prunetui.errors import Interrupted
+from prunetui.execute.messages import Prepared
+from prunetui.execute.run_control import Obedience
+from prunetui.execute.sharing import processes
 from prunetui.files.paths import user_path
-from prunetui.obey import Obedience
 from prunetui.plan import build_plan
 from prunetui.store import Cache, Run
 from prunetui.store.environment import device_name
 from prunetui.store.partial import PartialFiles
 from prunetui.store.runs import CACHE
-from prunetui.worker.messages import Prepared
-from prunetui.worker.sharing import processes
 
 if TYPE_CHECKING:
     from prunetui.engine.run import Engine

@@ -4,7 +4,7 @@ A fresh process takes seconds to import torch; a fork of one that has done so is
 itself never computes, so it has no threads that a fork would lose. It ends, with all that it started, when its owner is
 gone.
 
-Started as ``python -m prunetui.worker.fork_server SOCKET``. A request is one byte with two descriptors, those of the
+Started as ``python -m prunetui.execute.fork_server SOCKET``. A request is one byte with two descriptors, those of the
 new process's pipe and of its stderr; answers are ``ANSWER``: "s" with the process id once it has started, "x" with an
 error number when it could not, "e" with its exit code, negative for a signal, when it has ended.
 """
@@ -27,12 +27,12 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
 from prunetui.errors import RunFailed
-from prunetui.python_process import python_command
-from prunetui.stop import STOP_SIGNALS
-from prunetui.worker.child_processes import stop_signals_blocked, wait_until
+from prunetui.execute.child_processes import stop_signals_blocked, wait_until
+from prunetui.execute.python_process import python_command
+from prunetui.execute.stop_signals import STOP_SIGNALS
 
 ANSWER = struct.Struct("=cii")
-MODULE = "prunetui.worker.fork_server"
+MODULE = "prunetui.execute.fork_server"
 ATTEMPTS = 3
 PATIENCE_SECONDS = 120.0
 """How long the first import of torch may take on a busy machine with a cold disk."""
@@ -127,7 +127,7 @@ def main() -> None:
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)  # the owner hears them, and says stop
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
-    import prunetui.worker.child  # noqa: F401 - brings torch; each process imports the rest as it needs it
+    import prunetui.execute.child  # noqa: F401 - brings torch; each process imports the rest as it needs it
 
     gc.collect()
     gc.freeze()  # what has been imported is garbage in no process, and is not copied for being looked at
@@ -191,7 +191,7 @@ class _Server:
             os.dup2(stderr, 2)
             for descriptor in self._logs.values():
                 os.close(descriptor)
-            from prunetui.worker.child import serve
+            from prunetui.execute.child import serve
 
             serve(Connection(pipe))
             code = 0

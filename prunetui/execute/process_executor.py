@@ -20,15 +20,15 @@ from typing import Any
 
 from prunetui import events
 from prunetui.errors import Interrupted, RunFailed
-from prunetui.obey import Obedience
+from prunetui.execute.child_processes import ChildProcesses, child_processes
+from prunetui.execute.deaths import how_it_ended, last_words, open_log, signal_name, size_of
+from prunetui.execute.kept_steps import KeptSteps
+from prunetui.execute.messages import Begin, Compute, End, Prepared, Row, Stop, Stopped, Unable
+from prunetui.execute.run_control import Obedience
+from prunetui.execute.scheduler import Scheduler
+from prunetui.execute.trials import failed_row
 from prunetui.plan import Trial, label
 from prunetui.store import Run
-from prunetui.worker.child_processes import ChildProcesses, child_processes
-from prunetui.worker.deaths import how_it_ended, last_words, open_log, signal_name, size_of
-from prunetui.worker.kept_steps import KeptSteps
-from prunetui.worker.messages import Begin, Compute, End, Prepared, Row, Stop, Stopped, Unable
-from prunetui.worker.scheduler import Scheduler
-from prunetui.worker.trials import failed_row
 
 LISTEN_SECONDS = 0.1
 PATIENCE_SECONDS = 5.0

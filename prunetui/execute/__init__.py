@@ -1,9 +1,9 @@
 """Executes runs: joins the plan, the engine and the store. Nothing else joins them.
 
-``python -m prunetui.worker RUN`` is the detached child of the terminal app; ``--batch`` calls ``execute`` in
+``python -m prunetui.execute RUN`` is the detached child of the terminal app; ``--batch`` calls ``execute`` in
 its own process. Both leave the same folder behind, and both compute in children of theirs (``process_executor``).
 """
 
-from prunetui.worker.execution import execute
+from prunetui.execute.execution import execute
 
 __all__ = ["execute"]

@@ -23,8 +23,14 @@ from prunetui.errors import (
     RunFailed,
     UsageError,
 )
+from prunetui.execute.event_order import StartedFirst
+from prunetui.execute.in_process import InProcessExecutor
+from prunetui.execute.kept_steps import KeptSteps
+from prunetui.execute.logs import logging_to
+from prunetui.execute.messages import Prepared
+from prunetui.execute.process_executor import ProcessExecutor
+from prunetui.execute.run_control import Obedience
 from prunetui.files.atomic import copy_atomic
-from prunetui.obey import Obedience
 from prunetui.plan import Trial
 from prunetui.store import Cache, Run, Status
 from prunetui.store.control import Control
@@ -32,12 +38,6 @@ from prunetui.store.environment import environment, read_environment
 from prunetui.store.rebuild import set_aside
 from prunetui.store.runs import CACHE
 from prunetui.store.status_writer import Book
-from prunetui.worker.event_order import StartedFirst
-from prunetui.worker.in_process import InProcessExecutor
-from prunetui.worker.kept_steps import KeptSteps
-from prunetui.worker.logs import logging_to
-from prunetui.worker.messages import Prepared
-from prunetui.worker.process_executor import ProcessExecutor
 
 Row = dict[str, Any]
 
