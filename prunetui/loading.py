@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from prunetui.engine.models import Architecture
 from prunetui.engine.models.checkpoint import Checkpoint, read_checkpoint
-from prunetui.engine.models.numbers_of import check_finite
 from prunetui.engine.onnx import PIXELS
 from prunetui.engine.state import State, instantiate
 from prunetui.errors import UsageError
+from prunetui.formats.finite_values import check_finite
 from prunetui.formats.header import parse_header
 from prunetui.formats.refused import Refused, reason
 

@@ -19,7 +19,7 @@ import torch
 from onnx import TensorProto
 from torch import Tensor
 
-from prunetui.engine.models.numbers_of import not_finite
+from prunetui.formats.finite_values import not_finite
 from prunetui.formats.refused import Refused, shown
 
 MOST_BYTES = (2 << 30) - 1

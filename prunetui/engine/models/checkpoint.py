@@ -18,10 +18,10 @@ from prunetui.engine.models.beside import foreign, told
 from prunetui.engine.models.file_kind import kind_of, refused
 from prunetui.engine.models.flat import flattened
 from prunetui.engine.models.masked_weights import computed, unread
-from prunetui.engine.models.numbers_of import in_types_of
 from prunetui.engine.models.parts import COUNTER, Part, by_preference, nearest, parts_of, under
 from prunetui.engine.models.unpickle import unpickled
 from prunetui.errors import UsageError
+from prunetui.formats.finite_values import in_types_of
 from prunetui.formats.header import parse_metadata
 from prunetui.formats.refused import reason
 from prunetui.formats.safetensors_header import read_metadata

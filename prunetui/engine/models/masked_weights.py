@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from prunetui.engine.models.numbers_of import PLAIN
+from prunetui.formats.finite_values import PLAIN
 
 OLD, NEW = "_orig", "parametrizations."
 DIRECTION = (("weight_g", "weight_v"), ("parametrizations.weight.original0", "parametrizations.weight.original1"))
