@@ -78,7 +78,7 @@ def _check_logits(path: Path, net: Any, inputs: Any, logits: Any) -> None:
 
 def _exported(path: Path, trust: bool) -> tuple[Any, dict[str, Any]]:
     """The network of a .pt2 or .onnx file for normalised images, and its header; it runs on the CPU."""
-    from prunetui.loading import FromNormalised, load_exported, load_onnx
+    from prunetui.engine.loading import FromNormalised, load_exported, load_onnx
 
     run, header = load_onnx(path) if path.suffix.lower() == ".onnx" else load_exported(path, trust)
     if not header:
@@ -108,8 +108,8 @@ def _study(header: dict[str, Any], model: str | None, data: str | None, override
 
 
 def _network(read: Any, study: Study, dataset: Any, path: Path, device: Any) -> Any:
+    from prunetui.engine.loading import network_of
     from prunetui.engine.state import instantiate
-    from prunetui.loading import network_of
 
     state = _state(read, study, dataset, path)
     return network_of(state, path, device) if read.header else instantiate(state, device)

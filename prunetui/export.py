@@ -17,7 +17,7 @@ from prunetui.terminal.output import say
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from prunetui.loading import Pixels
+    from prunetui.engine.loading import Pixels
 
 FORMATS = ("pt2", "onnx", "safetensors")
 IMAGES = 64
@@ -35,8 +35,8 @@ def export_model(root: Path, run: str, trial: str, kind: str, output: Path) -> N
     """
     import torch
 
+    from prunetui.engine.loading import pixels_of
     from prunetui.engine.models.checkpoint import read_checkpoint
-    from prunetui.loading import pixels_of
 
     found = find_run(root, run)
     source = _model_of(found, trial)
@@ -96,7 +96,7 @@ Runner = Callable[[Path, "Tensor"], "Tensor"]
 def _made(kind: str, model: Pixels, header: dict[str, Any], source: Path, example: Tensor) -> tuple[bytes, Runner]:
     """The file's content, and how to run it again."""
     if kind == "safetensors":
-        from prunetui.loading import load
+        from prunetui.engine.loading import load
 
         return source.read_bytes(), lambda path, images: load(path)(images).detach()
     if kind == "pt2":
@@ -113,7 +113,7 @@ def _pt2(model: Pixels, header: dict[str, Any], example: Tensor) -> bytes:
 
     import torch
 
-    from prunetui.loading import ABOUT
+    from prunetui.engine.loading import ABOUT
 
     out = io.BytesIO()
     with warnings.catch_warnings():
@@ -125,14 +125,14 @@ def _pt2(model: Pixels, header: dict[str, Any], example: Tensor) -> bytes:
 
 
 def _run_pt2(path: Path, images: Tensor) -> Tensor:
-    from prunetui.loading import load_exported
+    from prunetui.engine.loading import load_exported
 
     result: Tensor = load_exported(path)[0](images).detach()
     return result
 
 
 def _run_onnx(path: Path, images: Tensor) -> Tensor:
-    from prunetui.loading import load_onnx
+    from prunetui.engine.loading import load_onnx
 
     return load_onnx(path)[0](images)
 

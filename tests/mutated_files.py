@@ -24,10 +24,10 @@ import onnx
 import torch
 from safetensors.torch import save
 
+from prunetui.engine.loading import FromNormalised, load, load_exported, load_onnx
 from prunetui.engine.models import Architecture, build
 from prunetui.engine.onnx import onnx_bytes
 from prunetui.errors import PrunetuiError
-from prunetui.loading import FromNormalised, load, load_exported, load_onnx
 
 SECONDS = 60
 """For one file; a busy machine takes a tenth of one."""

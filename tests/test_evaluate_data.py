@@ -15,6 +15,7 @@ from PIL import Image
 
 from prunetui.config import Data, Model
 from prunetui.engine.data import Wanted, load_dataset
+from prunetui.engine.loading import load
 from prunetui.engine.models import Architecture
 from prunetui.engine.models.start import channels_of
 from prunetui.engine.onnx import onnx_bytes
@@ -22,7 +23,6 @@ from prunetui.engine.state import State, model_bytes
 from prunetui.errors import DataError, UsageError
 from prunetui.evaluate import evaluate_checkpoint
 from prunetui.export import _pt2
-from prunetui.loading import load
 
 NAMES = ("ape", "bär", "cat", "dog")
 KINDS = ("safetensors", "pt2", "onnx")

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from prunetui.api import Masks, Net, keep_top_kernels
 from prunetui.api.budget import Costs
-from prunetui.engine.achieved import check_achieved
 from prunetui.engine.models import Architecture
 from prunetui.engine.state import State
+from prunetui.engine.verify_edit import check_achieved
 from prunetui.errors import TrialError
 from prunetui.plan import Prune
 from prunetui.plugins import method_catalogue

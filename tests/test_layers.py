@@ -13,12 +13,12 @@ from torch.nn.utils import prune as torch_prune
 from prunetui.api import Net
 from prunetui.config import Layers, parse_study, study_toml
 from prunetui.engine import steps
-from prunetui.engine.achieved import achieved
 from prunetui.engine.data import Dataset
 from prunetui.engine.device import Device
 from prunetui.engine.graph import Graph
 from prunetui.engine.models import Architecture
 from prunetui.engine.state import State, instantiate
+from prunetui.engine.verify_edit import achieved
 from prunetui.errors import TrialError, UsageError
 from prunetui.execute import execute
 from prunetui.plan import Prune

@@ -42,7 +42,7 @@ def test_five_thousand_mutated_files_are_opened_or_refused(kind: str, tmp_path: 
 def test_the_hook_sees_code_that_torch_would_run(tmp_path: Path) -> None:
     script = (
         "import sys, os; from pathlib import Path; import mutated_files as m, hostile_pt2 as h\n"
-        "from prunetui.loading import load_exported\n"
+        "from prunetui.engine.loading import load_exported\n"
         "folder = Path(sys.argv[1]); m.no_code(folder); path = folder / 'case.pt2'\n"
         "path.write_bytes(h.pickled_inputs(h.tiny()[1], folder.parent / 'marker'))\n"
         "load_exported(path, trust=True)\n"

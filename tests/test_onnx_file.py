@@ -14,8 +14,8 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
+from prunetui.engine.loading import FromNormalised, load_onnx
 from prunetui.errors import UsageError
-from prunetui.loading import FromNormalised, load_onnx
 
 WEIGHT = [[1.0, 0.0, 2.0, 0.0], [0.0, 1.0, 0.0, 3.0]]
 """Two logits of four pixels."""

@@ -16,7 +16,6 @@ from prunetui import events
 from prunetui.api import Group, Net, Training, exchanged
 from prunetui.api.budget import Costs
 from prunetui.config import Recipe, parse_study
-from prunetui.engine.achieved import achieved, check_shaped
 from prunetui.engine.data import Dataset
 from prunetui.engine.device import Device
 from prunetui.engine.edits import apply_masks
@@ -25,6 +24,7 @@ from prunetui.engine.models import Architecture
 from prunetui.engine.run import Engine
 from prunetui.engine.state import State, instantiate
 from prunetui.engine.train import Baggage, Course, Hooks, Shape, distilled, train
+from prunetui.engine.verify_edit import achieved, check_shaped
 from prunetui.errors import Interrupted, TrialError
 from prunetui.plan import Rewind, Train, Trial, build_plan
 from prunetui.plugins import method_catalogue

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from prunetui.api import Channels, Masks, Modules, Net, Shared, cluster_filters, filter_weights
 from prunetui.config import Layers
-from prunetui.engine.achieved import check_achieved
 from prunetui.engine.count import count
 from prunetui.engine.edits import apply
 from prunetui.engine.graph import Graph
@@ -22,6 +21,7 @@ from prunetui.engine.models import Architecture
 from prunetui.engine.models.checkpoint import read_checkpoint
 from prunetui.engine.models.shared import SharedConv2d
 from prunetui.engine.state import State, from_files, instantiate, model_bytes
+from prunetui.engine.verify_edit import check_achieved
 from prunetui.errors import TrialError
 from prunetui.evaluate import evaluate_checkpoint
 from prunetui.plan import Prune

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from prunetui.config import Recipe
+from prunetui.engine.cuda_graph import Repeated
 from prunetui.engine.data import Dataset
 from prunetui.engine.device import Device, find_device, prepare
 from prunetui.engine.edits import apply_masks
 from prunetui.engine.models import Architecture
-from prunetui.engine.repeated import Repeated
 from prunetui.engine.state import State, instantiate
 from prunetui.engine.train import Baggage, Course, Hooks, Report, epoch_seed, learning_rate
 from prunetui.engine.train import train as train_course

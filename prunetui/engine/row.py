@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-from prunetui.engine.achieved import achieved, reached_already, truly_zero
 from prunetui.engine.count import count
 from prunetui.engine.graph import Graph
 from prunetui.engine.state import State, instantiate
+from prunetui.engine.verify_edit import achieved, reached_already, truly_zero
 from prunetui.events import NO_SPEED_UP
 from prunetui.plan import Trial
 

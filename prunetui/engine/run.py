@@ -20,7 +20,6 @@ from safetensors.torch import load
 from prunetui import events
 from prunetui.config import Study
 from prunetui.engine import steps
-from prunetui.engine.achieved import check_shaped
 from prunetui.engine.data import Dataset
 from prunetui.engine.device import Device
 from prunetui.engine.graph import Graph
@@ -32,6 +31,7 @@ from prunetui.engine.partial import partial_bytes, read_partial
 from prunetui.engine.row import trial_row, zeros_note
 from prunetui.engine.state import State, capture, extra_bytes, from_files, instantiate, model_bytes
 from prunetui.engine.train import Baggage, Course, Hooks, Report, train
+from prunetui.engine.verify_edit import check_shaped
 from prunetui.errors import Interrupted, Skipped, TrialError
 from prunetui.plan import (
     Calibrate,

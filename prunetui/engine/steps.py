@@ -12,7 +12,6 @@ from prunetui.api import Channels, Net
 from prunetui.api.budget import TOLERANCE
 from prunetui.config import Model
 from prunetui.engine import edits
-from prunetui.engine.achieved import achieved, check_achieved, reached_already
 from prunetui.engine.data import Dataset
 from prunetui.engine.device import Device
 from prunetui.engine.graph import Graph
@@ -21,6 +20,7 @@ from prunetui.engine.models import Architecture, build
 from prunetui.engine.models.start import started
 from prunetui.engine.state import State, capture, instantiate
 from prunetui.engine.train import Shape, epoch_seed
+from prunetui.engine.verify_edit import achieved, check_achieved, reached_already
 from prunetui.errors import TrialError
 from prunetui.plan import Prune, Train
 from prunetui.plugins import method_catalogue

@@ -21,10 +21,10 @@ from prunetui.api.budget import Costs
 from prunetui.api.net import Group
 from prunetui.api.training import Training
 from prunetui.engine.convolutions import make_safe
+from prunetui.engine.cuda_graph import Repeated
 from prunetui.engine.data import Dataset
 from prunetui.engine.device import Device
 from prunetui.engine.optimizer import Hold, buffers, make_optimizer, restore, set_lr
-from prunetui.engine.repeated import Repeated
 from prunetui.errors import Interrupted, TrialError
 
 REPORT_SECONDS = 0.5

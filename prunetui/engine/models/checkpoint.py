@@ -14,6 +14,7 @@ from typing import Any
 from safetensors import safe_open
 from torch import Tensor, nn
 
+from prunetui.engine.export_header import parse_metadata
 from prunetui.engine.models.beside import foreign, told
 from prunetui.engine.models.file_kind import kind_of, refused
 from prunetui.engine.models.flat import flattened
@@ -22,7 +23,6 @@ from prunetui.engine.models.parts import COUNTER, Part, by_preference, nearest, 
 from prunetui.engine.models.unpickle import unpickled
 from prunetui.errors import UsageError
 from prunetui.formats.finite_values import in_types_of
-from prunetui.formats.header import parse_metadata
 from prunetui.formats.refused import reason
 from prunetui.formats.safetensors_header import read_metadata
 

@@ -12,13 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from prunetui.engine.export_header import parse_header
 from prunetui.engine.models import Architecture
 from prunetui.engine.models.checkpoint import Checkpoint, read_checkpoint
 from prunetui.engine.onnx import PIXELS
 from prunetui.engine.state import State, instantiate
 from prunetui.errors import UsageError
 from prunetui.formats.finite_values import check_finite
-from prunetui.formats.header import parse_header
 from prunetui.formats.refused import Refused, reason
 
 ABOUT = "prunetui.json"
