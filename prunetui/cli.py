@@ -229,7 +229,7 @@ def report(
     runs: Runs = None,
 ) -> None:
     """Report one run, or compare several: which method wins where, and whether seeds confirm it."""
-    from prunetui.reporting.command import make_report
+    from prunetui.report.command import make_report
 
     make_report(_root(ctx, runs), run, kind, output)
 

@@ -15,8 +15,8 @@ from tui.fakes import fake_run, small_model, study_rows
 import prunetui
 from prunetui.errors import DataError, UsageError
 from prunetui.pack import export_runs, hider
-from prunetui.reporting.gather import gather
-from prunetui.reporting.page import page
+from prunetui.report.gather import gather
+from prunetui.report.page import page
 from prunetui.store import Run, find_run, list_runs
 
 ROOT = Path(prunetui.__file__).resolve().parent.parent

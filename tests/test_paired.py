@@ -7,7 +7,7 @@ import math
 import pytest
 from scipy.stats import ttest_rel
 
-from prunetui.reporting.paired import NO_SEED, NO_SPREAD, ONE_SEED, all_pairs, holm, paired_test
+from prunetui.report.paired import NO_SEED, NO_SPREAD, ONE_SEED, all_pairs, holm, paired_test
 
 
 def test_three_seeds_by_hand():

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from tui.fakes import fake_run, layer_rows, small_model, study_rows
 
-from prunetui.reporting.gather import gather
-from prunetui.reporting.page import page
+from prunetui.report.gather import gather
+from prunetui.report.page import page
 
 pytestmark = pytest.mark.browser
 NAMES = ("chromium", "chromium-browser", "google-chrome")

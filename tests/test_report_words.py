@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from prunetui.reporting.page import Badge, badge
-from prunetui.reporting.sentences import alone_words, how_tested, points, reach_words, summary, verdict_words
-from prunetui.reporting.verdicts import Verdict, reaches, verdicts
+from prunetui.report.page import Badge, badge
+from prunetui.report.sentences import alone_words, how_tested, points, reach_words, summary, verdict_words
+from prunetui.report.verdicts import Verdict, reaches, verdicts
 from prunetui.results.summary import lines
 
 

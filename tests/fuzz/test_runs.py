@@ -18,9 +18,9 @@ from prunetui import events, listing
 from prunetui.batch import _resumed
 from prunetui.errors import PrunetuiError
 from prunetui.pack import export_runs
-from prunetui.reporting.command import made
-from prunetui.reporting.gather import gather
-from prunetui.reporting.layers import read_packed
+from prunetui.report.command import made
+from prunetui.report.gather import gather
+from prunetui.report.layers import read_packed
 from prunetui.store import Cache, Run
 from prunetui.store.control import Control
 from prunetui.store.queue import Queue

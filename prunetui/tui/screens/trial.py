@@ -16,7 +16,7 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from prunetui.errors import DataError
-from prunetui.reporting.layers import read_packed
+from prunetui.report.layers import read_packed
 from prunetui.results.chart import Picture
 from prunetui.results.inspect_model import Histogram, Model, dense_file, model_file, read_model
 from prunetui.results.summary import Series

@@ -9,7 +9,7 @@ from typing import Any
 
 from prunetui.config.differences import differences
 from prunetui.errors import DataError
-from prunetui.reporting.verdicts import Reach, Verdict, reaches, verdicts
+from prunetui.report.verdicts import Reach, Verdict, reaches, verdicts
 from prunetui.results.comparison import Reading, RunLine, joined, lines_of, names_of, read_run
 from prunetui.results.summary import Line, Row, Sensitivity, dense_accuracy, lines, sensitivities
 from prunetui.store import find_run

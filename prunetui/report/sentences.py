@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from prunetui.reporting.paired import LEVEL, NAME, PairedTest
-from prunetui.reporting.verdicts import WITHIN, Reach, Verdict, contested, lost
+from prunetui.report.paired import LEVEL, NAME, PairedTest
+from prunetui.report.verdicts import WITHIN, Reach, Verdict, contested, lost
 from prunetui.results.summary import Figure, Line, human
 
 NAMED = 4

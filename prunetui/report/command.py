@@ -10,7 +10,7 @@ from pathlib import Path
 from prunetui.errors import DataError, UsageError
 from prunetui.files.atomic import write_atomic
 from prunetui.files.paths import user_path
-from prunetui.reporting.gather import Material, gather
+from prunetui.report.gather import Material, gather
 from prunetui.results.summary import human
 from prunetui.terminal.output import json_text, say
 
@@ -65,20 +65,20 @@ def made(material: Material, kind: str) -> bytes:
 
 def _written(material: Material, kind: str) -> str:
     if kind == "html":
-        from prunetui.reporting.page import page
+        from prunetui.report.page import page
 
         return page(material)
     if kind == "md":
-        from prunetui.reporting.text import markdown
+        from prunetui.report.text import markdown
 
         return markdown(material)
-    from prunetui.reporting.plain import csv_rows, plain
+    from prunetui.report.plain import csv_rows, plain
 
     return csv_rows(material) if kind == "csv" else json_text(plain(material)) + "\n"
 
 
 def _drawn(material: Material, kind: str) -> bytes:
-    from prunetui.reporting.charts import LABELS, main_picture
+    from prunetui.report.charts import LABELS, main_picture
     from prunetui.results.figure import figure_bytes
 
     picture = main_picture(material.lines)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from prunetui.reporting import facts, sentences
-from prunetui.reporting.columns import Column, columns
-from prunetui.reporting.gather import Material, Part
-from prunetui.reporting.sensitivity import sensitivity_tables
-from prunetui.reporting.verdicts import contested
+from prunetui.report import facts, sentences
+from prunetui.report.columns import Column, columns
+from prunetui.report.gather import Material, Part
+from prunetui.report.sensitivity import sensitivity_tables
+from prunetui.report.verdicts import contested
 from prunetui.results.summary import Line
 from prunetui.results.text_tables import markdown_text as _plain
 from prunetui.results.text_tables import table_markdown

@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from prunetui import __version__
-from prunetui.reporting import facts, sentences
-from prunetui.reporting.charts import Chart, charts
-from prunetui.reporting.columns import columns
-from prunetui.reporting.gather import Material, Part
-from prunetui.reporting.layers import kept
-from prunetui.reporting.paired import PairedTest
-from prunetui.reporting.pictures import kept_chart, sensitivity_chart
-from prunetui.reporting.sensitivity import SensitivityTable, sensitivity_tables
-from prunetui.reporting.sentences import target_words
-from prunetui.reporting.verdicts import Verdict, contested
+from prunetui.report import facts, sentences
+from prunetui.report.charts import Chart, charts
+from prunetui.report.columns import columns
+from prunetui.report.gather import Material, Part
+from prunetui.report.layers import kept
+from prunetui.report.paired import PairedTest
+from prunetui.report.pictures import kept_chart, sensitivity_chart
+from prunetui.report.sensitivity import SensitivityTable, sensitivity_tables
+from prunetui.report.sentences import target_words
+from prunetui.report.verdicts import Verdict, contested
 from prunetui.results.summary import Line
 from prunetui.terminal.printable import one_line
 
@@ -39,7 +39,7 @@ def page(material: Material, now: float | None = None) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("prunetui", "reporting/templates"),
+        loader=PackageLoader("prunetui", "report/templates"),
         autoescape=True,
         finalize=_harmless,
         undefined=StrictUndefined,

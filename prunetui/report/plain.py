@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from prunetui.reporting import sentences
-from prunetui.reporting.gather import Material, Part
-from prunetui.reporting.paired import NAME, PairedTest
-from prunetui.reporting.verdicts import Verdict, by_seed, contested
+from prunetui.report import sentences
+from prunetui.report.gather import Material, Part
+from prunetui.report.paired import NAME, PairedTest
+from prunetui.report.verdicts import Verdict, by_seed, contested
 from prunetui.results.summary import Line
 from prunetui.results.text_tables import table_csv
 from prunetui.store.run import COLUMNS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from prunetui.reporting.sentences import target_words
+from prunetui.report.sentences import target_words
 from prunetui.results.summary import Figure, Line, human
 
 GONE = "-"

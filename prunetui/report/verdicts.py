@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from prunetui.reporting.paired import BySeed, PairedTest, all_pairs
+from prunetui.report.paired import BySeed, PairedTest, all_pairs
 from prunetui.results.summary import Figure, Line, named
 
 

@@ -6,9 +6,9 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from prunetui.reporting.charts import Chart
-from prunetui.reporting.drawing import inline
-from prunetui.reporting.layers import Kept
+from prunetui.report.charts import Chart
+from prunetui.report.drawing import inline
+from prunetui.report.layers import Kept
 from prunetui.results.figure import STYLE
 from prunetui.results.summary import Sensitivity
 from prunetui.terminal.printable import one_line

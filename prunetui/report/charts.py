@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from prunetui.reporting.drawing import inline
+from prunetui.report.drawing import inline
 from prunetui.results.axes import TIMED, X_AXES, Y_AXES, Axis, axis, best, curves, level, runtimes
 from prunetui.results.chart import Picture
 from prunetui.results.figure import figure_bytes

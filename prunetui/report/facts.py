@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prunetui.config.differences import NOT_SETTINGS, flattened
-from prunetui.reporting.gather import Part
+from prunetui.report.gather import Part
 
 Facts = list[tuple[str, str]]
 
