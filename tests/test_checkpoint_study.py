@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from prunetui import events
+from prunetui.cli.evaluate import evaluate_checkpoint
 from prunetui.config import load_study, parse_study, study_toml
 from prunetui.engine.models import Architecture
 from prunetui.errors import UsageError
-from prunetui.evaluate import evaluate_checkpoint
 from prunetui.execute import execute
 from prunetui.store import Run, Status, create_run
 from prunetui.tui.checks import give_way

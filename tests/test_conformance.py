@@ -17,13 +17,13 @@ from torch import Tensor
 
 from prunetui.api import Channels, Masks, Modules, Net, Scope, Training, keep_top, register
 from prunetui.api.budget import rounded_down
+from prunetui.cli.offers import print_method, print_methods
 from prunetui.engine.edits import apply, check_removal
 from prunetui.engine.graph import Graph
 from prunetui.engine.models import Architecture
 from prunetui.engine.state import State
 from prunetui.engine.verify_edit import achieved, check_achieved
 from prunetui.errors import TrialError
-from prunetui.offers import print_method, print_methods
 from prunetui.plan import Prune
 from prunetui.plugins import method_catalogue
 

@@ -16,13 +16,13 @@ import pytest
 import torch
 
 from prunetui import events
+from prunetui.cli.evaluate import evaluate_checkpoint
 from prunetui.config import parse_study, study_toml
 from prunetui.engine.count import count
 from prunetui.engine.models import Architecture
 from prunetui.engine.models.checkpoint import read_checkpoint
 from prunetui.engine.state import State, instantiate
 from prunetui.errors import RunFailed, UsageError
-from prunetui.evaluate import evaluate_checkpoint
 from prunetui.execute import execute as execute_isolated
 from prunetui.plugins.method_catalogue import catalogue
 from prunetui.store import Cache, Run, Status, create_run

@@ -13,6 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
+from prunetui.cli.evaluate import evaluate_checkpoint
+from prunetui.cli.export import _pt2
 from prunetui.config import Data, Model
 from prunetui.engine.data import Wanted, load_dataset
 from prunetui.engine.loading import load
@@ -21,8 +23,6 @@ from prunetui.engine.models.start import channels_of
 from prunetui.engine.onnx import onnx_bytes
 from prunetui.engine.state import State, model_bytes
 from prunetui.errors import DataError, UsageError
-from prunetui.evaluate import evaluate_checkpoint
-from prunetui.export import _pt2
 
 NAMES = ("ape", "bär", "cat", "dog")
 KINDS = ("safetensors", "pt2", "onnx")

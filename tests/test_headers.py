@@ -12,12 +12,12 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from prunetui.cli.evaluate import evaluate_checkpoint
 from prunetui.engine.export_header import parse_header
 from prunetui.engine.loading import load
 from prunetui.engine.models import Architecture, build
 from prunetui.engine.models.checkpoint import read_checkpoint
 from prunetui.errors import UsageError
-from prunetui.evaluate import evaluate_checkpoint
 
 NET = Architecture("resnet20", 1, 8, 3, "B", 2)
 HEADER = {"architecture": NET.plain(), "mean": [0.5], "std": [0.25], "data": "digits", "classes": ["a", "b", "c"]}

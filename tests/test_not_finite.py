@@ -12,13 +12,13 @@ import torch
 from torch import nn
 
 import prunetui
+from prunetui.cli.evaluate import evaluate_checkpoint
+from prunetui.cli.export import _pt2
 from prunetui.engine.loading import load_exported
 from prunetui.engine.models import Architecture
 from prunetui.engine.onnx import onnx_bytes
 from prunetui.engine.state import State, model_bytes
 from prunetui.errors import UsageError
-from prunetui.evaluate import evaluate_checkpoint
-from prunetui.export import _pt2
 
 NET = Architecture("resnet20", 1, 8, 10, "B", width=4)
 HEADER = {"data": "digits", "mean": [0.3], "std": [0.25], "classes": [str(i) for i in range(10)]}

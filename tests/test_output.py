@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 import prunetui
-from prunetui import events, listing
+from prunetui import events
+from prunetui.cli import listing
 from prunetui.results.text_tables import csv_cell, table_csv
 from prunetui.store.run import Run
 from prunetui.terminal.output import PLAIN_WIDTH, aligned, console, json_text, packed, say, table

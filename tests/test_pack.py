@@ -13,8 +13,8 @@ import pytest
 from tui.fakes import fake_run, small_model, study_rows
 
 import prunetui
+from prunetui.cli.pack import export_runs, hider
 from prunetui.errors import DataError, UsageError
-from prunetui.pack import export_runs, hider
 from prunetui.report.gather import gather
 from prunetui.report.page import page
 from prunetui.store import Run, find_run, list_runs

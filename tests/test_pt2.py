@@ -17,9 +17,9 @@ import pytest
 import torch
 from torch import nn
 
+from prunetui.cli.evaluate import evaluate_checkpoint
 from prunetui.engine.loading import load
 from prunetui.errors import UsageError
-from prunetui.evaluate import evaluate_checkpoint
 
 Program = dict[str, Any]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from prunetui.cli.listing import print_results
 from prunetui.events import (
     EpochFinished,
     Log,
@@ -18,7 +19,6 @@ from prunetui.events import (
     StepStarted,
     TrialFinished,
 )
-from prunetui.listing import print_results
 from prunetui.results.chart import accuracy_chart, legend, look
 from prunetui.results.progress import Tracker
 from prunetui.results.summary import (

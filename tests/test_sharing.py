@@ -13,6 +13,7 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from prunetui.api import Channels, Masks, Modules, Net, Shared, cluster_filters, filter_weights
+from prunetui.cli.evaluate import evaluate_checkpoint
 from prunetui.config import Layers
 from prunetui.engine.count import count
 from prunetui.engine.edits import apply
@@ -23,7 +24,6 @@ from prunetui.engine.models.shared import SharedConv2d
 from prunetui.engine.state import State, from_files, instantiate, model_bytes
 from prunetui.engine.verify_edit import check_achieved
 from prunetui.errors import TrialError
-from prunetui.evaluate import evaluate_checkpoint
 from prunetui.plan import Prune
 from prunetui.plugins import method_catalogue
 

@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from prunetui import events, listing
-from prunetui.batch import _resumed
+from prunetui import events
+from prunetui.cli import listing
+from prunetui.cli.batch import _resumed
+from prunetui.cli.pack import export_runs
 from prunetui.errors import PrunetuiError
-from prunetui.pack import export_runs
 from prunetui.report.command import made
 from prunetui.report.gather import gather
 from prunetui.report.layers import read_packed

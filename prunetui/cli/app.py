@@ -128,7 +128,7 @@ def batch(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but the run's path.")] = False,
 ) -> None:
     """Execute a study without a screen: prunetui --batch [STUDY]."""
-    from prunetui.batch import run_batch
+    from prunetui.cli.batch import run_batch
 
     raise typer.Exit(run_batch(study, _root(ctx, runs), overrides or [], device, resume, json, quiet))
 
@@ -143,7 +143,7 @@ def methods(
     runs: Runs = None,
 ) -> None:
     """List the pruning methods."""
-    from prunetui import offers
+    from prunetui.cli import offers
 
     if name:
         offers.print_method(name, json)
@@ -154,7 +154,7 @@ def methods(
 @app.command()
 def presets(json: Json = False, runs: Runs = None) -> None:
     """List the studies that ship with prunetui."""
-    from prunetui.offers import print_presets
+    from prunetui.cli.offers import print_presets
 
     print_presets(json)
 
@@ -180,11 +180,11 @@ def list_all_runs(
     ] = None,
 ) -> None:
     """List the runs, newest first; or pack some of them for others."""
-    from prunetui import listing
+    from prunetui.cli import listing
 
     root = _root(ctx, runs)
     if export is not None:
-        from prunetui.pack import print_packed
+        from prunetui.cli.pack import print_packed
 
         print_packed(root, run or [], export, json)
     elif run:
@@ -203,7 +203,7 @@ def show(
     runs: Runs = None,
 ) -> None:
     """Show a run: its state, results and chart."""
-    from prunetui.listing import print_run
+    from prunetui.cli.listing import print_run
 
     print_run(_root(ctx, runs), run, json)
 
@@ -266,7 +266,7 @@ def evaluate(
     runs: Runs = None,
 ) -> None:
     """Measure a checkpoint on the test split, in float32."""
-    from prunetui.evaluate import evaluate_checkpoint
+    from prunetui.cli.evaluate import evaluate_checkpoint
 
     evaluate_checkpoint(checkpoint, model, data, overrides or [], device, json, trust)
 
@@ -281,7 +281,7 @@ def export(
     runs: Runs = None,
 ) -> None:
     """Write a trial's network, physically small, with its input normalisation."""
-    from prunetui.export import export_model
+    from prunetui.cli.export import export_model
 
     export_model(_root(ctx, runs), run, trial, kind, output)
 
@@ -325,6 +325,6 @@ def doctor(
     runs: Runs = None,
 ) -> None:
     """Check this machine: versions, device, arithmetic, data, disk, terminal."""
-    from prunetui.doctor import examine
+    from prunetui.cli.doctor import examine
 
     examine(_root(ctx, runs), json)

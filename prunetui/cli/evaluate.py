@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from prunetui.cli.wanted_images import check_fixed, tell, wanted_by, wanted_by_weights
 from prunetui.config import Study, parse_study
 from prunetui.errors import UsageError
 from prunetui.terminal.output import print_json, say
-from prunetui.wanted_images import check_fixed, tell, wanted_by, wanted_by_weights
 
 
 def evaluate_checkpoint(

@@ -1,0 +1,1 @@
+"""Commands: argv to a batch run, the app, or a table."""
