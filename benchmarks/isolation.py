@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 from prunetui.config import load_study
 from prunetui.execute.submit import submit
-from prunetui.execute import execute
+from prunetui.execute.execution import execute
 run = submit(load_study("quickstart"), Path(sys.argv[1]))
 raise SystemExit(execute(run, "cpu", lambda: False, isolated=sys.argv[2] == "children"))
 """

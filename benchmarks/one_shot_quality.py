@@ -23,7 +23,7 @@ import tomli_w
 from prunetui.config import parse_study, study_toml
 from prunetui.config.write import rooted
 from prunetui.errors import PrunetuiError
-from prunetui.execute import execute
+from prunetui.execute.execution import execute
 from prunetui.store import Run, Status, create_run
 from prunetui.terminal.output import aligned
 

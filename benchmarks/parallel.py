@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks._turns import Work, in_turns
 from prunetui.config import parse_study, study_toml
-from prunetui.execute import execute
+from prunetui.execute.execution import execute
 from prunetui.store import Status, create_run
 
 SETTINGS = (

@@ -24,7 +24,7 @@ from torch.nn.utils import prune
 from benchmarks._plain import correct, device, loader
 from benchmarks._turns import Work, in_turns
 from prunetui.config import Study, parse_study, study_toml
-from prunetui.execute import execute
+from prunetui.execute.execution import execute
 from prunetui.store import Run, Status, create_run
 
 SPARSITIES = tuple(round(0.1 * i, 1) for i in range(1, 10))

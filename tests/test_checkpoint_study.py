@@ -15,7 +15,7 @@ from prunetui.cli.evaluate import evaluate_checkpoint
 from prunetui.config import load_study, parse_study, study_toml
 from prunetui.engine.models import Architecture
 from prunetui.errors import UsageError
-from prunetui.execute import execute
+from prunetui.execute.execution import execute
 from prunetui.store import Run, Status, create_run
 from prunetui.tui.checks import give_way
 from prunetui.tui.study_draft import Draft

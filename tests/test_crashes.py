@@ -17,7 +17,8 @@ from safetensors.torch import load_file
 from prunetui import events
 from prunetui.config import parse_study, study_toml
 from prunetui.errors import RunFailed
-from prunetui.execute import child_processes, execute, process_executor
+from prunetui.execute import child_processes, process_executor
+from prunetui.execute.execution import execute
 from prunetui.plugins.method_catalogue import catalogue
 from prunetui.store import Run, Status, create_run
 

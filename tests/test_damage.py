@@ -13,7 +13,7 @@ import pytest
 
 from prunetui import events
 from prunetui.config import parse_study, study_toml
-from prunetui.execute import execute
+from prunetui.execute.execution import execute
 from prunetui.files.atomic import copy_atomic
 from prunetui.store import Cache, Run, Status, create_run
 from prunetui.store.partial import PartialFiles

@@ -23,7 +23,7 @@ from prunetui.engine.models import Architecture
 from prunetui.engine.models.checkpoint import read_checkpoint
 from prunetui.engine.state import State, instantiate
 from prunetui.errors import RunFailed, UsageError
-from prunetui.execute import execute as execute_isolated
+from prunetui.execute.execution import execute as execute_isolated
 from prunetui.plugins.method_catalogue import catalogue
 from prunetui.store import Cache, Run, Status, create_run
 

@@ -15,15 +15,13 @@ import prunetui
 
 ROOT = Path(prunetui.__file__).resolve().parent.parent
 HEAVY = {"torch", "torchvision", "sklearn", "textual"}
-LIGHT = [
-    "cli", "config", "plan", "schedules", "plugins", "events", "progress", "store", "report", "chart", "batch",
-    "listing", "offers", "output", "inspect_model", "figure", "environment", "errors", "atomic", "worker", "__main__",
-    "estimate", "history", "tui.study_draft", "runner", "submit", "obey", "axes", "comparison", "differences",
-    "tables", "pack", "reporting.command", "reporting.page", "reporting.text", "reporting.plain",
-]  # fmt: skip
+LIGHT = ["cli", "config", "plan", "plugins", "store", "results", "report", "execute", "files", "terminal"]
+"""Folders of which no module needs torch to be imported."""
+COMPUTING = "prunetui.execute.child"
+"""But for the process that computes."""
 METHODS = sorted((ROOT / "methods").glob("*.py"))
 PRODUCT = sorted((ROOT / "prunetui").rglob("*.py"))
-ENGINE = [file for file in PRODUCT if file.relative_to(ROOT).parts[1] in ("engine", "api.py", "budget.py")]
+ENGINE = [file for file in PRODUCT if file.relative_to(ROOT).parts[1] in ("engine", "api", "formats")]
 
 
 def imported_by(code: str) -> set[str]:
@@ -35,10 +33,18 @@ def imported_by(code: str) -> set[str]:
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
-@pytest.mark.parametrize("name", LIGHT)
-def test_a_light_module_brings_nothing_heavy(name: str):
-    found = imported_by(f"import prunetui.{name}")
-    assert f"prunetui.{name}" in found
+def modules_of(folder: str) -> list[str]:
+    """Every module of a folder of prunetui, but the ones that run when they are imported."""
+    files = sorted((ROOT / "prunetui" / folder).rglob("*.py"))
+    names = [".".join(file.relative_to(ROOT).with_suffix("").parts) for file in files if file.stem != "__main__"]
+    return [name.removesuffix(".__init__") for name in names]
+
+
+@pytest.mark.parametrize("folder", LIGHT)
+def test_a_light_folder_brings_nothing_heavy(folder: str):
+    modules = [name for name in modules_of(folder) if name != COMPUTING]
+    found = imported_by("; ".join(f"import {name}" for name in modules))
+    assert set(modules) <= found
     assert not {module.split(".")[0] for module in found} & HEAVY
     assert not any(module.startswith(("prunetui.engine", "prunetui.api", "methods.")) for module in found)
 
@@ -102,19 +108,6 @@ def test_no_module_of_the_product_imports_a_method_by_name(file: Path):
 @pytest.mark.parametrize("file", ENGINE, ids=lambda file: str(file.relative_to(ROOT)))
 def test_the_engine_sees_neither_the_store_nor_a_view(file: Path):
     seen = {".".join(name.split(".")[:2]) for name in _imports(ast.parse(file.read_text(encoding="utf-8")))}
-    views = {
-        "store",
-        "batch",
-        "cli",
-        "listing",
-        "offers",
-        "output",
-        "report",
-        "chart",
-        "progress",
-        "worker",
-        "tui",
-        "runner",
-    }
+    views = ("store", "cli", "report", "results", "execute", "tui", "terminal")
     assert not seen & {f"prunetui.{view}" for view in views}
     assert not {name.split(".")[0] for name in seen} & {"textual", "rich", "typer", "plotext"}

@@ -20,7 +20,7 @@ from prunetui.engine.models import Architecture
 from prunetui.engine.state import State, instantiate
 from prunetui.engine.verify_edit import achieved
 from prunetui.errors import TrialError, UsageError
-from prunetui.execute import execute
+from prunetui.execute.execution import execute
 from prunetui.plan import Prune
 from prunetui.plugins import method_catalogue
 from prunetui.store import Status, create_run

@@ -15,7 +15,8 @@ import pytest
 
 from prunetui import events
 from prunetui.config import parse_study, study_toml
-from prunetui.execute import execute, process_executor, sharing
+from prunetui.execute import process_executor, sharing
+from prunetui.execute.execution import execute
 from prunetui.results.progress import Tracker
 from prunetui.store import Run, Status, create_run
 

@@ -11,7 +11,7 @@ from benchmarks import published
 from prunetui.config import load_study
 from prunetui.config.write import study_toml
 from prunetui.errors import UsageError
-from prunetui.execute import execute
+from prunetui.execute.execution import execute
 from prunetui.store import Run, Status, create_run
 
 SMALL = ("data.name=digits", "data.limit=200", "model.width=4", "train.epochs=2", "schedule.epoch=1")

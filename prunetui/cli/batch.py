@@ -101,7 +101,7 @@ def _execute(run: Run, device: str, view: View) -> int:
         view.show(tail.lines())
         view.close()
 
-    from prunetui.execute import execute
+    from prunetui.execute.execution import execute
     from prunetui.execute.launcher import note_interrupted
     from prunetui.execute.stop_signals import Stop
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
+from prunetui.machine import versions
 from prunetui.results.summary import human
-from prunetui.store.environment import versions
 from prunetui.terminal.output import console, print_json, table
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from prunetui.engine.measure import never
 from prunetui.engine.onnx import PIXELS, onnx_bytes
 from prunetui.engine.state import State, instantiate
 from prunetui.errors import Interrupted
-from prunetui.store.environment import device_name, versions
+from prunetui.machine import device_name, versions
 
 FEWEST_PASSES, MOST_PASSES = 5, 100
 SECONDS, WARM_UP_SECONDS = 0.25, 0.05

@@ -1,9 +1,5 @@
 """Executes runs: joins the plan, the engine and the store. Nothing else joins them.
 
-``python -m prunetui.execute RUN`` is the detached child of the terminal app; ``--batch`` calls ``execute`` in
+``python -m prunetui.execute RUN`` is the detached child of the terminal app; ``--batch`` calls ``execution.execute`` in
 its own process. Both leave the same folder behind, and both compute in children of theirs (``process_executor``).
 """
-
-from prunetui.execute.execution import execute
-
-__all__ = ["execute"]

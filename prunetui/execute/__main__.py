@@ -9,7 +9,7 @@ import traceback
 from pathlib import Path
 
 from prunetui.errors import EXIT_FAILED, PrunetuiError
-from prunetui.execute import execute
+from prunetui.execute.execution import execute
 from prunetui.execute.launcher import note_interrupted
 from prunetui.execute.stop_signals import Stop
 from prunetui.store import Run

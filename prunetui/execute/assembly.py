@@ -16,9 +16,9 @@ from prunetui.execute.messages import Prepared
 from prunetui.execute.run_control import Obedience
 from prunetui.execute.sharing import processes
 from prunetui.files.paths import user_path
+from prunetui.machine import device_name
 from prunetui.plan import build_plan
 from prunetui.store import Cache, Run
-from prunetui.store.environment import device_name
 from prunetui.store.partial import PartialFiles
 from prunetui.store.runs import CACHE
 

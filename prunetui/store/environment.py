@@ -6,30 +6,13 @@ import os
 import platform
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from prunetui import __version__
 from prunetui.files.regular import read_object
+from prunetui.machine import device_name, versions
 
 FILE = "environment.json"
-
-PACKAGES = (
-    "torch", "torchvision", "torch-pruning", "numpy", "scikit-learn", "safetensors", "onnxruntime", "textual",
-    "rich", "plotext", "pydantic", "typer",
-)  # fmt: skip
-
-
-def versions() -> dict[str, str]:
-    """Installed versions; "missing" for what is not there."""
-    found = {"prunetui": __version__, "python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "missing"
-    return found
 
 
 def environment(device: str) -> dict[str, Any]:
@@ -53,19 +36,6 @@ def read_environment(folder: Path) -> dict[str, Any] | None:
         return read_object(folder / FILE)
     except (OSError, ValueError):
         return None
-
-
-def device_name(device: str) -> str:
-    """The model of the processor or, for ``cuda``, of the GPU; empty where the system does not tell."""
-    torch = sys.modules.get("torch")
-    if device.startswith("cuda") and torch is not None:
-        return str(torch.cuda.get_device_name(device))
-    try:
-        text = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return platform.processor()
-    names = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 def _threads() -> int | None:
