@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from prunetui import events
-from prunetui.cli.evaluate import evaluate_checkpoint
+from prunetui.cli.measure_checkpoint import evaluate_checkpoint
 from prunetui.config import load_study, parse_study, study_toml
 from prunetui.engine.models import Architecture
 from prunetui.errors import UsageError

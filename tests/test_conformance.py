@@ -17,7 +17,7 @@ from torch import Tensor
 
 from prunetui.api import Channels, Masks, Modules, Net, Scope, Training, keep_top, register
 from prunetui.api.budget import rounded_down
-from prunetui.cli.offers import print_method, print_methods
+from prunetui.cli.list_offers import print_method, print_methods
 from prunetui.engine.edits import apply, check_removal
 from prunetui.engine.graph import Graph
 from prunetui.engine.models import Architecture

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from prunetui import events
-from prunetui.cli.evaluate import evaluate_checkpoint
+from prunetui.cli.measure_checkpoint import evaluate_checkpoint
 from prunetui.config import parse_study, study_toml
 from prunetui.engine.count import count
 from prunetui.engine.models import Architecture

@@ -13,8 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
-from prunetui.cli.evaluate import evaluate_checkpoint
-from prunetui.cli.export import _pt2
+from prunetui.cli.export_network import _pt2
+from prunetui.cli.measure_checkpoint import evaluate_checkpoint
 from prunetui.config import Data, Model
 from prunetui.engine.data import Wanted, load_dataset
 from prunetui.engine.loading import load

@@ -14,7 +14,7 @@ from torch import Tensor
 
 import prunetui
 from prunetui.api import Modules, Shared
-from prunetui.cli.export import export_model
+from prunetui.cli.export_network import export_model
 from prunetui.config import parse_study
 from prunetui.engine.edits import apply, apply_masks, remove_channels
 from prunetui.engine.graph import Graph
@@ -96,7 +96,7 @@ def test_images_are_normalised_by_the_network_itself(run: Run) -> None:
 
 @pytest.mark.parametrize("kind", ["pt2", "onnx", "safetensors"])
 def test_evaluate_takes_every_format(run: Run, kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from prunetui.cli.evaluate import evaluate_checkpoint
+    from prunetui.cli.measure_checkpoint import evaluate_checkpoint
 
     output = tmp_path / f"out.{kind}"
     export_model(run.folder.parent, "last", "channels", kind, output)
@@ -120,7 +120,7 @@ def test_a_trial_that_is_not_there_is_told_with_the_nearest(run: Run, tmp_path: 
 def test_a_file_that_computes_something_else_is_not_kept(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("prunetui.cli.export._run_pt2", lambda path, images: torch.zeros(len(images), 10))
+    monkeypatch.setattr("prunetui.cli.export_network._run_pt2", lambda path, images: torch.zeros(len(images), 10))
     with pytest.raises(RunFailed, match="nothing was kept"):
         export_model(run.folder.parent, "last", "dense", "pt2", tmp_path / "x.pt2")
     assert not (tmp_path / "x.pt2").exists()

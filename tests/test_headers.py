@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from prunetui.cli.evaluate import evaluate_checkpoint
+from prunetui.cli.measure_checkpoint import evaluate_checkpoint
 from prunetui.engine.export_header import parse_header
 from prunetui.engine.loading import load
 from prunetui.engine.models import Architecture, build

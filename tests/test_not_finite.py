@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 import prunetui
-from prunetui.cli.evaluate import evaluate_checkpoint
-from prunetui.cli.export import _pt2
+from prunetui.cli.export_network import _pt2
+from prunetui.cli.measure_checkpoint import evaluate_checkpoint
 from prunetui.engine.loading import load_exported
 from prunetui.engine.models import Architecture
 from prunetui.engine.onnx import onnx_bytes

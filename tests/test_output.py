@@ -75,7 +75,7 @@ def test_json_is_ascii_and_tells_the_same(root: Path, capsys: pytest.CaptureFixt
 def test_reports_carry_no_raw_control_character_nor_tags(
     root: Path, kind: str, capfdbinary: pytest.CaptureFixture[bytes]
 ):
-    from prunetui.report.command import make_report
+    from prunetui.report.write_report import make_report
 
     make_report(root, ["evil"] if kind == "svg" else ["evil", "layers"], kind, None)
     told = capfdbinary.readouterr()

@@ -13,7 +13,7 @@ import pytest
 from tui.fakes import fake_run, small_model, study_rows
 
 import prunetui
-from prunetui.cli.pack import export_runs, hider
+from prunetui.cli.pack_run import export_runs, hider
 from prunetui.errors import DataError, UsageError
 from prunetui.report.gather import gather
 from prunetui.report.page import page

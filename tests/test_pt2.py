@@ -17,7 +17,7 @@ import pytest
 import torch
 from torch import nn
 
-from prunetui.cli.evaluate import evaluate_checkpoint
+from prunetui.cli.measure_checkpoint import evaluate_checkpoint
 from prunetui.engine.loading import load
 from prunetui.errors import UsageError
 

@@ -16,9 +16,9 @@ import pytest
 from tui.fakes import STUDY, failed_row, fake_row, fake_run, layer_rows, small_model, study_rows
 
 from prunetui.errors import DataError, PrunetuiError, UsageError
-from prunetui.report.command import FORMATS, chosen, made
 from prunetui.report.gather import Material, gather
 from prunetui.report.page import context, page
+from prunetui.report.write_report import FORMATS, chosen, made
 from prunetui.store import list_runs
 from prunetui.terminal.printable import one_line
 

@@ -13,7 +13,7 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from prunetui.api import Channels, Masks, Modules, Net, Shared, cluster_filters, filter_weights
-from prunetui.cli.evaluate import evaluate_checkpoint
+from prunetui.cli.measure_checkpoint import evaluate_checkpoint
 from prunetui.config import Layers
 from prunetui.engine.count import count
 from prunetui.engine.edits import apply

@@ -42,8 +42,8 @@ def keep_report(screen: Screen[Any], root: Path, runs: Sequence[str], stem: str)
     """The page that ``prunetui report --format html`` writes of these runs."""
 
     def draw() -> bytes:
-        from prunetui.report.command import made
         from prunetui.report.gather import gather
+        from prunetui.report.write_report import made
 
         return made(gather(root, runs), "html")
 

@@ -16,12 +16,12 @@ import pytest
 
 from prunetui import events
 from prunetui.cli import listing
-from prunetui.cli.batch import _resumed
-from prunetui.cli.pack import export_runs
+from prunetui.cli.pack_run import export_runs
+from prunetui.cli.run_study import _resumed
 from prunetui.errors import PrunetuiError
-from prunetui.report.command import made
 from prunetui.report.gather import gather
 from prunetui.report.layers import read_packed
+from prunetui.report.write_report import made
 from prunetui.store import Cache, Run
 from prunetui.store.control import Control
 from prunetui.store.queue import Queue

@@ -9,7 +9,7 @@ from rich.console import Console
 from textual.pilot import Pilot
 from textual.widgets import Static
 
-from prunetui.cli.pack import export_runs
+from prunetui.cli.pack_run import export_runs
 from prunetui.results.inspect_model import Histogram
 from prunetui.store import Run
 from prunetui.tui.app import PrunetuiApp
