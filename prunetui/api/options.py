@@ -1,0 +1,18 @@
+"""What the options of a method may be."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Le
+
+Scope = Literal["global", "local"]
+"""Rank across the whole net, or within each layer."""
+Count = Annotated[int, Ge(0)]
+"""An option that is a whole number from 0."""
+Positive = Annotated[int, Ge(1)]
+"""An option that is a whole number from 1."""
+Factor = Annotated[float, Ge(0)]
+"""An option that is a number from 0."""
+Share = Annotated[float, Gt(0), Le(1)]
+"""An option that is a part of a whole, in (0, 1]."""

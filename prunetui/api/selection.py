@@ -1,0 +1,135 @@
+"""Which weights and channels are kept, by their scores and within a budget."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from prunetui.api.budget import check_floor, kept_width, solve_widths, width_unit
+from prunetui.api.layer_budgets import by_budget, erk_budgets
+from prunetui.api.net import Group, Keep, Net
+from prunetui.api.options import Scope
+from prunetui.api.scores import Channeled
+from prunetui.errors import TrialError
+
+
+def keep_top(
+    scores: Mapping[str, Tensor], sparsity: float, scope: Scope, within: Keep | None = None, floor: float = 0.0
+) -> dict[str, Tensor]:
+    """Keep the highest scores and remove exactly ``round(sparsity * n)`` of n.
+
+    n counts all scores (``global``) or those of each layer (``local``). What ``within`` has already
+    removed stays removed and counts. Equal scores fall as ``torch.topk`` breaks the tie. Every layer keeps at
+    least the fraction ``floor`` of its weights: its highest scores, whatever those of other layers are.
+
+    Raises:
+        TrialError: ``within`` has removed more than ``sparsity`` (of every layer, if ``local``), or the floors leave
+            too little to remove.
+    """
+    names = list(scores)
+    flat = []
+    for name in names:
+        score = scores[name].detach().float()
+        held = (within or {}).get(name)
+        score = (score if held is None else score.masked_fill(~held.to(score.device), -torch.inf)).flatten()
+        flat.append(_protected(score, floor) if floor else score)
+    if scope == "global":
+        kept = torch.split(_keep_flat(torch.cat(flat), sparsity), [len(f) for f in flat])
+    else:
+        gone = [int((f == -torch.inf).sum()) / max(1, len(f)) for f in flat]
+        # A layer that has lost more keeps what it has; it is a mistake only where no layer is left to prune.
+        some = any(round(g * len(f)) <= round(sparsity * len(f)) for g, f in zip(gone, flat, strict=True))
+        kept = tuple(_keep_flat(f, max(sparsity, g) if some else sparsity) for g, f in zip(gone, flat, strict=True))
+    return {name: keep.view(scores[name].shape) for name, keep in zip(names, kept, strict=True)}
+
+
+def _keep_flat(scores: Tensor, sparsity: float) -> Tensor:
+    removed = round(sparsity * len(scores))
+    gone = int((scores == -torch.inf).sum())
+    if gone > removed:
+        raise TrialError(
+            f"{gone} of {len(scores)} weights are already pruned; a sparsity of {sparsity:g} is below that"
+        )
+    most = int((scores != torch.inf).sum())
+    if removed > most:
+        raise TrialError(f"cannot remove {sparsity:.2%}: the floor of every layer leaves {most / len(scores):.2%}")
+    keep = torch.ones(len(scores), dtype=torch.bool, device=scores.device)
+    keep[torch.topk(scores, removed, largest=False).indices] = False
+    return keep
+
+
+def _protected(scores: Tensor, floor: float) -> Tensor:
+    """The scores of a layer with the highest ``floor`` of them out of reach; what is gone stays gone."""
+    best = torch.topk(scores, math.ceil(floor * len(scores) - 1e-9)).indices
+    scores = scores.clone()
+    scores[best] = torch.where(scores[best] == -torch.inf, -torch.inf, torch.inf)
+    return scores
+
+
+def keep_erk(net: Net, scores: Mapping[str, Tensor], sparsity: float) -> dict[str, Tensor]:
+    """Keep the highest scores of each layer, as many as its Erdos-Renyi-kernel budget says; exact over the net.
+
+    Raises:
+        TrialError: more is already gone, or the floors leave too little to remove.
+    """
+    budgets = erk_budgets({name: tuple(score.shape) for name, score in scores.items()}, sparsity)
+    ranked = by_budget(scores, budgets, net.masks)
+    return keep_top(ranked, sparsity, "global", within=net.masks, floor=net.floor)
+
+
+def keep_above(
+    scores: Mapping[str, Tensor], threshold: float, within: Keep | None = None, floor: float = 0.0
+) -> dict[str, Tensor]:
+    """Keep what is in ``within`` and scores above ``threshold``, and of every layer at least ``floor`` of it."""
+    kept = {name: score.detach() > threshold for name, score in scores.items()}
+    if floor:
+        highest = keep_top(scores, 1 - floor, "local", within)
+        kept = {name: keep | highest[name] for name, keep in kept.items()}
+    return {name: keep & within[name] if within and name in within else keep for name, keep in kept.items()}
+
+
+def keep_channels(
+    net: Channeled, scores: Mapping[str, Tensor], sparsity: float, scope: Scope = "local", round_to: int = 0
+) -> dict[str, Tensor]:
+    """Keep the highest-scored channels of each group, as many as the net's target allows.
+
+    ``scores`` holds one score a channel for every group of ``net.groups()``. ``round_to`` makes every
+    width a multiple of it; 0 is 8 where the narrowest group has at least 64 channels, else 1.
+
+    Raises:
+        TrialError: the target cannot be reached within 1 % of the net.
+    """
+    widths = solve_widths(
+        net.costs, {name: score.detach().float().cpu() for name, score in scores.items()}, net.target, sparsity,
+        scope, round_to, net.floor,
+    )  # fmt: skip
+    keep = {}
+    for name, score in scores.items():
+        keep[name] = torch.zeros(len(score), dtype=torch.bool, device=score.device)
+        keep[name][torch.topk(score, widths[name]).indices] = True
+    return keep
+
+
+def channel_widths(net: Net, groups: Sequence[Group], sparsity: float, round_to: int = 0) -> dict[str, int]:
+    """How many channels each of ``groups`` keeps: the same share of all, as ``keep_channels`` would.
+
+    Raises:
+        TrialError: the target cannot be reached, or more is already gone.
+    """
+    equal = {group.name: torch.ones(group.width) for group in groups}
+    return solve_widths(net.costs, equal, net.target, sparsity, "local", round_to, net.floor)
+
+
+def filters_kept(net: Net, layer: str, sparsity: float, round_to: int = 0) -> int:
+    """How many filters a convolution keeps at the target ``channels``.
+
+    Raises:
+        TrialError: its outputs share filters already, or the floor keeps more than the ratio asks for.
+    """
+    check_floor(sparsity, net.floor)
+    if "labels" in dict(net.layers()[layer].named_buffers()):
+        raise TrialError(f"the outputs of {layer} share filters already")
+    return kept_width(len(net.parameters()[layer]), sparsity, width_unit(net.costs.dense, round_to), net.floor)
