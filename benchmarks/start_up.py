@@ -18,7 +18,7 @@ from benchmarks._turns import Work, in_turns
 from prunetui.config import parse_study, study_toml
 from prunetui.store import Status, create_run
 
-EAGER = "import torch, torchvision, sklearn.cluster, torch_pruning, textual.app, prunetui.cli.app"
+EAGER = "import torch, torchvision, sklearn.cluster, torch_pruning, textual.app, prunetui.cli.main"
 NAIVE = """
 import csv, json, pathlib, sys, tomli
 found = []

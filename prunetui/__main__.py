@@ -76,7 +76,7 @@ def _run(argv: Sequence[str]) -> int:
     """Run a command. Typer's own complaints are told as ours are: they quote what was typed, whatever that is."""
     import typer
 
-    from prunetui.cli.app import app
+    from prunetui.cli.main import app
 
     # Some versions of typer bring a click of their own.
     complaint: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")

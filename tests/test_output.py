@@ -163,7 +163,9 @@ def test_nothing_else_prints():
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call):
                 called = ast.unparse(node.func)
-                is_report = file.name == "write_report.py" and called == "sys.stdout.buffer.write"  # made harmless before
+                is_report = (
+                    file.name == "write_report.py" and called == "sys.stdout.buffer.write"
+                )  # made harmless before
                 assert is_report or not re.fullmatch(
                     r"print|pprint|(rich\.)?print|Console|(sys\.)?std(out|err)(\.buffer)?\.write(lines)?|(typer|click)\.s?echo",
                     called,

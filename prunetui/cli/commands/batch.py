@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from prunetui.cli.options import Device, Overrides, Runs, complete_presets, complete_runs, root_of
+from prunetui.cli.arguments import Device, Overrides, Runs, complete_presets, complete_runs, root_of
 
 
 def batch(

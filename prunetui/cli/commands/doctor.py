@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from prunetui.cli.options import Json, Runs, root_of
+from prunetui.cli.arguments import Json, Runs, root_of
 
 
 def doctor(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from prunetui.cli.options import Device, Json, Overrides, Runs
+from prunetui.cli.arguments import Device, Json, Overrides, Runs
 
 
 def evaluate(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from prunetui.cli.options import Json, Runs, complete_methods
+from prunetui.cli.arguments import Json, Runs, complete_methods
 
 
 def methods(

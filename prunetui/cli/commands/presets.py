@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prunetui.cli.options import Json, Runs
+from prunetui.cli.arguments import Json, Runs
 
 
 def presets(json: Json = False, runs: Runs = None) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from prunetui.cli.options import Json, Runs, complete_runs, root_of
+from prunetui.cli.arguments import Json, Runs, complete_runs, root_of
 from prunetui.errors import UsageError
 
 

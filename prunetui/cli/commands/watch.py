@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from prunetui.cli.arguments import Ascii, Device, Runs, complete_runs, root_of
 from prunetui.cli.open_app import open_application
-from prunetui.cli.options import Ascii, Device, Runs, complete_runs, root_of
 
 
 def watch(

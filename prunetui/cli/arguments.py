@@ -13,6 +13,7 @@ DEFAULT_RUNS = Path("runs")
 
 
 def complete_runs(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Ids of the runs that hold ``incomplete``."""
     from prunetui.store import list_runs
     from prunetui.terminal.printable import one_line
 
@@ -22,12 +23,14 @@ def complete_runs(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def complete_presets(incomplete: str) -> list[str]:
+    """Names of the presets that begin with ``incomplete``."""
     from prunetui.config.load import preset_names
 
     return [name for name in preset_names() if name.startswith(incomplete)]
 
 
 def complete_methods(incomplete: str) -> list[str]:
+    """Names of the methods that begin with ``incomplete``."""
     from prunetui.plugins.method_catalogue import catalogue
 
     return [name for name in catalogue().methods if name.startswith(incomplete)]
@@ -37,11 +40,8 @@ RunsEverywhere = Annotated[
     Path | None,
     typer.Option("--runs", envvar="PRUNETUI_RUNS", help="Folder of the runs. [default: runs]", show_default=False),
 ]
-
 Runs = Annotated[Path | None, typer.Option("--runs", help="Folder of the runs.", show_default=False)]
-
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
 Overrides = Annotated[
     list[str] | None,
     typer.Option(
@@ -50,9 +50,7 @@ Overrides = Annotated[
         help="Override a key of the study (repeatable; TOML values, bare strings allowed).",
     ),
 ]
-
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
-
 Ascii = Annotated[bool, typer.Option("--ascii", help="Draw with ASCII characters only.")]
 
 

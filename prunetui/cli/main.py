@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from prunetui import __version__
+from prunetui.cli.arguments import Ascii, Device, RunsEverywhere, root_of
 from prunetui.cli.commands.batch import batch
 from prunetui.cli.commands.doctor import doctor
 from prunetui.cli.commands.evaluate import evaluate
@@ -19,7 +20,6 @@ from prunetui.cli.commands.runs import list_all_runs
 from prunetui.cli.commands.show import show
 from prunetui.cli.commands.watch import watch
 from prunetui.cli.open_app import open_application
-from prunetui.cli.options import Ascii, Device, RunsEverywhere, root_of
 
 app = typer.Typer(
     name="prunetui",
