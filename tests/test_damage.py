@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +40,9 @@ Rows = list[dict[str, str]]
 
 
 def execute_in(root: Path) -> Run:
-    """A new run of the study, executed without any failure."""
+    """A new run of the study, executed in this process without any failure."""
     run = create_run(root, study_toml(parse_study(STUDY)), Status(state="queued", name="tiny"))
-    assert execute(run, "cpu", lambda: False) == 0
+    assert execute(run, "cpu", lambda: False, isolated=False) == 0
     return run
 
 
@@ -139,11 +139,17 @@ META: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.mark.parametrize("damage", ANY)
-def test_a_damaged_state_is_named_and_computed_again(first: Run, root: Path, damage: str):
+def in_turns(names: Iterable[str], count: int) -> list[tuple[str, ...]]:
+    """All of ``names``, ``count`` at a time; the last ones are filled up from the front."""
+    names = list(names)
+    return [tuple((names + names)[i : i + count]) for i in range(0, len(names), count)]
+
+
+@pytest.mark.parametrize("damages", in_turns(ANY, 3), ids="-".join)
+def test_a_damaged_state_is_named_and_computed_again(first: Run, root: Path, damages: tuple[str, ...]):
     keys = keys_of(first, "Train")
     assert len(keys) == 3  # the dense training, its control, the recovery
-    for key in keys:
+    for key, damage in zip(keys, damages, strict=True):
         ANY[damage](root / ".cache" / key[:2] / key / "model.safetensors")
     again = execute_in(root)
     assert rows_of(again) == rows_of(first)
@@ -152,10 +158,11 @@ def test_a_damaged_state_is_named_and_computed_again(first: Run, root: Path, dam
     assert warnings_of(execute_in(root)) == []  # it has healed
 
 
-@pytest.mark.parametrize("damage", META)
-def test_a_damaged_note_of_a_step_is_named_and_the_step_done_again(first: Run, root: Path, damage: str):
-    keys = [*keys_of(first, "Train"), *keys_of(first, "Measure")]
-    for key in keys:
+@pytest.mark.parametrize("damages", in_turns(META, 7), ids="-".join)
+def test_a_damaged_note_of_a_step_is_named_and_the_step_done_again(first: Run, root: Path, damages: tuple[str, ...]):
+    keys = [*keys_of(first, "Train"), *keys_of(first, "Measure")][:7]
+    assert len(keys) == 7
+    for key, damage in zip(keys, damages, strict=True):
         META[damage](root / ".cache" / key[:2] / key / "meta.json")
     again = execute_in(root)
     assert rows_of(again) == rows_of(first)
@@ -186,6 +193,24 @@ def test_what_is_done_to_a_kept_network_does_not_reach_the_next_run(first: Run, 
 # The parts --------------------------------------------------------------------------------------------
 
 KEY = "ab" + "0" * 30
+
+
+@pytest.mark.parametrize(
+    ("file", "damage"), [*(("model", name) for name in ANY), *(("meta.json", name) for name in META)]
+)
+def test_every_damage_is_found_named_once_and_made_good(tmp_path: Path, file: str, damage: str):
+    told: list[str] = []
+    cache = Cache(tmp_path, told.append)
+    cache.put(KEY, {"seconds": 1.5, "result": {}}, {"model": b"weights"})
+    META[damage](tmp_path / "ab" / KEY / file)
+    assert cache.files(KEY) is None
+    assert cache.meta(KEY) is None
+    assert not (tmp_path / "ab" / KEY).exists()
+    (line,) = told
+    assert line.startswith(f"a kept step was damaged and is computed again (ab000000: {file}: ")
+    cache.put(KEY, {"seconds": 2.5}, {"model": b"weights"})
+    assert cache.meta(KEY) == {"seconds": 2.5}
+    assert cache.files(KEY) == {"model": b"weights"}
 
 
 def test_who_only_looks_at_a_cache_leaves_what_is_damaged(tmp_path: Path):
