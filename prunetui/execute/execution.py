@@ -9,6 +9,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import Any
 
 from prunetui import __version__, events
@@ -24,12 +25,12 @@ from prunetui.errors import (
     UsageError,
 )
 from prunetui.execute.event_order import StartedFirst
-from prunetui.execute.in_process import InProcessExecutor
+from prunetui.execute.executor import ExecutionContext, Prepared
+from prunetui.execute.executor_registry import ExecutorFactory, find_executor
 from prunetui.execute.kept_steps import KeptSteps
-from prunetui.execute.logs import logging_to
-from prunetui.execute.messages import Prepared
-from prunetui.execute.process_executor import ProcessExecutor
-from prunetui.execute.run_control import Obedience
+from prunetui.execute.run_control import RunControl
+from prunetui.execute.run_log import logging_to
+from prunetui.execute.trial_loop import TrialLoop
 from prunetui.files.atomic import copy_atomic
 from prunetui.plan import Trial
 from prunetui.store import Cache, Run, Status
@@ -39,18 +40,17 @@ from prunetui.store.rebuild import set_aside
 from prunetui.store.runs import CACHE
 from prunetui.store.status_writer import Book
 
-Row = dict[str, Any]
 
-
-def execute(run: Run, device: str, stop: Callable[[], bool], isolated: bool = True) -> int:
+def execute(run: Run, device: str, stop: Callable[[], bool], executor: str = "processes") -> int:
     """Execute or go on with a run; returns the exit code.
 
-    All computing is done in child processes, so that a crash costs a trial and not the run; where it is not
-    ``isolated``, in this process.
+    All computing is done where the ``executor`` of this name does it: with ``processes`` in child processes, so that a
+    crash costs a trial and not the run.
 
     Raises:
-        UsageError: another process executes it, or its study cannot be read.
+        UsageError: another process executes it, its study cannot be read, or there is no such executor.
     """
+    make_executor = find_executor(executor)
     with run.locked() as aside:
         place = run.place()
         try:
@@ -70,7 +70,7 @@ def execute(run: Run, device: str, stop: Callable[[], bool], isolated: bool = Tr
                 emit = StartedFirst(events_file)
                 for line in aside:
                     emit(events.Log("warning", line))
-                return _Execution(run, study, device, stop, emit, book, isolated).go(resumed)
+                return _Execution(run, study, device, stop, emit, book, make_executor).go(resumed)
         except OSError as error:
             if run.place() != place:
                 raise RunFailed(
@@ -90,22 +90,23 @@ class _Execution:
     stop: Callable[[], bool]
     emit: StartedFirst
     book: Book
-    isolated: bool
+    make_executor: ExecutorFactory
     rows: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         control = Control(self.run)
         control.clear()
-        self.obey = Obedience(self.stop, control, self._told)
+        self.control = RunControl(self.stop, control, self._on_pause)
 
-    def _told(self, what: str) -> None:
+    def _on_pause(self, what: str) -> None:
         self.book.update(message="paused" if what == "paused" else "")
         self.emit(events.Log("info", what))
 
     def go(self, resumed: bool) -> int:
         try:
-            with self._executor(recorded(self.run) if resumed else {}) as executor:
-                code = self._trials(executor, resumed)
+            context = self._context(recorded(self.run) if resumed else {})
+            with closing(self.make_executor(context)) as executor:
+                code = self._trials(TrialLoop(context, executor), resumed)
         except Interrupted as error:
             self._end("interrupted", str(error))
             return EXIT_INTERRUPTED
@@ -122,20 +123,18 @@ class _Execution:
         self._end("done" if code != EXIT_FAILED else "failed", "" if code == EXIT_DONE else "some trials failed")
         return code
 
-    def _executor(self, before: Mapping[str, Any]) -> InProcessExecutor | ProcessExecutor:
+    def _context(self, before: Mapping[str, Any]) -> ExecutionContext:
         """``before`` is what an earlier execution of the run recorded: the number of threads decides last digits."""
         threads = before.get("threads")
         threads = threads if isinstance(threads, int) and threads > 0 else None
-        if self.isolated:
-            return ProcessExecutor(self.run, self.device, self.obey, self.emit, threads)
-        return InProcessExecutor(self.run, self.study, self.device, self.obey, self.emit, threads)
+        return ExecutionContext(self.run, self.study, self.device, threads, self.control, self.emit)
 
     def _end(self, state: str, message: str) -> None:
         self.book.update(state=state, message=message, finished=time.time())
         self.emit(events.RunFinished(state, message))
 
-    def _trials(self, executor: InProcessExecutor | ProcessExecutor, resumed: bool) -> int:
-        made = executor.prepare()
+    def _trials(self, loop: TrialLoop, resumed: bool) -> int:
+        made = loop.prepare()
         self._record(made)
         self.emit(events.RunStarted(self.run.id, made.device, resumed))
         kept = KeptSteps(self.study, made.plan, Cache(self.run.folder.parent / CACHE), made.timer, made.images)
@@ -153,13 +152,13 @@ class _Execution:
         self.emit(events.Planned(len(trials), len(trials) - len(left), steps, work))
         self._publish(order)
         # Latency is not timed beside other work, but afterwards.
-        alone = made.processes == 1 or len(left) == 1
-        for trial, row in executor.rows(left, kept, time_latency=alone):
+        alone = made.parallel == 1 or len(left) == 1
+        for trial, row in loop.rows(left, kept, time_latency=alone):
             self._keep_model(kept, trial)
             self._over(order, trial, row)
             if row["status"] == "done":
                 kept.forget(trial)
-        for trial, row in executor.rows(self._untimed(kept), kept, time_latency=True):
+        for trial, row in loop.rows(self._untimed(kept), kept, time_latency=True):
             if row["status"] != "done":  # the trial's figures are there all the same
                 row = {**self.rows[trial.id], "note": f"latency was not timed: {row['error']}"}
             self._over(order, trial, row)
@@ -170,7 +169,7 @@ class _Execution:
 
     def _record(self, made: Prepared) -> None:
         """Note the machine; what differs from that of an earlier execution is said, for it may change figures."""
-        before, now = recorded(self.run), dict(made.context)
+        before, now = recorded(self.run), dict(made.conditions)
         changed = [
             f"{name} {before[name]} -> {now[name]}" for name in before if name in now and before[name] != now[name]
         ]
@@ -180,7 +179,7 @@ class _Execution:
         self.run.write_environment({**environment(made.device), **made.machine, "context": now})
         self.book.update(device=made.device)
 
-    def _over(self, order: list[str], trial: Trial, row: Row) -> None:
+    def _over(self, order: list[str], trial: Trial, row: dict[str, Any]) -> None:
         self.rows[trial.id] = row
         self._publish(order)
         self.emit(events.TrialFinished(trial.id, row["status"], row))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 from prunetui.errors import EXIT_INTERRUPTED
@@ -52,3 +53,19 @@ class Stop:
 
 def _leave_to_the_listener(number: int, frame: FrameType | None) -> None:
     """A handler must be there, or the signal would end the process."""
+
+
+@contextmanager
+def stop_signals_blocked() -> Iterator[None]:
+    """For the start of a process: until it can ignore them it must not get those of everyone in this terminal."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def ignore_stop_signals() -> None:
+    """For a worker: the process that owns the run gets the same signals, and asks it to stop."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
