@@ -18,8 +18,8 @@ from prunetui import events
 from prunetui.config import parse_study, study_toml
 from prunetui.errors import RunFailed
 from prunetui.execute.execution import execute
-from prunetui.execute.executors.processes import process_starter
-from prunetui.execute.executors.processes.process_executor import ProcessExecutor, WorkerProcess
+from prunetui.execute.executors.processes import ProcessExecutor, WorkerProcess
+from prunetui.execute.executors.workers import process_starter
 from prunetui.plugins.method_catalogue import catalogue
 from prunetui.store import Run, Status, create_run
 

@@ -17,8 +17,8 @@ from prunetui import events
 from prunetui.config import parse_study, study_toml
 from prunetui.execute import process_count
 from prunetui.execute.execution import execute
-from prunetui.execute.executors.processes.process_executor import ProcessExecutor, WorkerProcess
-from prunetui.execute.executors.processes.process_starter import ProcessStarter
+from prunetui.execute.executors.processes import ProcessExecutor, WorkerProcess
+from prunetui.execute.executors.workers.process_starter import ProcessStarter
 from prunetui.results.progress import Tracker
 from prunetui.store import Run, Status, create_run
 

@@ -1,4 +1,4 @@
-"""Executors by name: the modules of the folder ``executors``, and the user's own files as ``FILE.py:NAME``."""
+"""Executors by name: the files of the folder ``executors``, and the user's own files as ``FILE.py:NAME``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import difflib
 import hashlib
 import importlib
 import importlib.util
-import pkgutil
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -23,7 +22,7 @@ FOLDER = Path(__file__).parent / "executors"
 
 
 def executor(name: str) -> Callable[[Factory], Factory]:
-    """Give an executor the name by which it is chosen; for a built-in one, the name of its module."""
+    """Give an executor the name by which it is chosen; that of a built-in one is the name of its file."""
 
     def with_name(factory: Factory) -> Factory:
         setattr(factory, ATTRIBUTE, name)
@@ -34,7 +33,7 @@ def executor(name: str) -> Callable[[Factory], Factory]:
 
 def executor_names() -> list[str]:
     """The built-in executors."""
-    return sorted(module.name for module in pkgutil.iter_modules([str(FOLDER)]))
+    return sorted(file.stem for file in FOLDER.glob("*.py") if file.stem != "__init__")
 
 
 def find_executor(wanted: str) -> ExecutorFactory:

@@ -15,11 +15,11 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
 from prunetui.errors import RunFailed
-from prunetui.execute.executors.processes.fork_protocol import ANSWER, CANNOT_START, REQUEST, STARTED
+from prunetui.execute.executors.workers.fork_protocol import ANSWER, CANNOT_START, REQUEST, STARTED
 from prunetui.execute.python_process import python_command
 from prunetui.execute.stop_signals import stop_signals_blocked
 
-SERVER = "prunetui.execute.executors.processes.fork_server"
+SERVER = "prunetui.execute.executors.workers.fork_server"
 ATTEMPTS = 3
 START_SECONDS = 120.0
 """How long the first import of torch may take on a busy machine with a cold disk."""

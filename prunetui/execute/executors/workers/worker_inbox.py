@@ -7,7 +7,7 @@ import queue
 import threading
 from multiprocessing.connection import Connection
 
-from prunetui.execute.executors.processes.worker_messages import Compute, End, StopWork
+from prunetui.execute.executors.workers.worker_messages import Compute, End, StopWork
 
 
 class WorkerInbox:

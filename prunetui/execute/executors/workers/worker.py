@@ -22,8 +22,8 @@ from prunetui.engine.device import find_device  # noqa: F401 - whoever imports t
 from prunetui.errors import Interrupted, PrunetuiError, RunFailed, UsageError
 from prunetui.execute.engine_setup import set_up_engine
 from prunetui.execute.executor import ExecutionContext, Finished, Stopped
-from prunetui.execute.executors.processes.worker_inbox import WorkerInbox
-from prunetui.execute.executors.processes.worker_messages import Begin, Unable
+from prunetui.execute.executors.workers.worker_inbox import WorkerInbox
+from prunetui.execute.executors.workers.worker_messages import Begin, Unable
 from prunetui.execute.python_process import isolate_imports
 from prunetui.execute.run_control import RunControl
 from prunetui.execute.run_log import logging_to

@@ -1,7 +1,7 @@
 """A small process that imports torch, then forks a worker for each request.
 
 It never computes itself, so it has no threads that a fork would lose. It ends, with all that it started, when the
-process that owns the run is gone. Started as ``python -m prunetui.execute.executors.processes.fork_server SOCKET``.
+process that owns the run is gone. Started as ``python -m prunetui.execute.executors.workers.fork_server SOCKET``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import time
 import traceback
 from multiprocessing.connection import Connection
 
-from prunetui.execute.executors.processes.fork_protocol import ANSWER, CANNOT_START, EXITED, STARTED
+from prunetui.execute.executors.workers.fork_protocol import ANSWER, CANNOT_START, EXITED, STARTED
 from prunetui.execute.stop_signals import STOP_SIGNALS, ignore_stop_signals
 
 
@@ -25,7 +25,7 @@ def main() -> None:
     """Serve the socket on the command line."""
     ignore_stop_signals()  # the owner hears them, and says stop
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
-    import prunetui.execute.executors.processes.worker  # noqa: F401 - brings torch; workers import the rest as needed
+    import prunetui.execute.executors.workers.worker  # noqa: F401 - brings torch; workers import the rest as needed
 
     gc.collect()
     gc.freeze()  # what has been imported is garbage in no process, and is not copied for being looked at
@@ -91,7 +91,7 @@ class ForkServer:
             os.dup2(stderr, 2)
             for descriptor in self._logs.values():
                 os.close(descriptor)
-            from prunetui.execute.executors.processes.worker import serve
+            from prunetui.execute.executors.workers.worker import serve
 
             serve(Connection(pipe))
             code = 0

@@ -1,4 +1,4 @@
-"""Executes trials in worker processes, one or several at once, which share finished steps through the store.
+"""Executes trials in worker processes of this machine, one or several at once, which share steps through the store.
 
 The process that owns the run never computes, so whatever a network, a method or a kernel does to its process costs the
 trial it is at: it fails with the signal, the step and the last words, and another worker goes on. Each trial's numbers
@@ -19,10 +19,10 @@ from pathlib import Path
 from prunetui import events
 from prunetui.execute.executor import Died, ExecutionContext, Finished, Outcome, Prepared, Stopped
 from prunetui.execute.executor_registry import executor
-from prunetui.execute.executors.processes.exit_reason import exit_reason, signal_name
-from prunetui.execute.executors.processes.process_starter import ProcessStarter, process_starter
-from prunetui.execute.executors.processes.worker_log import last_words, log_size, open_log
-from prunetui.execute.executors.processes.worker_messages import Begin, Compute, End, StopWork, Unable
+from prunetui.execute.executors.workers.exit_reason import exit_reason, signal_name
+from prunetui.execute.executors.workers.process_starter import ProcessStarter, process_starter
+from prunetui.execute.executors.workers.worker_log import last_words, log_size, open_log
+from prunetui.execute.executors.workers.worker_messages import Begin, Compute, End, StopWork, Unable
 from prunetui.plan import Trial
 
 POLL_SECONDS = 0.1

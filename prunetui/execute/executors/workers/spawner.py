@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection
 from prunetui.execute.python_process import python_command
 from prunetui.execute.stop_signals import stop_signals_blocked
 
-WORKER = "prunetui.execute.executors.processes.worker"
+WORKER = "prunetui.execute.executors.workers.worker"
 
 
 class Spawner:

@@ -9,8 +9,8 @@ import platform
 from multiprocessing.connection import Connection
 from typing import Protocol
 
-from prunetui.execute.executors.processes.fork_client import ForkClient
-from prunetui.execute.executors.processes.spawner import Spawner
+from prunetui.execute.executors.workers.fork_client import ForkClient
+from prunetui.execute.executors.workers.spawner import Spawner
 
 
 class ProcessStarter(Protocol):
