@@ -73,7 +73,7 @@ class Stopped:
 class Died:
     """A worker ended by itself; empty, or None, where something is not known."""
 
-    told: str
+    message: str
     """How and where it ended, in words for the user."""
     trial: str = ""
     step: str = ""

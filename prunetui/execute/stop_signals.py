@@ -1,4 +1,4 @@
-"""How a user stops a run: politely at first, at once the second time."""
+"""Signals that stop a run: the first asks it to stop after the current batch, the second ends it at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHOW_CURSOR = b"\x1b[?25h"
 
 
 class Stop:
-    """The wish to stop: the first signal asks, the second ends the process at once, after ``before_exit``.
+    """Whether a signal asked to stop; a second signal ends the process at once, after ``before_exit``.
 
     Python runs signal handlers between bytecodes of the main thread, which may be inside a long call of torch.
     A thread that is woken by the signal itself hears every one at once.
@@ -30,7 +30,7 @@ class Stop:
         return self.asked
 
     def listen(self) -> None:
-        """Take over the signals that end a process politely."""
+        """Handle the signals that end a process."""
         heard, wake = os.pipe()
         os.set_blocking(wake, False)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)

@@ -54,7 +54,7 @@ class TrialLoop:
                 if isinstance(outcome, Stopped):
                     raise Interrupted(self._interruption or outcome.why)
                 if isinstance(outcome, Died):
-                    raise Interrupted(self._interruption) if self._interruption else RunFailed(outcome.told)
+                    raise Interrupted(self._interruption) if self._interruption else RunFailed(outcome.message)
 
     def rows(self, trials: list[Trial], kept: KeptSteps, time_latency: bool) -> Iterator[tuple[Trial, dict[str, Any]]]:
         """Every trial with its row, as they finish; with ``time_latency`` one at a time.
@@ -116,16 +116,16 @@ class TrialLoop:
             return
         emit, where = self._context.emit, death.trial or "between two trials"
         emit(events.ProcessDied(death.trial, death.step, death.label, death.signal, death.code, death.words))
-        emit(events.Log("error", f"{where}: {death.told}"))
-        LOG.error("%s: %s", where, death.told)
+        emit(events.Log("error", f"{where}: {death.message}"))
+        LOG.error("%s: %s", where, death.message)
         if trial:
-            yield trial, failed_row(trial, death.told)
+            yield trial, failed_row(trial, death.message)
         if death.step:
             under_way.scheduler.died(death.step)
             return
         self._deaths_in_a_row += 1
         if self._deaths_in_a_row >= MOST_IN_A_ROW:
-            raise RunFailed(f"{MOST_IN_A_ROW} computing processes died one after another: {death.told}")
+            raise RunFailed(f"{MOST_IN_A_ROW} computing processes died one after another: {death.message}")
 
     def _refused(self, under_way: _TrialsUnderWay) -> Iterator[tuple[Trial, dict[str, Any]]]:
         """Rows of the trials that need a step at which too many workers died."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -53,25 +53,24 @@ class WorkerProcess:
 
 
 @executor("processes")
-@dataclass
 class ProcessExecutor:
     """Trials of a run in worker processes of this machine."""
 
-    context: ExecutionContext
-    make_starter: Callable[[], ProcessStarter] = process_starter
-    _starter: ProcessStarter | None = None
-    _workers: list[WorkerProcess] = field(default_factory=list)
-    _parallel: int | None = None
-    """How many workers share the device; unknown until the first one is ready."""
-    _failed_starts: int = 0
-    """Workers that could not begin beside others."""
+    def __init__(self, context: ExecutionContext) -> None:
+        self.context = context
+        self._starter: ProcessStarter | None = None
+        self._workers: list[WorkerProcess] = []
+        self._parallel: int | None = None
+        """How many workers share the device; unknown until the first one is ready."""
+        self._failed_starts = 0
+        """Workers that could not begin beside others."""
 
     @property
     def _log(self) -> Path:
         return self.context.run.folder / "worker.log"
 
     def start(self) -> None:
-        self._starter = self.make_starter()
+        self._starter = process_starter()
         self._start_worker(self._starter)
 
     @property
@@ -193,7 +192,7 @@ class ProcessExecutor:
         else:
             where = "between two steps" if worker.is_ready else "while it was getting ready"
         return Died(
-            told=f"its process was ended {exit_reason(code)} {where}" + (f"; it said: {words}" if words else ""),
+            message=f"its process was ended {exit_reason(code)} {where}" + (f"; it said: {words}" if words else ""),
             trial=worker.trial,
             step=step.key if step else "",
             label=step.label if step else "",

@@ -119,8 +119,8 @@ class ForkServer:
         for process, log in self._logs.items():
             os.kill(process, signal.SIGKILL)
             stamp = time.strftime("%Y-%m-%d %H:%M:%S,000")
-            told = f"the run's own process has ended, so computing process {process} ends, too"
-            line = f"{stamp} ERROR prunetui: {told}\n"
+            message = f"the run's own process has ended, so computing process {process} ends, too"
+            line = f"{stamp} ERROR prunetui: {message}\n"
             with contextlib.suppress(OSError):
                 os.write(log, line.encode())
 
