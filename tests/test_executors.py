@@ -33,16 +33,23 @@ measure = {recalibrate = 0, latency = false}
 RECORDING = '''
 """A user's executor: computes in this process, and records what it is asked."""
 
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
 from prunetui.execute.engine_setup import set_up_engine
-from prunetui.execute.executor import Finished
+from prunetui.execute.executor import ExecutionContext, Finished
 from prunetui.execute.executor_registry import executor
 from prunetui.execute.trial_execution import execute_trial
+from prunetui.plan import Trial
 
 
 @executor("recording")
+@dataclass
 class Recording:
-    def __init__(self, context):
-        self.context, self.engine, self.trials = context, None, []
+    context: ExecutionContext
+    engine: object = None
+    trials: list[Trial] = field(default_factory=list)
 
     def record(self, line):
         with (self.context.run.folder / "asked").open("a") as file:

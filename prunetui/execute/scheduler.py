@@ -48,8 +48,8 @@ class Scheduler:
 
     def waits_for(self, trial: str) -> list[str]:
         """The claimed trials that still compute a step which this waiting trial needs."""
-        needed = self.needed(trial)
-        return [other for other, steps in self._claimed.items() if not needed.isdisjoint(steps)]
+        needs = self._waiting[trial]
+        return [other for other, steps in self._claimed.items() if not needs.isdisjoint(steps)]
 
     def claim(self) -> str | None:
         """Take the first trial that is ready; None while none is."""
