@@ -23,7 +23,7 @@ from prunetui.config import load_study
 from prunetui.execute.submit import submit
 from prunetui.execute.execution import execute
 run = submit(load_study("quickstart"), Path(sys.argv[1]))
-raise SystemExit(execute(run, "cpu", lambda: False, isolated=sys.argv[2] == "children"))
+raise SystemExit(execute(run, "cpu", lambda: False, executor=sys.argv[2]))
 """
 
 
@@ -38,8 +38,8 @@ def _seconds(how: str) -> float:
 
 def results() -> Iterator[dict[str, Any]]:
     """Seconds of the quickstart with children and without."""
-    _seconds("one process")  # warm: the machine's check, files in memory
-    pairs = [(_seconds("children"), _seconds("one process")) for _ in range(ROUNDS)]
+    _seconds("inline")  # warm: the machine's check, files in memory
+    pairs = [(_seconds("processes"), _seconds("inline")) for _ in range(ROUNDS)]
     ratios = sorted(theirs / mine for mine, theirs in pairs)
     yield {
         "name": "quickstart, computed in child processes against in one process",

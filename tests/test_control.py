@@ -11,7 +11,7 @@ import pytest
 
 from prunetui.errors import Skipped
 from prunetui.execute import run_control
-from prunetui.execute.run_control import Obedience
+from prunetui.execute.run_control import RunControl
 from prunetui.store import Run
 from prunetui.store.control import Control, Wishes
 
@@ -27,11 +27,11 @@ def told() -> list[str]:
 
 
 @pytest.fixture
-def obedience(control: Control, told: list[str], monkeypatch: pytest.MonkeyPatch) -> Obedience:
+def should_stop(control: Control, told: list[str], monkeypatch: pytest.MonkeyPatch) -> RunControl:
     """One that looks every time it is asked."""
     monkeypatch.setattr(run_control, "LOOK_SECONDS", 0.0)
     monkeypatch.setattr(run_control, "PAUSE_SECONDS", 0.01)
-    return Obedience(lambda: False, control, told.append)
+    return RunControl(lambda: False, control, told.append)
 
 
 # Wishes -----------------------------------------------------------------------------------------------
@@ -69,85 +69,85 @@ def test_wishes_of_a_newer_version_are_passed_over(control: Control, tmp_path: P
     assert control.read() == Wishes(pause=True)
 
 
-# Obedience --------------------------------------------------------------------------------------------
+# Between batches ---------------------------------------------------------------------------------------
 
 
-def test_it_goes_on_while_nothing_is_asked(obedience: Obedience) -> None:
-    assert (obedience(), obedience.between_steps()) == (False, False)
+def test_it_goes_on_while_nothing_is_asked(should_stop: RunControl) -> None:
+    assert (should_stop(), should_stop.between_steps()) == (False, False)
 
 
-def test_stop_is_obeyed_at_once(obedience: Obedience, control: Control) -> None:
+def test_stop_is_obeyed_at_once(should_stop: RunControl, control: Control) -> None:
     control.ask(stop=True)
-    assert (obedience(), obedience.between_steps()) == (True, True)
+    assert (should_stop(), should_stop.between_steps()) == (True, True)
 
 
 def test_a_signal_is_obeyed_as_well(control: Control) -> None:
-    assert Obedience(lambda: True, control, print)() is True
+    assert RunControl(lambda: True, control, print)() is True
 
 
-def test_stop_after_step_only_between_steps(obedience: Obedience, control: Control) -> None:
+def test_stop_after_step_only_between_steps(should_stop: RunControl, control: Control) -> None:
     control.ask(stop_after_step=True)
-    assert obedience() is False
-    assert obedience.between_steps() is True
+    assert should_stop() is False
+    assert should_stop.between_steps() is True
 
 
-def test_only_the_trial_that_is_left_out_is_skipped(obedience: Obedience, control: Control) -> None:
+def test_only_the_trial_that_is_left_out_is_skipped(should_stop: RunControl, control: Control) -> None:
     control.skip("t1")
-    obedience.trial = "t2"
-    assert obedience() is False
-    obedience.trial = "t1"
+    should_stop.trial = "t2"
+    assert should_stop() is False
+    should_stop.trial = "t1"
     with pytest.raises(Skipped, match="t1 was left out by hand"):
-        obedience()
+        should_stop()
     with pytest.raises(Skipped):
-        obedience.between_steps()
+        should_stop.between_steps()
 
 
-def test_pause_waits_until_it_is_taken_back(obedience: Obedience, control: Control, told: list[str]) -> None:
+def test_pause_waits_until_it_is_taken_back(should_stop: RunControl, control: Control, told: list[str]) -> None:
     control.ask(pause=True)
     threading.Timer(0.2, lambda: control.ask(pause=False)).start()
     began = time.monotonic()
-    assert obedience() is False
+    assert should_stop() is False
     assert time.monotonic() - began >= 0.19
     assert told == ["paused", "resumed"]
 
 
 @pytest.mark.parametrize("wish", ["stop", "stop_after_step"])
-def test_a_paused_run_can_be_stopped(obedience: Obedience, control: Control, told: list[str], wish: str) -> None:
+def test_a_paused_run_can_be_stopped(should_stop: RunControl, control: Control, told: list[str], wish: str) -> None:
     control.ask(pause=True)
     threading.Timer(0.1, lambda: control.ask(**{wish: True})).start()
-    assert obedience.between_steps() is True
+    assert should_stop.between_steps() is True
     assert told == ["paused", "resumed"]
 
 
-def test_a_paused_trial_can_be_skipped(obedience: Obedience, control: Control) -> None:
-    obedience.trial = "t1"
+def test_a_paused_trial_can_be_skipped(should_stop: RunControl, control: Control) -> None:
+    should_stop.trial = "t1"
     control.ask(pause=True)
     threading.Timer(0.1, lambda: control.skip("t1")).start()
     with pytest.raises(Skipped):
-        obedience()
+        should_stop()
 
 
 def test_a_signal_ends_a_pause(control: Control, told: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_control, "PAUSE_SECONDS", 0.01)
     answers = iter([False, False, True, True])
     control.ask(pause=True)
-    assert Obedience(lambda: next(answers), control, told.append)() is True
+    assert RunControl(lambda: next(answers), control, told.append)() is True
 
 
 def test_the_file_is_looked_at_a_few_times_a_second_only(control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = []
     monkeypatch.setattr(Control, "changed", lambda self: looks.append(1) or 0.0)
-    asked = Obedience(lambda: False, control, print)
+    asked = RunControl(lambda: False, control, print)
     for _ in range(1000):
         asked()
     assert len(looks) == 1
 
 
 def test_a_wish_that_came_within_the_same_moment_is_seen(
-    obedience: Obedience, control: Control, tmp_path: Path
+    should_stop: RunControl, control: Control, tmp_path: Path
 ) -> None:
     control.ask(pause=False)
-    assert obedience() is False
+    assert should_stop() is False
     control.ask(stop=True)
     os.utime(tmp_path / "control.json", (1e9, 1e9))
-    assert obedience() is True
+    assert should_stop() is True

@@ -17,8 +17,9 @@ from safetensors.torch import load_file
 from prunetui import events
 from prunetui.config import parse_study, study_toml
 from prunetui.errors import RunFailed
-from prunetui.execute import child_processes, process_executor
 from prunetui.execute.execution import execute
+from prunetui.execute.executors.processes import ProcessExecutor, WorkerProcess
+from prunetui.execute.executors.workers import process_starter
 from prunetui.plugins.method_catalogue import catalogue
 from prunetui.store import Run, Status, create_run
 
@@ -215,17 +216,15 @@ def test_a_trial_keeps_its_figures_when_the_process_that_times_its_latency_dies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     timing = ("measure.latency=true", "methods=['l1-structured','lamp']", "run.parallel=2", "measure.control=false")
-    listen = process_executor.ProcessExecutor._pass_on
+    listen = ProcessExecutor._pass_on
 
-    def kill_who_times(
-        self: process_executor.ProcessExecutor, child: process_executor._Child, event: events.Event
-    ) -> None:
+    def kill_who_times(self: ProcessExecutor, worker: WorkerProcess, event: events.Event) -> None:
         if isinstance(event, events.StepStarted) and event.step == "Latency":
-            os.kill(child.process, signal.SIGKILL)
-        listen(self, child, event)
+            os.kill(worker.process, signal.SIGKILL)
+        listen(self, worker, event)
 
     with monkeypatch.context() as patched:
-        patched.setattr(process_executor.ProcessExecutor, "_pass_on", kill_who_times)
+        patched.setattr(ProcessExecutor, "_pass_on", kill_who_times)
         run = begin(tmp_path, *timing)
         assert execute(run, "cpu", never) == 0
     row = rows(run)["l1-structured-0.5-s0"]
@@ -240,7 +239,7 @@ def test_figures_are_those_of_one_process_to_the_bit(
     some = "methods=['doomed','l1-structured']"
     apart, here = begin(tmp_path / "apart", some), begin(tmp_path / "here", some)
     assert execute(apart, "cpu", never) == 0
-    assert execute(here, "cpu", never, isolated=False) == 0
+    assert execute(here, "cpu", never, executor="inline") == 0
     assert rows(apart) == rows(here)
     for trial in rows(here):
         files = [run.models / f"{trial}.safetensors" for run in (apart, here)]
@@ -292,7 +291,7 @@ def test_processes_that_are_started_anew_do_the_same(
     doomed: Callable[[str], Path], root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the system bears no fork."""
-    monkeypatch.setattr(child_processes.platform, "system", lambda: "Darwin")
+    monkeypatch.setattr(process_starter.platform, "system", lambda: "Darwin")
     doomed(ABORT)
     run = begin(root, "methods=['doomed','l1-unstructured']", "measure.control=false")
     assert execute(run, "cpu", never) == 3
@@ -305,14 +304,14 @@ def test_a_process_that_dies_before_it_is_ready_fails_the_run_in_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = begin(tmp_path, "methods=['lamp']")
-    start = process_executor.ProcessExecutor._start
+    start = ProcessExecutor._start_worker
 
-    def start_and_kill(self: process_executor.ProcessExecutor) -> process_executor._Child:
-        child = start(self)
-        os.kill(child.process, signal.SIGKILL)
-        return child
+    def start_and_kill(self: ProcessExecutor, starter: process_starter.ProcessStarter) -> WorkerProcess:
+        worker = start(self, starter)
+        os.kill(worker.process, signal.SIGKILL)
+        return worker
 
-    monkeypatch.setattr(process_executor.ProcessExecutor, "_start", start_and_kill)
+    monkeypatch.setattr(ProcessExecutor, "_start_worker", start_and_kill)
     with pytest.raises(RunFailed, match=r"ended by SIGKILL .* while it was getting ready"):
         execute(run, "cpu", never)
     status = run.status()

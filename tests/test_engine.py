@@ -23,7 +23,7 @@ from prunetui.engine.models import Architecture
 from prunetui.engine.models.checkpoint import read_checkpoint
 from prunetui.engine.state import State, instantiate
 from prunetui.errors import RunFailed, UsageError
-from prunetui.execute.execution import execute as execute_isolated
+from prunetui.execute.execution import execute as execute_with
 from prunetui.plugins.method_catalogue import catalogue
 from prunetui.store import Cache, Run, Status, create_run
 
@@ -50,7 +50,7 @@ calibrate = 32
 MASKS = '[[methods]]\nname = "global-unstructured"\n'
 CHANNELS = '[[methods]]\nname = "l1-structured"\n'
 
-execute = partial(execute_isolated, isolated=False)
+execute = partial(execute_with, executor="inline")
 """In this process: its parts can be replaced here. tests/test_crashes.py has the other way."""
 
 

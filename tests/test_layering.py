@@ -17,7 +17,7 @@ ROOT = Path(prunetui.__file__).resolve().parent.parent
 HEAVY = {"torch", "torchvision", "sklearn", "textual"}
 LIGHT = ["cli", "config", "plan", "plugins", "store", "results", "report", "execute", "files", "terminal"]
 """Folders of which no module needs torch to be imported."""
-COMPUTING = "prunetui.execute.child"
+COMPUTING = "prunetui.execute.executors.workers.worker"
 """But for the process that computes."""
 METHODS = sorted((ROOT / "methods").glob("*.py"))
 PRODUCT = sorted((ROOT / "prunetui").rglob("*.py"))

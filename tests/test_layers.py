@@ -138,7 +138,7 @@ def test_rules_that_fit_nothing_or_leave_nothing_are_refused_before_training(
     study = parse_study(f"model.width = 4\ndata.limit = 100\nmethods = ['snip']\n[layers]\n{rules}\n")
     run = create_run(tmp_path, study_toml(study), Status(state="queued", name="study"))
     with pytest.raises(UsageError) as caught:
-        execute(run, "cpu", lambda: False, isolated=False)
+        execute(run, "cpu", lambda: False, executor="inline")
     assert said in str(caught.value)
     assert run.rows() == []
 

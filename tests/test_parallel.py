@@ -15,8 +15,10 @@ import pytest
 
 from prunetui import events
 from prunetui.config import parse_study, study_toml
-from prunetui.execute import process_executor, sharing
+from prunetui.execute import process_count
 from prunetui.execute.execution import execute
+from prunetui.execute.executors.processes import ProcessExecutor, WorkerProcess
+from prunetui.execute.executors.workers.process_starter import ProcessStarter
 from prunetui.results.progress import Tracker
 from prunetui.store import Run, Status, create_run
 
@@ -140,16 +142,16 @@ def _wait(seen: Callable[[], bool], then: threading.Event) -> None:
 def test_a_killed_process_fails_its_trial_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = begin(tmp_path)
     killed: list[str] = []
-    start = process_executor.ProcessExecutor._start
+    start = ProcessExecutor._start_worker
 
-    def start_one_to_be_killed(self: process_executor.ProcessExecutor) -> process_executor._Child:
-        child = start(self)
+    def start_one_to_be_killed(self: ProcessExecutor, starter: ProcessStarter) -> WorkerProcess:
+        worker = start(self, starter)
         if not killed:
             killed.append("soon")
-            threading.Thread(target=_kill_at_work, args=(child, killed), daemon=True).start()
-        return child
+            threading.Thread(target=_kill_at_work, args=(worker, killed), daemon=True).start()
+        return worker
 
-    monkeypatch.setattr(process_executor.ProcessExecutor, "_start", start_one_to_be_killed)
+    monkeypatch.setattr(ProcessExecutor, "_start_worker", start_one_to_be_killed)
     assert execute(run, "cpu", never) == 3
     failed = [row for row in run.rows() if row["status"] == "failed"]
     assert [row["trial"] for row in failed] == killed[1:]
@@ -157,27 +159,27 @@ def test_a_killed_process_fails_its_trial_and_no_other(tmp_path: Path, monkeypat
     assert sum(row["status"] == "done" for row in run.rows()) == 9
 
 
-def _kill_at_work(child: process_executor._Child, killed: list[str]) -> None:
-    while child.trial is None or not child.steps:
+def _kill_at_work(worker: WorkerProcess, killed: list[str]) -> None:
+    while not worker.trial or not worker.steps:
         time.sleep(0.01)
-    killed.append(child.trial.id)
-    os.kill(child.process, signal.SIGKILL)
+    killed.append(worker.trial)
+    os.kill(worker.process, signal.SIGKILL)
 
 
 @pytest.mark.parametrize(
     ("wanted", "device", "macs", "expected"),
     [
         (3, "cpu", 0, 3),
-        ("auto", "cpu", sharing.SMALL_BATCH, 8),
-        ("auto", "cuda:0", 0, sharing.ON_A_GPU),
-        ("auto", "cuda:0", sharing.SMALL_BATCH, 1),  # a large net fills the GPU by itself
+        ("auto", "cpu", process_count.SMALL_BATCH, 8),
+        ("auto", "cuda:0", 0, process_count.PROCESSES_PER_GPU),
+        ("auto", "cuda:0", process_count.SMALL_BATCH, 1),  # a large net fills the GPU by itself
     ],
 )
 def test_how_many_processes(
     monkeypatch: pytest.MonkeyPatch, wanted: int | str, device: str, macs: int, expected: int
 ) -> None:
-    machine(monkeypatch, cores=8, memory=100 * sharing.BYTES_EACH)
-    assert sharing.processes(wanted, device, macs) == expected
+    machine(monkeypatch, cores=8, memory=100 * process_count.BYTES_PER_PROCESS)
+    assert process_count.process_count(wanted, device, macs) == expected
 
 
 def machine(monkeypatch: pytest.MonkeyPatch, cores: int, memory: int) -> None:
@@ -188,8 +190,8 @@ def machine(monkeypatch: pytest.MonkeyPatch, cores: int, memory: int) -> None:
 
 
 def test_auto_leaves_memory_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    machine(monkeypatch, cores=8, memory=3 * sharing.BYTES_EACH)
-    assert sharing.processes("auto", "cpu", 0) == 3
+    machine(monkeypatch, cores=8, memory=3 * process_count.BYTES_PER_PROCESS)
+    assert process_count.process_count("auto", "cpu", 0) == 3
 
 
 def test_what_a_trial_that_failed_was_at_counts_no_longer() -> None:

@@ -56,7 +56,7 @@ def test_the_preset_run_small_is_printed_beside_the_published_figures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     run = a_run(tmp_path, *SMALL, "seeds=[0, 1, 2]")
-    assert execute(run, "cpu", lambda: False, isolated=False) == 0
+    assert execute(run, "cpu", lambda: False, executor="inline") == 0
     monkeypatch.setattr("sys.argv", ["published", "last", "--runs", str(tmp_path)])
     assert published.main() == 0
     heading, *lines = capsys.readouterr().out.splitlines()

@@ -24,7 +24,7 @@ def main() -> int:
         return execute(run, device, stop)
     except PrunetuiError as error:
         status = run.status()
-        if status is not None and status.state == "queued":  # it did not even begin, and nobody reads its stderr
+        if status is not None and status.state == "queued":  # it has not begun, and nobody reads its stderr
             run.write_status(dataclasses.replace(status, state="failed", message=str(error), finished=time.time()))
         return error.exit_code
     except Exception:  # noqa: BLE001 - already in worker.log; a detached process has nobody to tell

@@ -10,10 +10,10 @@ from prunetui import events
 
 @dataclass
 class StartedFirst:
-    """Hands events on; lines of the log wait until the run has started, or has ended without starting.
+    """Passes events on; log lines are held back until the run has started, or has ended without starting.
 
-    What getting ready has to say - a checkpoint read in an unusual way, a machine that computes a layer wrongly - is
-    known before the device is, and the device is part of ``RunStarted``.
+    Log lines of the preparation - a checkpoint read in an unusual way, a machine that computes a layer wrongly - come
+    before the device is known, and the device is part of ``RunStarted``.
     """
 
     emit: Callable[[events.Event], None]

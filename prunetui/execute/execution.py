@@ -1,4 +1,8 @@
-"""One run from its start to its end: the trials that are left, the rows, the status, and how it ended."""
+"""One execution of a run from start to end: the trials that are left, their rows, the status, and how it ended.
+
+It knows the scheduler's loop, the interface of executors and the store; where and how trials are computed is the
+executor's.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import Any
 
 from prunetui import __version__, events
@@ -24,12 +29,12 @@ from prunetui.errors import (
     UsageError,
 )
 from prunetui.execute.event_order import StartedFirst
-from prunetui.execute.in_process import InProcessExecutor
+from prunetui.execute.executor import ExecutionContext, Prepared
+from prunetui.execute.executor_registry import ExecutorFactory, find_executor
 from prunetui.execute.kept_steps import KeptSteps
-from prunetui.execute.logs import logging_to
-from prunetui.execute.messages import Prepared
-from prunetui.execute.process_executor import ProcessExecutor
-from prunetui.execute.run_control import Obedience
+from prunetui.execute.run_control import RunControl
+from prunetui.execute.run_log import logging_to
+from prunetui.execute.trial_loop import TrialLoop
 from prunetui.files.atomic import copy_atomic
 from prunetui.plan import Trial
 from prunetui.store import Cache, Run, Status
@@ -39,18 +44,17 @@ from prunetui.store.rebuild import set_aside
 from prunetui.store.runs import CACHE
 from prunetui.store.status_writer import Book
 
-Row = dict[str, Any]
 
+def execute(run: Run, device: str, stop: Callable[[], bool], executor: str = "processes") -> int:
+    """Execute or resume a run; returns the exit code.
 
-def execute(run: Run, device: str, stop: Callable[[], bool], isolated: bool = True) -> int:
-    """Execute or go on with a run; returns the exit code.
-
-    All computing is done in child processes, so that a crash costs a trial and not the run; where it is not
-    ``isolated``, in this process.
+    ``executor`` is the name of the executor that computes: ``processes`` does so in worker processes, so that a crash
+    costs a trial and not the run.
 
     Raises:
-        UsageError: another process executes it, or its study cannot be read.
+        UsageError: another process executes it, its study cannot be read, or there is no such executor.
     """
+    make_executor = find_executor(executor)
     with run.locked() as aside:
         place = run.place()
         try:
@@ -70,14 +74,14 @@ def execute(run: Run, device: str, stop: Callable[[], bool], isolated: bool = Tr
                 emit = StartedFirst(events_file)
                 for line in aside:
                     emit(events.Log("warning", line))
-                return _Execution(run, study, device, stop, emit, book, isolated).go(resumed)
+                return _Execution(run, study, device, stop, emit, book, make_executor).execute(resumed)
         except OSError as error:
             if run.place() != place:
                 raise RunFailed(
                     f"{run.folder} is no longer the folder of this run: it was deleted, moved or replaced while it was "
                     "executed; if it is somewhere else, it can be resumed there"
                 ) from None
-            message = f"{_words(error)}; what was saved so far is whole, and the run can be resumed"
+            message = f"{_reason(error)}; what was saved so far is whole, and the run can be resumed"
             book.update_if_possible(state="failed", message=message, finished=time.time())
             raise RunFailed(message) from None
 
@@ -90,22 +94,23 @@ class _Execution:
     stop: Callable[[], bool]
     emit: StartedFirst
     book: Book
-    isolated: bool
+    make_executor: ExecutorFactory
     rows: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         control = Control(self.run)
         control.clear()
-        self.obey = Obedience(self.stop, control, self._told)
+        self.control = RunControl(self.stop, control, self._on_pause)
 
-    def _told(self, what: str) -> None:
+    def _on_pause(self, what: str) -> None:
         self.book.update(message="paused" if what == "paused" else "")
         self.emit(events.Log("info", what))
 
-    def go(self, resumed: bool) -> int:
+    def execute(self, resumed: bool) -> int:
         try:
-            with self._executor(recorded(self.run) if resumed else {}) as executor:
-                code = self._trials(executor, resumed)
+            context = self._context(recorded_conditions(self.run) if resumed else {})
+            with closing(self.make_executor(context)) as executor:
+                code = self._trials(TrialLoop(context, executor), resumed)
         except Interrupted as error:
             self._end("interrupted", str(error))
             return EXIT_INTERRUPTED
@@ -122,24 +127,23 @@ class _Execution:
         self._end("done" if code != EXIT_FAILED else "failed", "" if code == EXIT_DONE else "some trials failed")
         return code
 
-    def _executor(self, before: Mapping[str, Any]) -> InProcessExecutor | ProcessExecutor:
+    def _context(self, before: Mapping[str, Any]) -> ExecutionContext:
         """``before`` is what an earlier execution of the run recorded: the number of threads decides last digits."""
         threads = before.get("threads")
         threads = threads if isinstance(threads, int) and threads > 0 else None
-        if self.isolated:
-            return ProcessExecutor(self.run, self.device, self.obey, self.emit, threads)
-        return InProcessExecutor(self.run, self.study, self.device, self.obey, self.emit, threads)
+        return ExecutionContext(self.run, self.study, self.device, threads, self.control, self.emit)
 
     def _end(self, state: str, message: str) -> None:
         self.book.update(state=state, message=message, finished=time.time())
         self.emit(events.RunFinished(state, message))
 
-    def _trials(self, executor: InProcessExecutor | ProcessExecutor, resumed: bool) -> int:
-        made = executor.prepare()
-        self._record(made)
-        self.emit(events.RunStarted(self.run.id, made.device, resumed))
-        kept = KeptSteps(self.study, made.plan, Cache(self.run.folder.parent / CACHE), made.timer, made.images)
-        trials, skipped = made.plan.trials, {row["trial"]: row for row in made.plan.skipped}
+    def _trials(self, loop: TrialLoop, resumed: bool) -> int:
+        prepared = loop.prepare()
+        self._record(prepared)
+        self.emit(events.RunStarted(self.run.id, prepared.device, resumed))
+        cache = Cache(self.run.folder.parent / CACHE)
+        kept = KeptSteps(self.study, prepared.plan, cache, prepared.timer, prepared.images)
+        trials, skipped = prepared.plan.trials, {row["trial"]: row for row in prepared.plan.skipped}
         order = [*(trial.id for trial in trials), *skipped]
         self.rows |= skipped
         found = self.run.healed_rows()
@@ -153,34 +157,34 @@ class _Execution:
         self.emit(events.Planned(len(trials), len(trials) - len(left), steps, work))
         self._publish(order)
         # Latency is not timed beside other work, but afterwards.
-        alone = made.processes == 1 or len(left) == 1
-        for trial, row in executor.rows(left, kept, time_latency=alone):
+        alone = prepared.parallel == 1 or len(left) == 1
+        for trial, row in loop.rows(left, kept, time_latency=alone):
             self._keep_model(kept, trial)
-            self._over(order, trial, row)
+            self._finish(order, trial, row)
             if row["status"] == "done":
                 kept.forget(trial)
-        for trial, row in executor.rows(self._untimed(kept), kept, time_latency=True):
+        for trial, row in loop.rows(self._untimed(kept), kept, time_latency=True):
             if row["status"] != "done":  # the trial's figures are there all the same
                 row = {**self.rows[trial.id], "note": f"latency was not timed: {row['error']}"}
-            self._over(order, trial, row)
+            self._finish(order, trial, row)
         failed = sum(row["status"] == "failed" for row in self.rows.values())
         if failed and failed == len(trials):
             return EXIT_FAILED
         return EXIT_SOME_FAILED if failed else EXIT_DONE
 
-    def _record(self, made: Prepared) -> None:
-        """Note the machine; what differs from that of an earlier execution is said, for it may change figures."""
-        before, now = recorded(self.run), dict(made.context)
+    def _record(self, prepared: Prepared) -> None:
+        """Record the machine, and warn of what differs from an earlier execution: it may change figures."""
+        before, now = recorded_conditions(self.run), dict(prepared.conditions)
         changed = [
             f"{name} {before[name]} -> {now[name]}" for name in before if name in now and before[name] != now[name]
         ]
         if changed and self.run.rows():
-            told = "figures of this run were begun under other conditions, and not all can be compared: "
-            self.emit(events.Log("warning", told + "; ".join(changed)))
-        self.run.write_environment({**environment(made.device), **made.machine, "context": now})
-        self.book.update(device=made.device)
+            message = "figures of this run were begun under other conditions, and not all can be compared: "
+            self.emit(events.Log("warning", message + "; ".join(changed)))
+        self.run.write_environment({**environment(prepared.device), **prepared.machine, "context": now})
+        self.book.update(device=prepared.device)
 
-    def _over(self, order: list[str], trial: Trial, row: Row) -> None:
+    def _finish(self, order: list[str], trial: Trial, row: dict[str, Any]) -> None:
         self.rows[trial.id] = row
         self._publish(order)
         self.emit(events.TrialFinished(trial.id, row["status"], row))
@@ -194,7 +198,7 @@ class _Execution:
         ]
 
     def _keep_model(self, kept: KeptSteps, trial: Trial) -> None:
-        """The final network under the trial's name: a copy, for what is done to it must not reach the cached file."""
+        """Save the final network under the trial's name: a copy, so that no change of it reaches the cached file."""
         source = kept.model_file(trial)
         if source is None or not self.study.measure.keep_models:
             return
@@ -221,13 +225,13 @@ class _Execution:
         )
 
 
-def recorded(run: Run) -> Mapping[str, Any]:
-    """What decided the figures of an earlier execution of a run besides its study; empty when it is not known."""
+def recorded_conditions(run: Run) -> Mapping[str, Any]:
+    """What decided the figures of an earlier execution besides the study; empty when it is not known."""
     context = (read_environment(run.folder) or {}).get("context")
     return context if isinstance(context, dict) else {}
 
 
-def _words(error: OSError) -> str:
+def _reason(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk is full ({error.filename or 'while writing the run'})"
     return str(error)

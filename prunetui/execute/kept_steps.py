@@ -47,6 +47,17 @@ class KeptSteps:
         """The steps that ``trials`` still need."""
         return missing(self.plan, self.study, trials, self.is_there)
 
+    def needs(self, trials: list[Trial]) -> dict[str, set[str]]:
+        """By the ids of ``trials``, the keys of the steps that each of them still needs."""
+        there: dict[str, bool] = {}  # a step that many trials share is looked up once
+
+        def is_there(node: Node) -> bool:
+            if node.key not in there:
+                there[node.key] = self.is_there(node)
+            return there[node.key]
+
+        return {trial.id: set(missing(self.plan, self.study, [trial], is_there)) for trial in trials}
+
     def work_left(self, trials: list[Trial]) -> tuple[int, int]:
         """Number and size, in images passed forward, of the steps that ``trials`` still need."""
         left = self.missing(trials)

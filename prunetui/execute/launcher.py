@@ -34,7 +34,7 @@ class Runner:
         self.queue = Queue(root)
         self._root = root
         self._device = device
-        self._over = threading.Event()
+        self._closed = threading.Event()
         self._child: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._serve, name="runner", daemon=True)
 
@@ -43,23 +43,23 @@ class Runner:
 
     def close(self) -> None:
         """Start no more runs; what runs goes on."""
-        self._over.set()
+        self._closed.set()
         self._thread.join(timeout=2)
 
     def _serve(self) -> None:
         lock: IO[bytes] | None = None
         try:
-            while not self._over.wait(POLL_SECONDS):
+            while not self._closed.wait(POLL_SECONDS):
                 with contextlib.suppress(OSError):  # a full disk, a folder that was just deleted: the next may do
-                    lock = lock or self._turn()
-                    if lock and not self._busy():
-                        self._next()
+                    lock = lock or self._queue_lock()
+                    if lock and not self._is_busy():
+                        self._start_next()
         finally:
             if lock:
                 lock.close()
 
-    def _turn(self) -> IO[bytes] | None:
-        """The lock of who serves the queue, or None while another application does."""
+    def _queue_lock(self) -> IO[bytes] | None:
+        """The lock on serving the queue; None while another application holds it."""
         try:
             self._root.mkdir(parents=True, exist_ok=True)
             file = os.fdopen(open_regular(self._root / ".runner.lock", os.O_WRONLY | os.O_CREAT), "wb")
@@ -72,8 +72,8 @@ class Runner:
             return None
         return file
 
-    def _busy(self) -> bool:
-        """Whether the run that was started last still runs; whoever started it."""
+    def _is_busy(self) -> bool:
+        """Whether the run that was started last is still running, whichever application started it."""
         if self._child is not None and self._child.poll() is None:
             return True
         self._child = None
@@ -81,7 +81,7 @@ class Runner:
         status = Run(self._root / started).status() if started else None
         return status is not None and status.state == "running"
 
-    def _next(self) -> None:
+    def _start_next(self) -> None:
         run = self.queue.take() if self.queue.waiting else None
         if run and (self._root / run / "study.toml").is_file():
             self._start(Run(self._root / run))
@@ -92,11 +92,11 @@ class Runner:
         except OSError as error:
             status = run.status()
             if status is not None:
-                told = f"its process cannot be started: {error.strerror or error}"
-                run.write_status(dataclasses.replace(status, state="failed", message=told, finished=time.time()))
+                message = f"its process cannot be started: {error.strerror or error}"
+                run.write_status(dataclasses.replace(status, state="failed", message=message, finished=time.time()))
 
     def _device_of(self, run: Run) -> str:
-        """What was asked for when the run was made, else what the application was started with."""
+        """The device asked for when the run was made, else the one that the application was started with."""
         status = run.status()
         return status.device if status is not None and status.state == "queued" and status.device else self._device
 
@@ -114,7 +114,7 @@ def launch(run: Run, device: str) -> subprocess.Popen[bytes]:
 
 
 def stop(run: Run) -> None:
-    """Ask a run to end after its current batch, wherever its process is."""
+    """Ask a run to stop after its current batch, on whatever machine it is."""
     Control(run).ask(stop=True, pause=False)
 
 
@@ -137,7 +137,7 @@ def kill(run: Run) -> bool:
 
 
 def note_interrupted(run: Run, message: str) -> None:
-    """Note that somebody ended the process of a run, which has no time to say so itself; else the run has died."""
+    """Record that the user ended a run's process, which has no time to do so; otherwise the run counts as died."""
     with contextlib.suppress(OSError):
         status = run.written_status()
         if status is not None and status.state == "running":

@@ -59,9 +59,9 @@ def _with_neutral(own: Study, other: Study) -> Study:
 def _differing(own: Study, other: Study) -> str:
     before, after = flattened(resolved(own)), flattened(resolved(other))
     keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
-    told = [f"{key} = {before.get(key, 'nothing')[:60]}, not {after.get(key, 'nothing')[:60]}" for key in keys[:NAMED]]
+    named = [f"{key} = {before.get(key, 'nothing')[:60]}, not {after.get(key, 'nothing')[:60]}" for key in keys[:NAMED]]
     more = [f"{len(keys) - NAMED} more differ"] if len(keys) > NAMED else []
-    return "; ".join([*told, *more]) or "other values"
+    return "; ".join([*named, *more]) or "other values"
 
 
 def _rewrite(run: Run, study: Study) -> None:

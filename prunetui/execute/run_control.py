@@ -1,4 +1,4 @@
-"""A run's process listens to people: to signals through ``stop``, to the wishes beside the run through here."""
+"""What the user asks of a running run: to stop (by a signal), or by the file beside the run to pause, skip or stop."""
 
 from __future__ import annotations
 
@@ -10,22 +10,25 @@ from prunetui.errors import Skipped
 from prunetui.store.control import Control, Wishes
 
 LOOK_SECONDS = 0.25
-"""How often the wishes are looked at: a batch may take a millisecond."""
+"""How often the file is looked at: a batch may take a millisecond."""
 PAUSE_SECONDS = 0.1
 
 
 @dataclass
-class Obedience:
-    """Asked between batches whether to stop; waits while paused, and raises ``Skipped`` for the current trial."""
+class RunControl:
+    """Called between batches: says whether to stop, waits while paused, raises ``Skipped`` for the current trial."""
 
-    asked: Callable[[], bool]
+    stop_requested: Callable[[], bool]
+    """Whether a signal, or the process that owns the run, asks to stop."""
     control: Control
-    tell: Callable[[str], None]
-    """Told "paused" and "resumed"."""
+    on_pause: Callable[[str], None]
+    """Called with "paused" and "resumed"."""
     trial: str = ""
+    """The trial that is being executed."""
     _looked: float = field(default=0.0)
     _changed: float = field(default=0.0)
     _wishes: Wishes = field(default_factory=Wishes)
+    _is_paused: bool = field(default=False)
 
     def __call__(self) -> bool:
         """Whether to stop now.
@@ -34,20 +37,26 @@ class Obedience:
             Skipped: the current trial is to be left out.
         """
         self._look()
-        if self._waits():
+        if self._must_wait():
             self._wait()
         if self.trial in self._wishes.skip:
             raise Skipped(f"{self.trial} was left out by hand")
-        return self.asked() or self._wishes.stop
+        return self.stop_requested() or self._wishes.stop
 
     def between_steps(self) -> bool:
         """Whether to stop now that no step is half done."""
         return self() or self._wishes.stop_after_step
 
     def wishes(self) -> Wishes:
-        """What is asked for now, for one who does not wait himself."""
+        """What the file asks for now, without waiting."""
         self._look()
         return self._wishes
+
+    def report_pause(self, is_paused: bool) -> None:
+        """Tell the user when the run pauses or goes on, once each time."""
+        if is_paused != self._is_paused:
+            self._is_paused = is_paused
+            self.on_pause("paused" if is_paused else "resumed")
 
     def _look(self) -> None:
         now = time.monotonic()
@@ -58,14 +67,14 @@ class Obedience:
         if changed != self._changed:
             self._changed, self._wishes = changed, self.control.read()
 
-    def _waits(self) -> bool:
-        """Whether to wait: who is to end, or to leave out this trial, need not be told to go on first."""
+    def _must_wait(self) -> bool:
+        """Whether to wait: a run that is to stop, or a trial that is to be skipped, need not be resumed first."""
         wishes = self._wishes
         return wishes.pause and not (wishes.stop or wishes.stop_after_step or self.trial in wishes.skip)
 
     def _wait(self) -> None:
-        self.tell("paused")
-        while self._waits() and not self.asked():
+        self.report_pause(True)
+        while self._must_wait() and not self.stop_requested():
             time.sleep(PAUSE_SECONDS)
             self._look()
-        self.tell("resumed")
+        self.report_pause(False)

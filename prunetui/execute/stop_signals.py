@@ -1,11 +1,12 @@
-"""How a user stops a run: politely at first, at once the second time."""
+"""Signals that stop a run: the first asks it to stop after the current batch, the second ends it at once."""
 
 from __future__ import annotations
 
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 from prunetui.errors import EXIT_INTERRUPTED
@@ -15,7 +16,7 @@ SHOW_CURSOR = b"\x1b[?25h"
 
 
 class Stop:
-    """The wish to stop: the first signal asks, the second ends the process at once, after ``before_exit``.
+    """Whether a signal asked to stop; a second signal ends the process at once, after ``before_exit``.
 
     Python runs signal handlers between bytecodes of the main thread, which may be inside a long call of torch.
     A thread that is woken by the signal itself hears every one at once.
@@ -29,7 +30,7 @@ class Stop:
         return self.asked
 
     def listen(self) -> None:
-        """Take over the signals that end a process politely."""
+        """Handle the signals that end a process."""
         heard, wake = os.pipe()
         os.set_blocking(wake, False)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
@@ -52,3 +53,19 @@ class Stop:
 
 def _leave_to_the_listener(number: int, frame: FrameType | None) -> None:
     """A handler must be there, or the signal would end the process."""
+
+
+@contextmanager
+def stop_signals_blocked() -> Iterator[None]:
+    """For the start of a process: until it can ignore them it must not get those of everyone in this terminal."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def ignore_stop_signals() -> None:
+    """For a worker: the process that owns the run gets the same signals, and asks it to stop."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)

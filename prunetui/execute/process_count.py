@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 
-BYTES_EACH = 2 << 30
+BYTES_PER_PROCESS = 2 << 30
 """Memory that "auto" leaves for each process."""
 SMALL_BATCH = 50_000_000_000
 """Multiply-accumulates of a batch below which one process leaves a GPU idle."""
-ON_A_GPU = 4
+PROCESSES_PER_GPU = 4
 
 
-def processes(wanted: int | str, device: str, batch_macs: int) -> int:
+def process_count(wanted: int | str, device: str, batch_macs: int) -> int:
     """How many processes ``[run] parallel`` means here; "auto" is one a core, or a few for small nets on a GPU.
 
-    Not by what is left of a run, nor by what memory is free just now: the number decides how many threads each has,
-    and so the last digits of its sums, which a resumed run must repeat.
+    It depends neither on what is left of a run nor on the memory that is free just now: the number decides how many
+    threads each process has, and so the last digits of its sums, which a resumed run must repeat.
     """
     if wanted != "auto":
         return int(wanted)
@@ -23,5 +23,5 @@ def processes(wanted: int | str, device: str, batch_macs: int) -> int:
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if device != "cpu":
-        cores = min(cores, ON_A_GPU) if batch_macs < SMALL_BATCH else 1
-    return max(1, min(cores, int(psutil.virtual_memory().total) // BYTES_EACH))
+        cores = min(cores, PROCESSES_PER_GPU) if batch_macs < SMALL_BATCH else 1
+    return max(1, min(cores, int(psutil.virtual_memory().total) // BYTES_PER_PROCESS))

@@ -1,4 +1,4 @@
-"""One trial after the other in one process, each as a row whatever happens to it."""
+"""Execute one trial, which becomes a row whatever happens to it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from prunetui import events
 from prunetui.errors import Interrupted, PrunetuiError, Skipped, UsageError
-from prunetui.execute.run_control import Obedience
+from prunetui.execute.run_control import RunControl
 from prunetui.plan import Trial
 
 if TYPE_CHECKING:
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 FATAL_ERRNO = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG}
 
 
-def row_of(engine: Engine, trial: Trial, obey: Obedience) -> dict[str, Any]:
-    """The row of a trial: done, skipped by hand, or failed and why.
+def execute_trial(engine: Engine, trial: Trial, control: RunControl) -> dict[str, Any]:
+    """The row of a trial: done, skipped by the user, or failed and why.
 
     Raises:
         Interrupted: it was asked to stop.
         UsageError: the study cannot be executed at all.
         OSError: of the machine rather than of the trial.
     """
-    obey.trial = trial.id
+    control.trial = trial.id
     try:
         return engine.run_trial(trial)
     except (Interrupted, UsageError):
@@ -37,11 +37,11 @@ def row_of(engine: Engine, trial: Trial, obey: Obedience) -> dict[str, Any]:
         if isinstance(error, OSError) and error.errno in FATAL_ERRNO:
             raise
         logging.getLogger(__name__).exception("trial %s failed", trial.id)
-        told = str(error) if isinstance(error, PrunetuiError) else f"{type(error).__name__}: {error}"
-        engine.emit(events.Log("error", f"{trial.id}: {told}"))
-        return failed_row(trial, told)
+        message = str(error) if isinstance(error, PrunetuiError) else f"{type(error).__name__}: {error}"
+        engine.emit(events.Log("error", f"{trial.id}: {message}"))
+        return failed_row(trial, message)
 
 
-def failed_row(trial: Trial, told: str) -> dict[str, Any]:
+def failed_row(trial: Trial, message: str) -> dict[str, Any]:
     """The row of a trial that failed."""
-    return {**trial.identity(), "status": "failed", "error": " ".join(told.split())[:500]}
+    return {**trial.identity(), "status": "failed", "error": " ".join(message.split())[:500]}

@@ -1,0 +1,182 @@
+"""Set up the engine of a study in this process: device, data, network, plan. Imports torch when it is called."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prunetui import events
+from prunetui.config import Study
+from prunetui.errors import Interrupted
+from prunetui.execute.executor import ExecutionContext, Prepared
+from prunetui.execute.process_count import process_count
+from prunetui.execute.run_control import RunControl
+from prunetui.files.paths import user_path
+from prunetui.machine import device_name
+from prunetui.plan import build_plan
+from prunetui.store import Cache
+from prunetui.store.partial import PartialFiles
+from prunetui.store.runs import CACHE
+
+if TYPE_CHECKING:
+    from prunetui.engine.data import Dataset
+    from prunetui.engine.device import Device
+    from prunetui.engine.graph import Graph
+    from prunetui.engine.machine_check import MachineCheck
+    from prunetui.engine.models import Architecture
+    from prunetui.engine.run import Engine
+
+DATA_SECONDS = 0.25
+"""How often the reading of data is reported at most."""
+
+
+def set_up_engine(context: ExecutionContext, parallel: int | None = None) -> tuple[Engine, Prepared]:
+    """An engine for the study in this process, one of ``parallel`` that share the device; None lets the study decide.
+
+    Raises:
+        PrunetuiError: the device, the data or the checkpoint is not there or does not fit.
+        Interrupted: it was asked to stop.
+    """
+    from prunetui.engine.device import find_device, fit_threads, prepare
+
+    study = context.study
+    device = replace(find_device(context.device), graphs=study.run.cuda_graphs)
+    prepare(device)
+    _check_stop(context.control)
+    data, architecture, graph = _data_and_network(context)
+    batch_macs = graph.cost("macs", graph.dense) * study.train.batch_size
+    parallel = parallel or process_count(study.run.parallel, device.name, batch_macs)
+    threads = fit_threads(batch_macs, parallel, context.threads or study.run.threads)
+    device, checked = _checked_device(context, device, architecture, threads)
+    if graph.refused:
+        names = ", ".join(graph.refused)
+        context.emit(events.Log("info", f"channels that must stay (zero-padded shortcuts): {names}"))
+    conditions = _conditions(study, data.fingerprint, device, threads, checked.ways)
+    engine = _engine(context, conditions, data, architecture, graph, device)
+    machine = {"device_name": device_name(device.name), "threads": threads, "arithmetic": dict(checked.plain())}
+    return engine, _prepared(engine, conditions, parallel, machine)
+
+
+def _data_and_network(context: ExecutionContext) -> tuple[Dataset, Architecture, Graph]:
+    from prunetui.engine.data import Wanted, load_dataset
+    from prunetui.engine.graph import trace
+    from prunetui.engine.models.start import architecture_of, channels_of, checkpoint_of, start_from
+
+    study, model = context.study, context.study.model
+    checkpoint = checkpoint_of(model)
+    wanted = Wanted(channels=channels_of(checkpoint.tensors, model) if checkpoint else None)
+    data = load_dataset(study.data, _data_progress(context), _notes(context), wanted)
+    shape = (data.channels, data.size, len(data.classes))
+    if checkpoint and model.checkpoint:
+        start = start_from(checkpoint, user_path(model.checkpoint), model, *shape)
+        architecture = start.architecture
+        for note in start.notes:
+            context.emit(events.Log("info", note))
+        if study.train.epochs:
+            message = f"[train] epochs = {study.train.epochs} asked for: the checkpoint is trained on"
+            context.emit(events.Log("info", message))
+    else:
+        architecture = architecture_of(model, *shape)
+    return data, architecture, trace(architecture).restricted(study.layers)
+
+
+def _checked_device(
+    context: ExecutionContext, device: Device, architecture: Architecture, threads: int
+) -> tuple[Device, MachineCheck]:
+    """The device with the safe ways of computing that this machine needs for the network's layers."""
+    from prunetui.engine.machine_check import check_machine
+    from prunetui.engine.models import convolutions_of
+
+    checked = check_machine(device, threads).of(convolutions_of(architecture))
+    if checked.line:
+        context.emit(events.Log("warning", checked.line))
+    return checked.apply(device), checked
+
+
+def _engine(
+    context: ExecutionContext,
+    conditions: Mapping[str, Any],
+    data: Dataset,
+    architecture: Architecture,
+    graph: Graph,
+    device: Device,
+) -> Engine:
+    from prunetui.engine.run import Engine
+
+    def warn(line: str) -> None:
+        context.emit(events.Log("warning", line))
+
+    plan = build_plan(context.study, conditions, graph.units())
+    _check_stop(context.control)
+    return Engine(
+        context.study,
+        plan,
+        data.to(device.torch),
+        architecture,
+        graph,
+        device,
+        Cache(context.run.folder.parent / CACHE, warn),
+        PartialFiles(context.run.partial, warn),
+        context.emit,
+        context.control,
+        context.control.between_steps,
+    )
+
+
+def _prepared(engine: Engine, conditions: Mapping[str, Any], parallel: int, machine: Mapping[str, Any]) -> Prepared:
+    from prunetui.engine.latency import timer
+
+    return Prepared(
+        plan=engine.plan,
+        device=engine.device.name,
+        conditions=conditions,
+        parallel=parallel,
+        images=engine.images(),
+        timer=timer(engine.device),
+        machine=machine,
+    )
+
+
+def _check_stop(control: RunControl) -> None:
+    if control():
+        raise Interrupted("stopped before the first step")
+
+
+def _notes(context: ExecutionContext) -> Callable[[str, str], None]:
+    """Notes on the data go to the run's events, as log lines."""
+    return lambda level, line: context.emit(events.Log(level, line))
+
+
+def _data_progress(context: ExecutionContext) -> Callable[[str, int, int], None]:
+    last_report = 0.0
+
+    def report(what: str, done: int, total: int) -> None:
+        nonlocal last_report
+        _check_stop(context.control)
+        now = time.monotonic()
+        if now - last_report > DATA_SECONDS or done >= total:
+            last_report = now
+            context.emit(events.Progress(f"data: {what}", done, total, 0, 0, 0.0))
+
+    return report
+
+
+def _conditions(study: Study, fingerprint: str, device: Device, threads: int, safe: Sequence[str]) -> Mapping[str, Any]:
+    """What decides a study's numbers besides the study itself: sums on a CPU depend on how threads share them."""
+    import torch
+
+    checkpoint = study.model.checkpoint
+    return {
+        "images": fingerprint,
+        "checkpoint": hashlib.sha256(Path(checkpoint).expanduser().read_bytes()).hexdigest() if checkpoint else None,
+        "device": device.torch.type,
+        "threads": threads if device.torch.type == "cpu" else None,
+        "graphs": device.graphs and device.torch.type == "cuda",
+        "arithmetic": [device.arithmetic(study.train.precision), device.arithmetic(study.finetune.precision)],
+        "torch": torch.__version__,
+        **({"safe": safe} if safe else {}),
+    }

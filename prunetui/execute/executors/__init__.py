@@ -1,0 +1,1 @@
+"""Built-in executors, one file each, found by ``executor_registry``; ``workers`` is what ``processes`` is made of."""
