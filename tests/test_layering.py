@@ -69,7 +69,7 @@ def test_a_study_is_read_and_planned_without_torch():
     assert not {module.split(".")[0] for module in found} & (HEAVY | {"methods"})
 
 
-@pytest.mark.parametrize("name", ["app", "screens.runs", "screens.configure"])
+@pytest.mark.parametrize("name", ["app", "screens.runs", "screens.configure.configure_screen"])
 def test_a_screen_appears_before_the_schema_is_there(name: str):
     found = {module.split(".")[0] for module in imported_by(f"import prunetui.tui.{name}")}
     assert not found & {"torch", "torchvision", "sklearn", "pydantic", "numpy"}

@@ -39,7 +39,7 @@ WARM_SECONDS = 0.3
 
 def warm() -> None:
     """Load the other screens in a thread: to import one when its key is pressed holds everything up for 50 ms."""
-    for name in ("live", "results", "configure", "compare", "trial", "help", "leave"):
+    for name in ("live", "results", "configure.configure_screen", "compare", "trial", "help", "leave"):
         import_module(f"prunetui.tui.screens.{name}")
     for name in ("plotext", "psutil"):
         import_module(name)
@@ -197,7 +197,7 @@ class PrunetuiApp(App[int]):
 
     def open_configure(self, start: str = "") -> None:
         """Make a study; ``start`` is a run to begin from."""
-        from prunetui.tui.screens.configure import ConfigureScreen
+        from prunetui.tui.screens.configure.configure_screen import ConfigureScreen
 
         self.push_screen(ConfigureScreen(start))
 

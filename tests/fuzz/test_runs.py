@@ -27,10 +27,10 @@ from prunetui.store.control import Control
 from prunetui.store.queue import Queue
 from prunetui.terminal.output import say
 from prunetui.tui import headlines
-from prunetui.tui.checks import begin
 from prunetui.tui.feed import RunLook, RunsLook
 from prunetui.tui.looks import CompareLook, ResultsLook
 from prunetui.tui.numbers import numbers
+from prunetui.tui.screens.configure.draft_checks import begin
 from prunetui.tui.widgets.results import _line_columns
 from prunetui.tui.widgets.runs import Runs
 from prunetui.tui.widgets.trials import trial_columns

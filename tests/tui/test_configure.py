@@ -19,15 +19,15 @@ from prunetui.config import load_study, parse_study, study_toml
 from prunetui.config.load import preset_names
 from prunetui.store import Run, Status, create_run
 from prunetui.tui.app import PrunetuiApp
-from prunetui.tui.screens.configure import ConfigureScreen
+from prunetui.tui.screens.configure.configure_screen import ConfigureScreen
+from prunetui.tui.screens.configure.form import Form, Row
+from prunetui.tui.screens.configure.method_picker import Methods
+from prunetui.tui.screens.configure.pages import Nav, Pages
+from prunetui.tui.screens.configure.plan_pane import Plan, numbers
 from prunetui.tui.screens.dialogs import Choice, Line
 from prunetui.tui.screens.leave import UnsavedScreen
 from prunetui.tui.screens.live import LiveScreen
 from prunetui.tui.screens.runs import RunsScreen
-from prunetui.tui.widgets.form import Form, Row
-from prunetui.tui.widgets.methods import Methods
-from prunetui.tui.widgets.pages import Nav, Pages
-from prunetui.tui.widgets.plan import Plan, numbers
 from prunetui.tui.widgets.table import Table
 
 Scene = Callable[[Pilot[int], ConfigureScreen], Awaitable[None]]

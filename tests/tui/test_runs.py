@@ -18,7 +18,7 @@ from prunetui.store import Run
 from prunetui.store.queue import Queue
 from prunetui.tui.app import PrunetuiApp
 from prunetui.tui.screens.compare import CompareScreen
-from prunetui.tui.screens.configure import ConfigureScreen
+from prunetui.tui.screens.configure.configure_screen import ConfigureScreen
 from prunetui.tui.screens.dialogs import Choice, Line
 from prunetui.tui.screens.help import HelpScreen, keys_of
 from prunetui.tui.screens.leave import LeaveScreen

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prunetui.errors import ConfigError, Mistake
-from prunetui.tui.study_draft import Draft
-from prunetui.tui.study_draft import Path as Key
+from prunetui.tui.screens.configure.study_draft import Draft
+from prunetui.tui.screens.configure.study_draft import Path as Key
 
 if TYPE_CHECKING:
     from prunetui.config import Study

@@ -14,14 +14,14 @@ from textual.screen import Screen
 from prunetui.errors import PrunetuiError
 from prunetui.files.atomic import write_atomic
 from prunetui.files.paths import user_path
-from prunetui.tui import checks
-from prunetui.tui.checks import Checked, lines_of
-from prunetui.tui.editor import edit, editor_command
+from prunetui.tui.screens.configure import draft_checks as checks
+from prunetui.tui.screens.configure.draft_checks import Checked, lines_of
+from prunetui.tui.screens.configure.editor import edit, editor_command
+from prunetui.tui.screens.configure.pages import Nav, Pages
+from prunetui.tui.screens.configure.study_draft import Draft
+from prunetui.tui.screens.configure.toml_pane import Toml
 from prunetui.tui.screens.dialogs import Choice, Line
 from prunetui.tui.screens.leave import UnsavedScreen
-from prunetui.tui.study_draft import Draft
-from prunetui.tui.widgets.pages import Nav, Pages
-from prunetui.tui.widgets.toml import Toml
 
 if TYPE_CHECKING:
     from prunetui.plan.history import Historian

@@ -12,7 +12,7 @@ from textual.containers import Vertical
 from textual.widgets import Static
 
 from prunetui.errors import MOST_TOLD
-from prunetui.tui.checks import Checked
+from prunetui.tui.screens.configure.draft_checks import Checked
 from prunetui.tui.widgets.table import Column, Table
 from prunetui.tui.words import clock, size
 

@@ -13,13 +13,13 @@ from textual.widgets.option_list import Option
 
 from prunetui.errors import Mistake
 from prunetui.plugins.method_catalogue import catalogue
-from prunetui.tui.checks import Checked
-from prunetui.tui.fields import Section, method_specs
-from prunetui.tui.study_draft import Draft, Path
-from prunetui.tui.widgets.form import Form, contains
-from prunetui.tui.widgets.methods import Methods, about
-from prunetui.tui.widgets.plan import Plan
-from prunetui.tui.widgets.toml import Toml
+from prunetui.tui.screens.configure.draft_checks import Checked
+from prunetui.tui.screens.configure.fields import Section, method_specs
+from prunetui.tui.screens.configure.form import Form, contains
+from prunetui.tui.screens.configure.method_picker import Methods, about
+from prunetui.tui.screens.configure.plan_pane import Plan
+from prunetui.tui.screens.configure.study_draft import Draft, Path
+from prunetui.tui.screens.configure.toml_pane import Toml
 
 if TYPE_CHECKING:
     from prunetui.plan.estimate import Estimate

@@ -11,7 +11,7 @@ from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 from prunetui.plugins.method_catalogue import MethodInfo
-from prunetui.tui.study_draft import Path, shown
+from prunetui.tui.screens.configure.study_draft import Path, shown
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

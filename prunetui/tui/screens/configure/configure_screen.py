@@ -15,14 +15,14 @@ from textual.worker import get_current_worker
 
 from prunetui.errors import PrunetuiError
 from prunetui.plugins.method_catalogue import catalogue
-from prunetui.tui import checks
-from prunetui.tui.checks import Checked
-from prunetui.tui.fields import Section, sections
-from prunetui.tui.screens.study_actions import StudyActions
-from prunetui.tui.study_draft import Draft
+from prunetui.tui.screens.configure import draft_checks as checks
+from prunetui.tui.screens.configure.draft_checks import Checked
+from prunetui.tui.screens.configure.fields import Section, sections
+from prunetui.tui.screens.configure.pages import Nav, Pages
+from prunetui.tui.screens.configure.plan_pane import Plan, about_time
+from prunetui.tui.screens.configure.study_actions import StudyActions
+from prunetui.tui.screens.configure.study_draft import Draft
 from prunetui.tui.widgets.footer import Keys
-from prunetui.tui.widgets.pages import Nav, Pages
-from prunetui.tui.widgets.plan import Plan, about_time
 
 if TYPE_CHECKING:
     from prunetui.plan.estimate import Estimate

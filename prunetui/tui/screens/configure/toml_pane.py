@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
-from prunetui.tui.checks import Checked
+from prunetui.tui.screens.configure.draft_checks import Checked
 
 
 class Toml(VerticalScroll, can_focus=True):

@@ -14,9 +14,9 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from prunetui.errors import Mistake
-from prunetui.tui.fields import Spec
-from prunetui.tui.study_draft import Draft, Path, shown, toml_value, typed_list, typed_value
-from prunetui.tui.widgets.pick import Pick
+from prunetui.tui.screens.configure.fields import Spec
+from prunetui.tui.screens.configure.pick import Pick
+from prunetui.tui.screens.configure.study_draft import Draft, Path, shown, toml_value, typed_list, typed_value
 
 STEPS: list[BindingType] = [
     Binding("up", "neighbour(-1)", "Field above", show=False),

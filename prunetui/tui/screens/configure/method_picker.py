@@ -15,8 +15,8 @@ from textual.widgets import Input, Static
 
 from prunetui.errors import Mistake
 from prunetui.plugins.method_catalogue import MethodInfo
-from prunetui.tui.study_draft import Draft, toml_value
-from prunetui.tui.widgets.form import contains, in_words
+from prunetui.tui.screens.configure.form import contains, in_words
+from prunetui.tui.screens.configure.study_draft import Draft, toml_value
 from prunetui.tui.widgets.table import Column, Table
 
 COMMON = ("name", "label")
