@@ -121,7 +121,7 @@ def main() -> int:
     time.tzset()
     for name in ("NO_COLOR", "TEXTUAL_THEME"):
         os.environ.pop(name, None)
-    gauges = patch("prunetui.tui.screens.live.GaugesLook", lambda: lambda: MACHINE)
+    gauges = patch("prunetui.tui.screens.live.live_screen.GaugesLook", lambda: lambda: MACHINE)
     for name in asked.screens or SCREENS:
         with tempfile.TemporaryDirectory() as temporary, gauges:
             os.chdir(temporary)  # the folder of runs is called the same every time

@@ -39,7 +39,7 @@ WARM_SECONDS = 0.3
 
 def warm() -> None:
     """Load the other screens in a thread: to import one when its key is pressed holds everything up for 50 ms."""
-    for name in ("live", "results", "configure.configure_screen", "compare", "trial", "help", "leave"):
+    for name in ("live.live_screen", "results", "configure.configure_screen", "compare", "trial", "help", "leave"):
         import_module(f"prunetui.tui.screens.{name}")
     for name in ("plotext", "psutil"):
         import_module(name)
@@ -170,7 +170,7 @@ class PrunetuiApp(App[int]):
 
     def open_run(self, run: str) -> None:
         """Show a run: live while it runs or waits, its results afterwards."""
-        from prunetui.tui.screens.live import LiveScreen
+        from prunetui.tui.screens.live.live_screen import LiveScreen
         from prunetui.tui.screens.results import ResultsScreen
 
         status = Run(self.root / run).status()
@@ -179,7 +179,7 @@ class PrunetuiApp(App[int]):
 
     def open_live(self, run: str) -> None:
         """Watch a run."""
-        from prunetui.tui.screens.live import LiveScreen
+        from prunetui.tui.screens.live.live_screen import LiveScreen
 
         self.push_screen(LiveScreen(run))
 

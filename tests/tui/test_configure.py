@@ -26,7 +26,7 @@ from prunetui.tui.screens.configure.pages import Nav, Pages
 from prunetui.tui.screens.configure.plan_pane import Plan, numbers
 from prunetui.tui.screens.dialogs import Choice, Line
 from prunetui.tui.screens.leave import UnsavedScreen
-from prunetui.tui.screens.live import LiveScreen
+from prunetui.tui.screens.live.live_screen import LiveScreen
 from prunetui.tui.screens.runs import RunsScreen
 from prunetui.tui.widgets.table import Table
 

@@ -22,13 +22,13 @@ from prunetui.tui.app import PrunetuiApp
 from prunetui.tui.feed import RUN_SECONDS, RunLook
 from prunetui.tui.screens.dialogs import Choice
 from prunetui.tui.screens.help import keys_of
-from prunetui.tui.screens.live import PANES, LiveScreen
+from prunetui.tui.screens.live.live_screen import PANES, LiveScreen
+from prunetui.tui.screens.live.log_table import Log
 from prunetui.tui.screens.results import ResultsScreen
 from prunetui.tui.screens.runs import RunsScreen
 from prunetui.tui.widgets import chart as charts
 from prunetui.tui.widgets.chart import Chart
 from prunetui.tui.widgets.footer import Keys
-from prunetui.tui.widgets.log import Log
 from prunetui.tui.widgets.trials import Trials
 
 from .fakes import failed_row, fake_row, fake_run, study_rows, training, until

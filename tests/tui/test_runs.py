@@ -22,7 +22,7 @@ from prunetui.tui.screens.configure.configure_screen import ConfigureScreen
 from prunetui.tui.screens.dialogs import Choice, Line
 from prunetui.tui.screens.help import HelpScreen, keys_of
 from prunetui.tui.screens.leave import LeaveScreen
-from prunetui.tui.screens.live import LiveScreen
+from prunetui.tui.screens.live.live_screen import LiveScreen
 from prunetui.tui.screens.results import ResultsScreen
 from prunetui.tui.screens.runs import RunsScreen
 from prunetui.tui.widgets.footer import Keys

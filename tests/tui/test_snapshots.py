@@ -31,7 +31,9 @@ def same_everywhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A clock, a machine and a folder that are the same wherever this runs."""
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
-    monkeypatch.setattr("prunetui.tui.screens.live.GaugesLook", lambda: lambda: Gauges(37, 52, 8_000_000_000))
+    monkeypatch.setattr(
+        "prunetui.tui.screens.live.live_screen.GaugesLook", lambda: lambda: Gauges(37, 52, 8_000_000_000)
+    )
     monkeypatch.chdir(tmp_path)
 
 

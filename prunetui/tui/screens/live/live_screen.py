@@ -19,16 +19,16 @@ from prunetui.results.chart import Picture
 from prunetui.store import Run
 from prunetui.store.control import Control
 from prunetui.terminal.printable import one_line
-from prunetui.tui import headlines
 from prunetui.tui.feed import RUN_SECONDS, RunLook
-from prunetui.tui.gauges import GaugesLook
 from prunetui.tui.screens.dialogs import Choice
 from prunetui.tui.screens.following import FollowingScreen
+from prunetui.tui.screens.live import headlines
+from prunetui.tui.screens.live.gauges import GaugesLook
+from prunetui.tui.screens.live.log_table import Log
 from prunetui.tui.views import Entry, Gauges, RunView
 from prunetui.tui.widgets.chart import Chart, legend_text
 from prunetui.tui.widgets.footer import Keys
 from prunetui.tui.widgets.line import OneLine
-from prunetui.tui.widgets.log import Log
 from prunetui.tui.widgets.quarters import Quarters, pane_keys
 from prunetui.tui.widgets.trials import Trials
 
