@@ -56,7 +56,14 @@ def test_what_a_run_is_made_of_knows_no_terminal(name: str):
 
 
 def test_screens_are_drawn_without_torch():
-    names = ("app", "screens.results", "screens.compare", "screens.trial", "screens.live.live_screen", "screens.runs")
+    names = (
+        "app",
+        "screens.results.results_screen",
+        "screens.compare.compare_screen",
+        "screens.trial",
+        "screens.live.live_screen",
+        "screens.runs",
+    )
     found = imported_by("; ".join(f"import prunetui.tui.{name}" for name in names))
     assert not {module.split(".")[0] for module in found} & ((HEAVY | {"methods", "numpy"}) - {"textual"})
     found = imported_by("import safetensors.numpy")

@@ -39,7 +39,15 @@ WARM_SECONDS = 0.3
 
 def warm() -> None:
     """Load the other screens in a thread: to import one when its key is pressed holds everything up for 50 ms."""
-    for name in ("live.live_screen", "results", "configure.configure_screen", "compare", "trial", "help", "leave"):
+    for name in (
+        "live.live_screen",
+        "results.results_screen",
+        "configure.configure_screen",
+        "compare",
+        "trial",
+        "help",
+        "leave",
+    ):
         import_module(f"prunetui.tui.screens.{name}")
     for name in ("plotext", "psutil"):
         import_module(name)
@@ -171,7 +179,7 @@ class PrunetuiApp(App[int]):
     def open_run(self, run: str) -> None:
         """Show a run: live while it runs or waits, its results afterwards."""
         from prunetui.tui.screens.live.live_screen import LiveScreen
-        from prunetui.tui.screens.results import ResultsScreen
+        from prunetui.tui.screens.results.results_screen import ResultsScreen
 
         status = Run(self.root / run).status()
         live = status is not None and status.state in ("running", "queued")
@@ -185,13 +193,13 @@ class PrunetuiApp(App[int]):
 
     def open_results(self, run: str) -> None:
         """Show the results of a run, whatever its state."""
-        from prunetui.tui.screens.results import ResultsScreen
+        from prunetui.tui.screens.results.results_screen import ResultsScreen
 
         self.push_screen(ResultsScreen(run))
 
     def open_compare(self, runs: list[str]) -> None:
         """Show several runs together."""
-        from prunetui.tui.screens.compare import CompareScreen
+        from prunetui.tui.screens.compare.compare_screen import CompareScreen
 
         self.push_screen(CompareScreen(runs))
 

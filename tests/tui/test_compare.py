@@ -14,12 +14,12 @@ from textual.widgets import Static
 
 from prunetui.config.differences import differences
 from prunetui.tui.app import PrunetuiApp
-from prunetui.tui.looks import CompareLook
-from prunetui.tui.screens.compare import CompareScreen
-from prunetui.tui.screens.results import ResultsScreen
+from prunetui.tui.screens.compare.compare_screen import CompareScreen
+from prunetui.tui.screens.compare.comparison_table import Lines, Settings
+from prunetui.tui.screens.results.results_look import CompareLook
+from prunetui.tui.screens.results.results_screen import ResultsScreen
 from prunetui.tui.widgets.chart import Chart
 from prunetui.tui.widgets.plot import Plot
-from prunetui.tui.widgets.results import Lines, Settings
 
 from .fakes import STUDY, failed_row, fake_row, fake_run, layer_rows, settle, study_rows
 

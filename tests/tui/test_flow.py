@@ -16,10 +16,10 @@ from textual.pilot import Pilot
 from prunetui import events
 from prunetui.store import Run
 from prunetui.tui.app import PrunetuiApp
-from prunetui.tui.screens.compare import CompareScreen
+from prunetui.tui.screens.compare.compare_screen import CompareScreen
 from prunetui.tui.screens.configure.configure_screen import ConfigureScreen
 from prunetui.tui.screens.live.live_screen import LiveScreen
-from prunetui.tui.screens.results import ResultsScreen
+from prunetui.tui.screens.results.results_screen import ResultsScreen
 from prunetui.tui.screens.runs import RunsScreen
 from prunetui.tui.screens.trial import TrialScreen
 

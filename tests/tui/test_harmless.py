@@ -17,7 +17,7 @@ from prunetui import events
 from prunetui.store import list_runs
 from prunetui.tui.app import PrunetuiApp
 from prunetui.tui.harmless import Harmless
-from prunetui.tui.screens.results import ResultsScreen
+from prunetui.tui.screens.results.results_screen import ResultsScreen
 
 from .fakes import failed_row, fake_row, fake_run, layer_rows, training, until
 

@@ -13,13 +13,13 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from prunetui.tui.app import PrunetuiApp
-from prunetui.tui.screens.results import ResultsScreen
+from prunetui.tui.screens.compare.comparison_table import Layers
+from prunetui.tui.screens.results.results_screen import ResultsScreen
 from prunetui.tui.screens.trial import TrialScreen
 from prunetui.tui.widgets.chart import Chart
 from prunetui.tui.widgets.filtered import Filtered
 from prunetui.tui.widgets.legend import Legend
 from prunetui.tui.widgets.plot import Plot
-from prunetui.tui.widgets.results import Layers
 from prunetui.tui.widgets.trials import Trials
 
 from .fakes import failed_row, fake_row, fake_run, layer_rows, settle, study_rows

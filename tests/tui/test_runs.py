@@ -17,13 +17,13 @@ from textual.widgets import Static
 from prunetui.store import Run
 from prunetui.store.queue import Queue
 from prunetui.tui.app import PrunetuiApp
-from prunetui.tui.screens.compare import CompareScreen
+from prunetui.tui.screens.compare.compare_screen import CompareScreen
 from prunetui.tui.screens.configure.configure_screen import ConfigureScreen
 from prunetui.tui.screens.dialogs import Choice, Line
 from prunetui.tui.screens.help import HelpScreen, keys_of
 from prunetui.tui.screens.leave import LeaveScreen
 from prunetui.tui.screens.live.live_screen import LiveScreen
-from prunetui.tui.screens.results import ResultsScreen
+from prunetui.tui.screens.results.results_screen import ResultsScreen
 from prunetui.tui.screens.runs import RunsScreen
 from prunetui.tui.widgets.footer import Keys
 from prunetui.tui.widgets.table import Table

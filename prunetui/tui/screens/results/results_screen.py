@@ -21,15 +21,15 @@ from prunetui.store import Run
 from prunetui.terminal.printable import one_line
 from prunetui.tui.feed import RUN_SECONDS
 from prunetui.tui.filters import fits
-from prunetui.tui.looks import Results, ResultsLook, Row
 from prunetui.tui.saving import copy_text, keep, keep_drawn, keep_report, markdown
+from prunetui.tui.screens.compare.comparison_table import Layers
 from prunetui.tui.screens.dialogs import Choice
 from prunetui.tui.screens.following import ChartScreen
+from prunetui.tui.screens.results.results_look import Results, ResultsLook, Row
 from prunetui.tui.widgets.filtered import Filtered
 from prunetui.tui.widgets.footer import Keys
 from prunetui.tui.widgets.panes import Panes
 from prunetui.tui.widgets.plot import KEYS, Plot
-from prunetui.tui.widgets.results import Layers
 from prunetui.tui.widgets.table import Table
 from prunetui.tui.widgets.trials import Trials
 from prunetui.tui.words import state_text

@@ -18,16 +18,16 @@ from prunetui.results.summary import Line
 from prunetui.results.text_tables import table_csv
 from prunetui.terminal.printable import one_line
 from prunetui.tui.filters import fits
-from prunetui.tui.looks import CompareLook
 from prunetui.tui.saving import copy_text, keep, keep_drawn, keep_report, markdown
+from prunetui.tui.screens.compare.comparison_table import Lines, Settings
 from prunetui.tui.screens.dialogs import Choice
 from prunetui.tui.screens.following import ChartScreen
+from prunetui.tui.screens.results.results_look import CompareLook
 from prunetui.tui.widgets.chart import Chart
 from prunetui.tui.widgets.filtered import Filtered
 from prunetui.tui.widgets.footer import Keys
 from prunetui.tui.widgets.panes import Panes
 from prunetui.tui.widgets.plot import KEYS, Plot
-from prunetui.tui.widgets.results import Lines, Settings
 from prunetui.tui.widgets.table import Table
 
 SECONDS = 1.0
