@@ -62,7 +62,7 @@ def test_screens_are_drawn_without_torch():
         "screens.compare.compare_screen",
         "screens.trial",
         "screens.live.live_screen",
-        "screens.runs",
+        "screens.runs.runs_screen",
     )
     found = imported_by("; ".join(f"import prunetui.tui.{name}" for name in names))
     assert not {module.split(".")[0] for module in found} & ((HEAVY | {"methods", "numpy"}) - {"textual"})
@@ -76,7 +76,7 @@ def test_a_study_is_read_and_planned_without_torch():
     assert not {module.split(".")[0] for module in found} & (HEAVY | {"methods"})
 
 
-@pytest.mark.parametrize("name", ["app", "screens.runs", "screens.configure.configure_screen"])
+@pytest.mark.parametrize("name", ["app", "screens.runs.runs_screen", "screens.configure.configure_screen"])
 def test_a_screen_appears_before_the_schema_is_there(name: str):
     found = {module.split(".")[0] for module in imported_by(f"import prunetui.tui.{name}")}
     assert not found & {"torch", "torchvision", "sklearn", "pydantic", "numpy"}

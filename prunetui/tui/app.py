@@ -107,7 +107,7 @@ class PrunetuiApp(App[int]):
         return [*super().get_line_filters(), self._harmless]
 
     def on_mount(self) -> None:
-        from prunetui.tui.screens.runs import RunsScreen
+        from prunetui.tui.screens.runs.runs_screen import RunsScreen
 
         for theme in THEMES:
             self.register_theme(theme)

@@ -27,7 +27,7 @@ from prunetui.tui.screens.configure.plan_pane import Plan, numbers
 from prunetui.tui.screens.dialogs import Choice, Line
 from prunetui.tui.screens.leave import UnsavedScreen
 from prunetui.tui.screens.live.live_screen import LiveScreen
-from prunetui.tui.screens.runs import RunsScreen
+from prunetui.tui.screens.runs.runs_screen import RunsScreen
 from prunetui.tui.widgets.table import Table
 
 Scene = Callable[[Pilot[int], ConfigureScreen], Awaitable[None]]

@@ -20,7 +20,7 @@ from prunetui.tui.screens.compare.compare_screen import CompareScreen
 from prunetui.tui.screens.configure.configure_screen import ConfigureScreen
 from prunetui.tui.screens.live.live_screen import LiveScreen
 from prunetui.tui.screens.results.results_screen import ResultsScreen
-from prunetui.tui.screens.runs import RunsScreen
+from prunetui.tui.screens.runs.runs_screen import RunsScreen
 from prunetui.tui.screens.trial import TrialScreen
 
 from .fakes import fake_run, small_model, study_rows, until

@@ -25,7 +25,7 @@ from prunetui.tui.screens.help import keys_of
 from prunetui.tui.screens.live.live_screen import PANES, LiveScreen
 from prunetui.tui.screens.live.log_table import Log
 from prunetui.tui.screens.results.results_screen import ResultsScreen
-from prunetui.tui.screens.runs import RunsScreen
+from prunetui.tui.screens.runs.runs_screen import RunsScreen
 from prunetui.tui.widgets import chart as charts
 from prunetui.tui.widgets.chart import Chart
 from prunetui.tui.widgets.footer import Keys

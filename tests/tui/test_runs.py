@@ -24,7 +24,7 @@ from prunetui.tui.screens.help import HelpScreen, keys_of
 from prunetui.tui.screens.leave import LeaveScreen
 from prunetui.tui.screens.live.live_screen import LiveScreen
 from prunetui.tui.screens.results.results_screen import ResultsScreen
-from prunetui.tui.screens.runs import RunsScreen
+from prunetui.tui.screens.runs.runs_screen import RunsScreen
 from prunetui.tui.widgets.footer import Keys
 from prunetui.tui.widgets.table import Table
 
@@ -448,7 +448,7 @@ def test_delete_refuses_what_runs_and_tells_what_it_cannot(
     def refuse(*_: Any) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("prunetui.tui.screens.run_actions.shutil.rmtree", refuse)
+    monkeypatch.setattr("prunetui.tui.screens.runs.run_actions.shutil.rmtree", refuse)
 
     async def story(pilot: Pilot[Any], table: Table[Any]) -> None:
         await pilot.press("x")

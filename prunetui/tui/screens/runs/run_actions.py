@@ -12,8 +12,8 @@ from textual.screen import Screen
 
 from prunetui.store import Run, Status
 from prunetui.tui.screens.dialogs import Choice, Line
+from prunetui.tui.screens.runs.runs_table import Runs
 from prunetui.tui.views import Entry
-from prunetui.tui.widgets.runs import Runs
 
 if TYPE_CHECKING:
     from prunetui.tui.app import PrunetuiApp

@@ -12,11 +12,11 @@ from textual.widgets import Input, Static
 
 from prunetui.tui.filters import fits
 from prunetui.tui.screens.dialogs import Choice
-from prunetui.tui.screens.run_actions import RunActions
+from prunetui.tui.screens.runs.run_actions import RunActions
+from prunetui.tui.screens.runs.runs_table import Runs
 from prunetui.tui.views import LIVE, Entry
 from prunetui.tui.widgets.footer import Keys
 from prunetui.tui.widgets.line import OneLine
-from prunetui.tui.widgets.runs import Runs
 from prunetui.tui.widgets.table import Table
 
 EMPTY = """No runs in {root} yet.
