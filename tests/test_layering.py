@@ -60,7 +60,7 @@ def test_screens_are_drawn_without_torch():
         "app",
         "screens.results.results_screen",
         "screens.compare.compare_screen",
-        "screens.trial",
+        "screens.trial.trial_screen",
         "screens.live.live_screen",
         "screens.runs.runs_screen",
     )

@@ -27,12 +27,12 @@ from prunetui.store.control import Control
 from prunetui.store.queue import Queue
 from prunetui.terminal.output import say
 from prunetui.tui.feed import RunLook, RunsLook
-from prunetui.tui.numbers import numbers
 from prunetui.tui.screens.compare.comparison_table import _line_columns
 from prunetui.tui.screens.configure.draft_checks import begin
 from prunetui.tui.screens.live import headlines
 from prunetui.tui.screens.results.results_look import CompareLook, ResultsLook
 from prunetui.tui.screens.runs.runs_table import Runs
+from prunetui.tui.screens.trial.trial_numbers import numbers
 from prunetui.tui.widgets.trials import trial_columns
 from tests.fuzz.mutations import EVIL, copied, damage
 from tests.tui.fakes import NOW, failed_row, fake_row, fake_run, layer_rows, study_rows, training

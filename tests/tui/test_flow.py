@@ -21,7 +21,7 @@ from prunetui.tui.screens.configure.configure_screen import ConfigureScreen
 from prunetui.tui.screens.live.live_screen import LiveScreen
 from prunetui.tui.screens.results.results_screen import ResultsScreen
 from prunetui.tui.screens.runs.runs_screen import RunsScreen
-from prunetui.tui.screens.trial import TrialScreen
+from prunetui.tui.screens.trial.trial_screen import TrialScreen
 
 from .fakes import fake_run, small_model, study_rows, until
 
@@ -59,7 +59,7 @@ def test_from_a_study_to_a_network_taken_home(
         exported.append((folder.name, trial, kind))
         return True, f"saved as {output.name}; checked"
 
-    monkeypatch.setattr("prunetui.tui.handover.export", export)
+    monkeypatch.setattr("prunetui.tui.screens.trial.model_export.export", export)
 
     async def story(pilot: Pilot[Any]) -> None:
         app = pilot.app
@@ -101,7 +101,7 @@ def test_from_a_study_to_a_network_taken_home(
 
 
 def test_what_the_exporting_process_finds_wrong_is_told(tmp_path: Path) -> None:
-    from prunetui.tui.handover import export
+    from prunetui.tui.screens.trial.model_export import export
 
     fine, told = export(tmp_path, "no-trial", "pt2", tmp_path / "x.pt2")
     assert not fine

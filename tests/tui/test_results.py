@@ -15,7 +15,7 @@ from textual.widgets import Static
 from prunetui.tui.app import PrunetuiApp
 from prunetui.tui.screens.compare.comparison_table import Layers
 from prunetui.tui.screens.results.results_screen import ResultsScreen
-from prunetui.tui.screens.trial import TrialScreen
+from prunetui.tui.screens.trial.trial_screen import TrialScreen
 from prunetui.tui.widgets.chart import Chart
 from prunetui.tui.widgets.filtered import Filtered
 from prunetui.tui.widgets.legend import Legend

@@ -11,7 +11,7 @@ from textual.pilot import Pilot
 
 from prunetui.tui.app import PrunetuiApp
 from prunetui.tui.feed import RunLook
-from prunetui.tui.screens.trial import TrialScreen
+from prunetui.tui.screens.trial.trial_screen import TrialScreen
 
 from .fakes import STUDY, failed_row, fake_run, layer_rows, settle, small_model, study_rows, training
 

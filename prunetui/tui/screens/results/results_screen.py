@@ -183,7 +183,7 @@ class ResultsScreen(ChartScreen):
             self._open(of, 0)
 
     def _open(self, rows: Any, place: int) -> None:
-        from prunetui.tui.screens.trial import TrialScreen
+        from prunetui.tui.screens.trial.trial_screen import TrialScreen
 
         if self.results:
             self.app.push_screen(TrialScreen(self.results.view, rows, place))

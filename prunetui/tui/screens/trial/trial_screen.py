@@ -21,16 +21,16 @@ from prunetui.results.chart import Picture
 from prunetui.results.inspect_model import Histogram, Model, dense_file, model_file, read_model
 from prunetui.results.summary import Series
 from prunetui.terminal.printable import one_line, quoted
-from prunetui.tui import handover
-from prunetui.tui.handover import FORMATS
-from prunetui.tui.numbers import numbers
 from prunetui.tui.saving import copy_text
 from prunetui.tui.screens.dialogs import Choice
+from prunetui.tui.screens.trial import model_export as handover
+from prunetui.tui.screens.trial.model_export import FORMATS
+from prunetui.tui.screens.trial.model_table import ModelTable
+from prunetui.tui.screens.trial.trial_numbers import numbers
+from prunetui.tui.screens.trial.weight_histogram import Bars
 from prunetui.tui.views import RunView
 from prunetui.tui.widgets.chart import Chart, legend_text
 from prunetui.tui.widgets.footer import Keys
-from prunetui.tui.widgets.histogram import Bars
-from prunetui.tui.widgets.model import ModelTable
 from prunetui.tui.widgets.quarters import Quarters, pane_keys
 from prunetui.tui.widgets.table import Table
 
