@@ -19,7 +19,7 @@ from benchmarks._runs import NOW, rows, run_of, story, study
 from prunetui.store.queue import Queue
 from prunetui.tui.app import PrunetuiApp
 from prunetui.tui.views import Gauge, Gauges
-from prunetui.tui.widgets.chart import Chart
+from prunetui.tui.widgets.chart_view import Chart
 
 SIZE = (120, 36)
 MANY = ["taylor", "global-unstructured", "obs", "l1-structured", "fpgm"]

@@ -33,7 +33,7 @@ from prunetui.tui.screens.live import headlines
 from prunetui.tui.screens.results.results_look import CompareLook, ResultsLook
 from prunetui.tui.screens.runs.runs_table import Runs
 from prunetui.tui.screens.trial.trial_numbers import numbers
-from prunetui.tui.widgets.trials import trial_columns
+from prunetui.tui.widgets.trials_table import trial_columns
 from tests.fuzz.mutations import EVIL, copied, damage
 from tests.tui.fakes import NOW, failed_row, fake_row, fake_run, layer_rows, study_rows, training
 

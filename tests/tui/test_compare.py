@@ -18,7 +18,7 @@ from prunetui.tui.screens.compare.compare_screen import CompareScreen
 from prunetui.tui.screens.compare.comparison_table import Lines, Settings
 from prunetui.tui.screens.results.results_look import CompareLook
 from prunetui.tui.screens.results.results_screen import ResultsScreen
-from prunetui.tui.widgets.chart import Chart
+from prunetui.tui.widgets.chart_view import Chart
 from prunetui.tui.widgets.plot import Plot
 
 from .fakes import STUDY, failed_row, fake_row, fake_run, layer_rows, settle, study_rows

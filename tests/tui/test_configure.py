@@ -28,7 +28,7 @@ from prunetui.tui.screens.dialogs import Choice, Line
 from prunetui.tui.screens.leave import UnsavedScreen
 from prunetui.tui.screens.live.live_screen import LiveScreen
 from prunetui.tui.screens.runs.runs_screen import RunsScreen
-from prunetui.tui.widgets.table import Table
+from prunetui.tui.widgets.virtual_table import Table
 
 Scene = Callable[[Pilot[int], ConfigureScreen], Awaitable[None]]
 SIZES = [(80, 24), (120, 40)]

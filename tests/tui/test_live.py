@@ -26,10 +26,10 @@ from prunetui.tui.screens.live.live_screen import PANES, LiveScreen
 from prunetui.tui.screens.live.log_table import Log
 from prunetui.tui.screens.results.results_screen import ResultsScreen
 from prunetui.tui.screens.runs.runs_screen import RunsScreen
-from prunetui.tui.widgets import chart as charts
-from prunetui.tui.widgets.chart import Chart
+from prunetui.tui.widgets import chart_view as charts
+from prunetui.tui.widgets.chart_view import Chart
 from prunetui.tui.widgets.footer import Keys
-from prunetui.tui.widgets.trials import Trials
+from prunetui.tui.widgets.trials_table import Trials
 
 from .fakes import failed_row, fake_row, fake_run, study_rows, training, until
 

@@ -16,11 +16,11 @@ from prunetui.tui.app import PrunetuiApp
 from prunetui.tui.screens.compare.comparison_table import Layers
 from prunetui.tui.screens.results.results_screen import ResultsScreen
 from prunetui.tui.screens.trial.trial_screen import TrialScreen
-from prunetui.tui.widgets.chart import Chart
+from prunetui.tui.widgets.chart_view import Chart
 from prunetui.tui.widgets.filtered import Filtered
 from prunetui.tui.widgets.legend import Legend
 from prunetui.tui.widgets.plot import Plot
-from prunetui.tui.widgets.trials import Trials
+from prunetui.tui.widgets.trials_table import Trials
 
 from .fakes import failed_row, fake_row, fake_run, layer_rows, settle, study_rows
 

@@ -26,7 +26,7 @@ from prunetui.tui.screens.live.live_screen import LiveScreen
 from prunetui.tui.screens.results.results_screen import ResultsScreen
 from prunetui.tui.screens.runs.runs_screen import RunsScreen
 from prunetui.tui.widgets.footer import Keys
-from prunetui.tui.widgets.table import Table
+from prunetui.tui.widgets.virtual_table import Table
 
 from .fakes import NOW, fake_run, until
 

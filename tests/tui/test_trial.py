@@ -18,7 +18,7 @@ from prunetui.tui.screens.trial.model_table import ModelTable
 from prunetui.tui.screens.trial.trial_numbers import numbers
 from prunetui.tui.screens.trial.trial_screen import TrialScreen
 from prunetui.tui.screens.trial.weight_histogram import Bars, bars
-from prunetui.tui.widgets.chart import Chart
+from prunetui.tui.widgets.chart_view import Chart
 
 from .fakes import failed_row, fake_row, fake_run, settle, small_model, study_rows, training
 

@@ -9,7 +9,7 @@ from textual.message import Message
 from textual.screen import Screen
 
 from prunetui.tui.feed import Feed
-from prunetui.tui.widgets.chart import Chart
+from prunetui.tui.widgets.chart_view import Chart
 from prunetui.tui.widgets.filtered import Filtered
 from prunetui.tui.widgets.legend import Legend
 from prunetui.tui.widgets.panes import Panes

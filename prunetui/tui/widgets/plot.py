@@ -18,8 +18,8 @@ from prunetui.results.axes import X_AXES, Y_AXES, Point, after, axis, best, curv
 from prunetui.results.chart import DENSE_COLOR, DENSE_MARKER, Picture
 from prunetui.results.figure import figure_bytes
 from prunetui.results.summary import Line, only_masks
-from prunetui.tui import viewport
-from prunetui.tui.widgets.chart import Chart
+from prunetui.tui.widgets import viewport
+from prunetui.tui.widgets.chart_view import Chart
 from prunetui.tui.widgets.legend import Legend
 
 AXES = Binding.Group("Axes")

@@ -23,12 +23,12 @@ from prunetui.tui.screens.compare.comparison_table import Lines, Settings
 from prunetui.tui.screens.dialogs import Choice
 from prunetui.tui.screens.following import ChartScreen
 from prunetui.tui.screens.results.results_look import CompareLook
-from prunetui.tui.widgets.chart import Chart
+from prunetui.tui.widgets.chart_view import Chart
 from prunetui.tui.widgets.filtered import Filtered
 from prunetui.tui.widgets.footer import Keys
 from prunetui.tui.widgets.panes import Panes
 from prunetui.tui.widgets.plot import KEYS, Plot
-from prunetui.tui.widgets.table import Table
+from prunetui.tui.widgets.virtual_table import Table
 
 SECONDS = 1.0
 TITLE = "2 results, mean ± deviation over seeds"

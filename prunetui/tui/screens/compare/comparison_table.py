@@ -11,7 +11,7 @@ from textual import events
 from prunetui.results.axes import Axis
 from prunetui.results.comparison import RunLine
 from prunetui.results.summary import Figure, Sensitivity, human
-from prunetui.tui.widgets.table import Column, Table
+from prunetui.tui.widgets.virtual_table import Column, Table
 
 LOST = ((10.0, "bold #ff6b5e"), (2.0, "#e69f00"))
 """Points of accuracy lost from which a cell stands out."""

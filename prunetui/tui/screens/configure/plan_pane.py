@@ -13,7 +13,7 @@ from textual.widgets import Static
 
 from prunetui.errors import MOST_TOLD
 from prunetui.tui.screens.configure.draft_checks import Checked
-from prunetui.tui.widgets.table import Column, Table
+from prunetui.tui.widgets.virtual_table import Column, Table
 from prunetui.tui.words import clock, size
 
 if TYPE_CHECKING:  # it imports pydantic

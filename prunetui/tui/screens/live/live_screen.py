@@ -26,11 +26,11 @@ from prunetui.tui.screens.live import headlines
 from prunetui.tui.screens.live.gauges import GaugesLook
 from prunetui.tui.screens.live.log_table import Log
 from prunetui.tui.views import Entry, Gauges, RunView
-from prunetui.tui.widgets.chart import Chart, legend_text
+from prunetui.tui.widgets.chart_view import Chart, legend_text
 from prunetui.tui.widgets.footer import Keys
 from prunetui.tui.widgets.line import OneLine
 from prunetui.tui.widgets.quarters import Quarters, pane_keys
-from prunetui.tui.widgets.trials import Trials
+from prunetui.tui.widgets.trials_table import Trials
 
 PANES = {"accuracy": "#accuracy-chart", "training": "#training-chart", "trials": "#trial-table", "log": "#lines"}
 RESUMABLE = ("queued", "interrupted", "died", "failed")

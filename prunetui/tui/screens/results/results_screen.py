@@ -30,8 +30,8 @@ from prunetui.tui.widgets.filtered import Filtered
 from prunetui.tui.widgets.footer import Keys
 from prunetui.tui.widgets.panes import Panes
 from prunetui.tui.widgets.plot import KEYS, Plot
-from prunetui.tui.widgets.table import Table
-from prunetui.tui.widgets.trials import Trials
+from prunetui.tui.widgets.trials_table import Trials
+from prunetui.tui.widgets.virtual_table import Table
 from prunetui.tui.words import state_text
 
 SEARCHED = ("trial", "method", "label", "schedule", "target", "seed", "status", "layer", "error")

@@ -17,7 +17,7 @@ from prunetui.tui.screens.runs.runs_table import Runs
 from prunetui.tui.views import LIVE, Entry
 from prunetui.tui.widgets.footer import Keys
 from prunetui.tui.widgets.line import OneLine
-from prunetui.tui.widgets.table import Table
+from prunetui.tui.widgets.virtual_table import Table
 
 EMPTY = """No runs in {root} yet.
 

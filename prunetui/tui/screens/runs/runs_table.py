@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from prunetui.tui.views import LIVE, ORDER, Entry
-from prunetui.tui.widgets.table import Column, Table
+from prunetui.tui.widgets.virtual_table import Column, Table
 from prunetui.tui.words import ago, bar, clock, percent, state_text
 
 

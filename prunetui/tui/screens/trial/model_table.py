@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from prunetui.results.inspect_model import Layer, Model
-from prunetui.tui.widgets.table import Column, Table
+from prunetui.tui.widgets.virtual_table import Column, Table
 from prunetui.tui.words import bar, size
 
 BAR = 10

@@ -29,10 +29,10 @@ from prunetui.tui.screens.trial.model_table import ModelTable
 from prunetui.tui.screens.trial.trial_numbers import numbers
 from prunetui.tui.screens.trial.weight_histogram import Bars
 from prunetui.tui.views import RunView
-from prunetui.tui.widgets.chart import Chart, legend_text
+from prunetui.tui.widgets.chart_view import Chart, legend_text
 from prunetui.tui.widgets.footer import Keys
 from prunetui.tui.widgets.quarters import Quarters, pane_keys
-from prunetui.tui.widgets.table import Table
+from prunetui.tui.widgets.virtual_table import Table
 
 if TYPE_CHECKING:
     from prunetui.tui.app import PrunetuiApp

@@ -8,7 +8,7 @@ from typing import Any
 from rich.text import Text
 from textual import events
 
-from prunetui.tui.widgets.table import Column, Table
+from prunetui.tui.widgets.virtual_table import Column, Table
 from prunetui.tui.words import percent, size
 
 Row = Mapping[str, Any]

@@ -20,7 +20,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from prunetui.terminal.printable import one_line
-from prunetui.tui.keys import MOVES
+from prunetui.tui.widgets.move_keys import MOVES
 
 R = TypeVar("R")
 GAP = 2
