@@ -33,21 +33,18 @@ ENDS: dict[str, tuple[str, SeverityLevel]] = {
     "interrupted": ("was interrupted", "warning"),
     "died": ("has died", "error"),
 }
+SCREENS = (
+    "live.live_screen", "results.results_screen", "configure.configure_screen", "compare.compare_screen",
+    "trial.trial_screen", "help", "leave",
+)  # fmt: skip
+"""Those that are not there from the start."""
 WARM_SECONDS = 0.3
 """After which the first screen is there, and modules are loaded for the others."""
 
 
 def warm() -> None:
     """Load the other screens in a thread: to import one when its key is pressed holds everything up for 50 ms."""
-    for name in (
-        "live.live_screen",
-        "results.results_screen",
-        "configure.configure_screen",
-        "compare",
-        "trial",
-        "help",
-        "leave",
-    ):
+    for name in SCREENS:
         import_module(f"prunetui.tui.screens.{name}")
     for name in ("plotext", "psutil"):
         import_module(name)
