@@ -14,6 +14,7 @@ from textual.widgets import Static
 
 from prunetui.config.differences import differences
 from prunetui.tui.app import PrunetuiApp
+from prunetui.tui.navigation import OpenCompare
 from prunetui.tui.screens.compare.compare_screen import CompareScreen
 from prunetui.tui.screens.compare.comparison_table import Lines, Settings
 from prunetui.tui.screens.results.results_look import CompareLook
@@ -36,7 +37,7 @@ def two_runs(root: Path) -> None:
 
 def comparing(story: Callable[[Pilot[Any], Plot], Any], runs: list[str] = RUNS) -> Callable[[Pilot[Any]], Any]:
     async def told(pilot: Pilot[Any]) -> None:
-        pilot.app.open_compare(runs)
+        pilot.app.post_message(OpenCompare(runs))
         await pilot.pause()
         await settle(pilot)
         await story(pilot, pilot.app.screen.query_one(Plot))

@@ -19,13 +19,14 @@ from prunetui.config import load_study, parse_study, study_toml
 from prunetui.config.load import preset_names
 from prunetui.store import Run, Status, create_run
 from prunetui.tui.app import PrunetuiApp
+from prunetui.tui.navigation import OpenConfigure
 from prunetui.tui.screens.configure.configure_screen import ConfigureScreen
 from prunetui.tui.screens.configure.form import Form, Row
 from prunetui.tui.screens.configure.method_picker import Methods
 from prunetui.tui.screens.configure.pages import Nav, Pages
 from prunetui.tui.screens.configure.plan_pane import Plan, numbers
+from prunetui.tui.screens.configure.unsaved import UnsavedScreen
 from prunetui.tui.screens.dialogs import Choice, Line
-from prunetui.tui.screens.leave import UnsavedScreen
 from prunetui.tui.screens.live.live_screen import LiveScreen
 from prunetui.tui.screens.runs.runs_screen import RunsScreen
 from prunetui.tui.widgets.virtual_table import Table
@@ -65,7 +66,7 @@ async def settled(pilot: Pilot[int]) -> None:
 async def opened(pilot: Pilot[int], start: str = "") -> ConfigureScreen:
     app = pilot.app
     assert isinstance(app, PrunetuiApp)
-    app.open_configure(start)
+    app.post_message(OpenConfigure(start))
     await until(pilot, lambda: isinstance(app.screen, ConfigureScreen) and app.screen.settled)
     return screen_of(pilot)
 
@@ -149,7 +150,7 @@ def test_it_begins_from_a_preset_that_is_chosen(make):
 def test_it_begins_from_a_run_with_only_what_differs_from_the_defaults(make):
     app = make()
     text = '[train]\nepochs = 3\n[[methods]]\nname = "l1-structured"\nscope = "global"\n'
-    run = create_run(app.root, study_toml(parse_study(text)), Status("done", name="study"))
+    run = create_run(app.session.root, study_toml(parse_study(text)), Status("done", name="study"))
 
     async def scene(pilot, screen):
         assert screen.draft.data == {"train": {"epochs": 3}, "methods": [{"name": "l1-structured", "scope": "global"}]}
@@ -359,8 +360,8 @@ def test_the_device_is_asked_for_beside_the_study(make):
         screen.query_one(Nav).focus()
         await settled(pilot)
         await pilot.press("a")
-        await until(pilot, lambda: bool(pilot.app.queue.waiting))
-        run = Run(pilot.app.root / pilot.app.queue.waiting[0])
+        await until(pilot, lambda: bool(pilot.app.session.queue.waiting))
+        run = Run(pilot.app.session.root / pilot.app.session.queue.waiting[0])
         assert run.status().device == chosen
         assert pilot.app.runner._device_of(run) == chosen
         run.write_status(replace(run.status(), state="interrupted", device="cuda:7"))
@@ -418,8 +419,8 @@ def test_a_mistake_is_told_in_words_at_its_field_and_start_is_refused(make):
         screen.query_one(Nav).focus()
         await pilot.press("s")
         await until(pilot, lambda: screen.query_one(Pages).key == "data")
-        assert pilot.app.queue.waiting == ()
-        assert not list(pilot.app.root.glob("*/study.toml"))
+        assert pilot.app.session.queue.waiting == ()
+        assert not list(pilot.app.session.root.glob("*/study.toml"))
         assert screen.focused.ancestors_with_self  # a field: the one that is wrong
         assert next(n for n in screen.focused.ancestors if isinstance(n, Row)).spec.path == ("data", "validation")
         await pilot.press("ctrl+n")
@@ -640,8 +641,8 @@ def test_a_study_is_queued_and_the_screen_stays(make):
         await typed(pilot, screen.query_one("#page-study", Form), ("name",), "queued one")
         screen.query_one(Nav).focus()
         await pilot.press("a")
-        await until(pilot, lambda: len(pilot.app.queue.waiting) == 1 and not screen.unsaved)
-        run = Run(pilot.app.root / pilot.app.queue.waiting[0])
+        await until(pilot, lambda: len(pilot.app.session.queue.waiting) == 1 and not screen.unsaved)
+        run = Run(pilot.app.session.root / pilot.app.session.queue.waiting[0])
         assert run.status().state == "queued"
         assert run.status().device == ""
         assert parse_study(run.study_text()).name == "queued one"
@@ -654,7 +655,7 @@ def test_a_study_is_started_and_watched(make):
     async def scene(pilot, screen):
         await pilot.press("s")
         await until(pilot, lambda: isinstance(pilot.app.screen, LiveScreen))
-        assert pilot.app.queue.waiting == (pilot.app.screen.run_id,)
+        assert pilot.app.session.queue.waiting == (pilot.app.screen.run_id,)
         assert screen not in pilot.app.screen_stack
 
     play(make(), scene)
@@ -709,7 +710,7 @@ def test_digits_are_trained_for_real_from_here(make):
         screen.query_one(Nav).focus()
         await pilot.press("s")
         await until(pilot, lambda: isinstance(pilot.app.screen, LiveScreen))
-        run = Run(pilot.app.root / pilot.app.screen.run_id)
+        run = Run(pilot.app.session.root / pilot.app.screen.run_id)
         await until(pilot, lambda: run.status().state not in ("queued", "running"), 120)
         pilot.app.runner._child.wait()
         assert run.status().state == "done"

@@ -20,7 +20,9 @@ from prunetui.store.control import Control, Wishes
 from prunetui.store.queue import Queue
 from prunetui.tui.app import PrunetuiApp
 from prunetui.tui.feed import RUN_SECONDS, RunLook
+from prunetui.tui.navigation import OpenLive
 from prunetui.tui.screens.dialogs import Choice
+from prunetui.tui.screens.following import is_covered
 from prunetui.tui.screens.help import keys_of
 from prunetui.tui.screens.live.live_screen import PANES, LiveScreen
 from prunetui.tui.screens.live.log_table import Log
@@ -53,7 +55,7 @@ def live(story: Callable[[Pilot[Any], LiveScreen], Awaitable[None]]) -> Callable
     """A story that begins in front of the first run."""
 
     async def told(pilot: Pilot[Any]) -> None:
-        pilot.app.open_live(RUN)
+        pilot.app.post_message(OpenLive(RUN))
         await until(pilot, lambda: getattr(pilot.app.screen, "view", None) is not None)
         await story(pilot, pilot.app.screen)
 
@@ -117,10 +119,10 @@ def test_what_changes_under_another_screen_is_shown_when_that_is_left(root: Path
         assert words(below, "#title").endswith("1 run, 1 running")
         await pilot.press("r")
         await until(pilot, lambda: isinstance(pilot.app.screen, ResultsScreen))
-        assert pilot.app.is_covered(screen)
+        assert is_covered(screen)
         fake_run(root, "second")
         tell(run, TRAINS, SEEN)
-        await until(pilot, lambda: len(pilot.app.entries) == 2)
+        await until(pilot, lambda: len(pilot.app.session.entries) == 2)
         await pilot.pause(3 * RUN_SECONDS)  # time in which it would have looked
         assert "epoch" not in words(screen, "#step")
         assert words(below, "#title").endswith("1 run, 1 running")

@@ -13,6 +13,7 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from prunetui.tui.app import PrunetuiApp
+from prunetui.tui.navigation import OpenResults
 from prunetui.tui.screens.compare.comparison_table import Layers
 from prunetui.tui.screens.results.results_screen import ResultsScreen
 from prunetui.tui.screens.trial.trial_screen import TrialScreen
@@ -37,7 +38,7 @@ def results(story: Callable[[Pilot[Any], Plot], Any]) -> Callable[[Pilot[Any]], 
     """A story that begins on the results of the first run."""
 
     async def told(pilot: Pilot[Any]) -> None:
-        pilot.app.open_results(RUN)
+        pilot.app.post_message(OpenResults(RUN))
         await pilot.pause()
         await settle(pilot)
         await story(pilot, pilot.app.screen.query_one(Plot))
@@ -63,7 +64,7 @@ def test_x_and_y_put_other_figures_on_the_axes_and_are_remembered(root: Path, ap
         await pilot.press("y", "y", "y")
         assert plot.heading == "points lost against parameters"
         assert plot.picture.series[0].y == pytest.approx((2.5, 14.58))
-        assert (app.settings.chart_x, app.settings.chart_y) == ("params", "drop")
+        assert (app.session.settings.chart_x, app.session.settings.chart_y) == ("params", "drop")
 
     drive(app, results(story))
 

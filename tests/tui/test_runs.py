@@ -17,6 +17,7 @@ from textual.widgets import Static
 from prunetui.store import Run
 from prunetui.store.queue import Queue
 from prunetui.tui.app import PrunetuiApp
+from prunetui.tui.navigation import OpenCompare, OpenConfigure, OpenLive, OpenResults, StoreChanged
 from prunetui.tui.screens.compare.compare_screen import CompareScreen
 from prunetui.tui.screens.configure.configure_screen import ConfigureScreen
 from prunetui.tui.screens.dialogs import Choice, Line
@@ -39,7 +40,7 @@ def runs(story: Story) -> Callable[[Pilot[Any]], Awaitable[None]]:
     """A story that begins when the runs are listed."""
 
     async def told(pilot: Pilot[Any]) -> None:
-        await until(pilot, lambda: pilot.app.entries is not None)
+        await until(pilot, lambda: pilot.app.session.entries is not None)
         await story(pilot, pilot.app.screen.query_one(Table))
 
     return told
@@ -140,7 +141,7 @@ def test_sorted_by_a_key_and_by_a_click_and_remembered(root: Path, app_of: App, 
         assert names(table) == ["a", "c", "b"]
         await pilot.press("s", "down", "enter")
         await until(pilot, lambda: names(table) == ["a", "b", "c"])
-        assert (app.settings.sort, app.settings.descending) == ("name", False)
+        assert (app.session.settings.sort, app.session.settings.descending) == ("name", False)
         x = drawn(table)[0].index("name")
         await pilot.click(Table, offset=(x, 0))
         await until(pilot, lambda: names(table) == ["c", "b", "a"])
@@ -205,7 +206,7 @@ def test_the_cursor_stays_on_its_run_when_another_appears(root: Path, app_of: Ap
         await pilot.press("down")
         assert table.current.name == "c"
         fake_run(root, "newest", created=NOW)
-        pilot.app.look_again()
+        pilot.app.post_message(StoreChanged())
         await until(pilot, lambda: len(table.rows) == 4)
         assert table.current.name == "c"
         assert table.cursor == 2
@@ -531,12 +532,12 @@ def test_the_most_important_keys_are_to_be_seen_at_80_columns(root: Path, app_of
 
     async def story(pilot: Pilot[Any], table: Table[Any]) -> None:
         app: PrunetuiApp = pilot.app
-        open_it = {
-            "live": lambda: app.open_live(first), "results": lambda: app.open_results(second),
-            "compare": lambda: app.open_compare([first, second]), "configure": app.open_configure,
+        asked = {
+            "live": OpenLive(first), "results": OpenResults(second), "compare": OpenCompare([first, second]),
+            "configure": OpenConfigure(),
         }.get(screen)  # fmt: skip
-        if open_it:
-            open_it()
+        if asked:
+            app.post_message(asked)
         await until(pilot, lambda: len(listed(app)) >= 8)
         await pilot.pause(0.2)
         keys = app.screen.query_one(Keys)
@@ -625,7 +626,7 @@ def test_the_palette_lists_what_has_a_key_and_does_it(root: Path, app_of: App, d
         commands["Mark (space)"].callback()
         await until(pilot, lambda: table.marked == {"20240101-000000-first"})
         commands["Theme prunetui-light"].callback()
-        assert app.settings.theme == "prunetui-light"
+        assert app.session.settings.theme == "prunetui-light"
         await pilot.press("ctrl+p", *"rename", "enter")
         await until(pilot, lambda: isinstance(app.screen, Line))
 

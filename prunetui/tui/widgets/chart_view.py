@@ -25,9 +25,10 @@ Asked = tuple[Picture, str, str | None, int, int]
 class Chart(Widget, can_focus=True):
     """Shows a ``Picture``; what it says when there is nothing to draw is ``nothing``."""
 
-    def __init__(self, nothing: str = "Nothing to draw yet.", **more: Any) -> None:
+    def __init__(self, nothing: str = "Nothing to draw yet.", ascii_only: bool = False, **more: Any) -> None:
         super().__init__(**more)
         self.nothing = nothing
+        self._ascii = ascii_only
         self.picture = Picture(())
         self._text = Text(nothing)
         self._caption: str | None = None
@@ -75,8 +76,7 @@ class Chart(Widget, can_focus=True):
     @work(thread=True, exclusive=True)
     def _draw(self, asked: Asked) -> None:
         picture, nothing, _, width, height = asked
-        ascii_only = bool(getattr(self.app, "settings", None) and self.app.settings.ascii)  # type: ignore[attr-defined]
-        text = Text.from_ansi(draw(picture, width, height, ascii_only=ascii_only)) if picture.series else Text()
+        text = Text.from_ansi(draw(picture, width, height, ascii_only=self._ascii)) if picture.series else Text()
         text.no_wrap = True
         self.app.call_from_thread(self._show_text, asked, text if len(text) else Text(nothing, "dim"))
 

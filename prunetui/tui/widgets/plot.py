@@ -70,8 +70,9 @@ class Plot(Container):
             self.x, self.y = x, y
             super().__init__()
 
-    def __init__(self, x: str = "sparsity", y: str = "top1", **more: Any) -> None:
+    def __init__(self, x: str = "sparsity", y: str = "top1", ascii_only: bool = False, **more: Any) -> None:
         super().__init__(**more)
+        self._ascii = ascii_only
         self.x_axis, self.y_axis = axis(X_AXES, x), axis(Y_AXES, y)
         self.picture = Picture(())
         self.point: Point | None = None
@@ -84,7 +85,7 @@ class Plot(Container):
 
     def compose(self) -> ComposeResult:
         with Container(classes="plot-body"):
-            yield Chart("Reading the results.")
+            yield Chart("Reading the results.", self._ascii)
             yield Legend()
         yield Static(Text(HINT, "dim"), classes="point")
 

@@ -18,11 +18,13 @@ from prunetui.results.summary import Line
 from prunetui.results.text_tables import table_csv
 from prunetui.terminal.printable import one_line
 from prunetui.tui.filters import fits
+from prunetui.tui.navigation import OpenResults
 from prunetui.tui.saving import copy_text, keep, keep_drawn, keep_report, markdown
+from prunetui.tui.screens.chart_screen import ChartScreen
 from prunetui.tui.screens.compare.comparison_table import Lines, Settings
 from prunetui.tui.screens.dialogs import Choice
-from prunetui.tui.screens.following import ChartScreen
 from prunetui.tui.screens.results.results_look import CompareLook
+from prunetui.tui.session import Session
 from prunetui.tui.widgets.chart_view import Chart
 from prunetui.tui.widgets.filtered import Filtered
 from prunetui.tui.widgets.footer import Keys
@@ -57,8 +59,8 @@ class CompareScreen(ChartScreen):
         Binding("c", "copy", "Copy"),
     ]
 
-    def __init__(self, runs: Sequence[str]) -> None:
-        super().__init__()
+    def __init__(self, session: Session, runs: Sequence[str]) -> None:
+        super().__init__(session)
         self.run_ids = list(runs)
         self.comparison: Comparison | None = None
         self._behind: dict[int, RunLine] = {}
@@ -67,15 +69,15 @@ class CompareScreen(ChartScreen):
         yield Static(Text(f"{len(self.run_ids)} runs  reading"), id="title")
         yield Static("", id="trouble")
         yield Settings(id="settings")
-        settings = self.app.settings
-        plot = Plot(settings.chart_x, settings.chart_y, id="plot", classes="panel")
+        settings = self.session.settings
+        plot = Plot(settings.chart_x, settings.chart_y, settings.ascii, id="plot", classes="panel")
         yield Panes(plot, Filtered(Lines(), TITLE, PLACEHOLDER, id="results"), id="panes")
         yield Keys()
 
     def on_mount(self) -> None:
         for name in ("#trouble", "#settings"):
             self.query_one(name).display = False
-        self.follow(CompareLook(self.app.root, self.run_ids), ComparisonChanged, SECONDS)
+        self.follow(CompareLook(self.session.root, self.run_ids), ComparisonChanged, SECONDS)
 
     # Showing --------------------------------------------------------------------------------------
 
@@ -145,10 +147,10 @@ class CompareScreen(ChartScreen):
     def on_table_opened(self, event: Table.Opened) -> None:
         one = event.table.current
         if isinstance(one, RunLine):
-            self.app.open_results(one.run)
+            self.app.post_message(OpenResults(one.run))
 
     def on_plot_opened(self, event: Plot.Opened) -> None:
-        self.app.open_results(self._behind[id(event.line)].run)
+        self.app.post_message(OpenResults(self._behind[id(event.line)].run))
 
     # Files and copies -----------------------------------------------------------------------------
 
@@ -172,7 +174,7 @@ class CompareScreen(ChartScreen):
             keep_drawn(self, "compare-results", f".{chosen}", draw)
             return
         if chosen == "html":
-            keep_report(self, self.app.root, self.run_ids, "compare-report")
+            keep_report(self, self.session.root, self.run_ids, "compare-report")
             return
         files: dict[str, tuple[str, Callable[[], str]]] = {
             "csv": (".csv", lambda: table_csv(_plain(one) for one in self.query_one(Lines).rows)),

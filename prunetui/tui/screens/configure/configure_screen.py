@@ -15,13 +15,14 @@ from textual.worker import get_current_worker
 
 from prunetui.errors import PrunetuiError
 from prunetui.plugins.method_catalogue import catalogue
-from prunetui.tui.screens.configure import draft_checks as checks
+from prunetui.tui.screens.configure import draft_checks
 from prunetui.tui.screens.configure.draft_checks import Checked
 from prunetui.tui.screens.configure.fields import Section, sections
 from prunetui.tui.screens.configure.pages import Nav, Pages
 from prunetui.tui.screens.configure.plan_pane import Plan, about_time
 from prunetui.tui.screens.configure.study_actions import StudyActions
 from prunetui.tui.screens.configure.study_draft import Draft
+from prunetui.tui.session import Session
 from prunetui.tui.widgets.footer import Keys
 
 if TYPE_CHECKING:
@@ -70,8 +71,9 @@ class ConfigureScreen(StudyActions):
         Binding("ctrl+up,left_square_bracket", "page(-1)", "Page before", key_display="[ ctrl+up", show=False),
     ]
 
-    def __init__(self, start: str) -> None:
+    def __init__(self, session: Session, start: str) -> None:
         super().__init__()
+        self.session = session
         self.start = start
         self.draft, self.clean, self.outside = Draft(), Draft(), Draft()
         self.sections: list[Section] = []
@@ -107,16 +109,16 @@ class ConfigureScreen(StudyActions):
     def read_start(self, start: str) -> None:
         """Read what to begin from, and the schema with it."""
         try:
-            draft, origin = checks.begin(start, self.app.root)
+            draft, origin = draft_checks.begin(start, self.session.root)
         except PrunetuiError as error:
             self.app.call_from_thread(self.notify, str(error), severity="error", timeout=10)
-            draft, origin = checks.begin("", self.app.root)
+            draft, origin = draft_checks.begin("", self.session.root)
         catalogue()
-        self.post_message(Begun(draft, origin, sections(self.app.device)))
+        self.post_message(Begun(draft, origin, sections(self.session.device)))
 
     async def on_begun(self, message: Begun) -> None:
         if not self.sections:
-            self.outside = Draft({"device": self.app.device})
+            self.outside = Draft({"device": self.session.device})
         self.sections = message.sections
         self.clean = Draft(message.draft.data)
         self.origin = message.origin
@@ -159,7 +161,7 @@ class ConfigureScreen(StudyActions):
     # Checking -------------------------------------------------------------------------------------
 
     def on_form_edited(self) -> None:
-        given_way = checks.give_way(self.draft, self.clean) if self.origin.startswith("preset ") else []
+        given_way = draft_checks.give_way(self.draft, self.clean) if self.origin.startswith("preset ") else []
         if given_way:
             self.query_one(Pages).show_again(given_way)
         self.judge()
@@ -192,10 +194,10 @@ class ConfigureScreen(StudyActions):
             return
         from prunetui.plan.estimate import estimate
 
-        checked = checks.check(text)
+        checked = draft_checks.check(text)
         self.post_message(Judged(checked, None))
         if checked.study is not None and not worker.is_cancelled:
-            plan = estimate(checked.study, self.app.root, self.historian(checked.study, device))
+            plan = estimate(checked.study, self.session.root, self.historian(checked.study, device))
             self.post_message(Judged(checked, plan))
 
     def on_judged(self, message: Judged) -> None:

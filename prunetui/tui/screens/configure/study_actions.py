@@ -14,18 +14,20 @@ from textual.screen import Screen
 from prunetui.errors import PrunetuiError
 from prunetui.files.atomic import write_atomic
 from prunetui.files.paths import user_path
-from prunetui.tui.screens.configure import draft_checks as checks
+from prunetui.tui.navigation import OpenLive, StoreChanged
+from prunetui.tui.screens.configure import draft_checks
 from prunetui.tui.screens.configure.draft_checks import Checked, lines_of
 from prunetui.tui.screens.configure.editor import edit, editor_command
 from prunetui.tui.screens.configure.pages import Nav, Pages
 from prunetui.tui.screens.configure.study_draft import Draft
 from prunetui.tui.screens.configure.toml_pane import Toml
+from prunetui.tui.screens.configure.unsaved import UnsavedScreen
 from prunetui.tui.screens.dialogs import Choice, Line
-from prunetui.tui.screens.leave import UnsavedScreen
+from prunetui.tui.session import Session
+from prunetui.tui.words import ago
 
 if TYPE_CHECKING:
     from prunetui.plan.history import Historian
-    from prunetui.tui.app import PrunetuiApp
 
 HEADER = "# A study. Save and leave the editor to take it over; `prunetui init` prints every key with its help.\n"
 MOST_RUNS = 50
@@ -34,7 +36,7 @@ MOST_RUNS = 50
 class StudyActions(Screen[None]):
     """The keys of the configure screen."""
 
-    app: PrunetuiApp
+    session: Session
     draft: Draft
     clean: Draft
     outside: Draft
@@ -59,7 +61,7 @@ class StudyActions(Screen[None]):
         """Who remembers earlier runs while this study is written."""
         from prunetui.plan.history import Historian
 
-        return Historian(self.app.root)
+        return Historian(self.session.root)
 
     # Start ----------------------------------------------------------------------------------------
 
@@ -74,9 +76,11 @@ class StudyActions(Screen[None]):
     @work(exclusive=True, group="submit")
     async def _submit(self, watch: bool) -> None:
         text = self.draft.toml()
-        device = str(self.outside.get(("device",)) or self.app.device)
+        device = str(self.outside.get(("device",)) or self.session.device)
         try:
-            checked, run = await asyncio.to_thread(self._made_run, text, "" if device == self.app.device else device)
+            checked, run = await asyncio.to_thread(
+                self._made_run, text, "" if device == self.session.device else device
+            )
         except PrunetuiError as error:
             self.notify(str(error), severity="error", timeout=10)
             return
@@ -87,12 +91,13 @@ class StudyActions(Screen[None]):
             self.action_mistake()
             return
         self.clean = Draft(self.draft.data)
-        self.app.look_again()
+        self.app.post_message(StoreChanged())
         if watch:
             self.dismiss()
-            self.app.open_live(run)
+            self.app.post_message(OpenLive(run))
         else:
-            place = self.app.queue.waiting.index(run) + 1 if run in self.app.queue.waiting else 1
+            waiting = self.session.queue.waiting
+            place = waiting.index(run) + 1 if run in waiting else 1
             self.notify(f"in the queue, place {place}")
             self.show_title()
 
@@ -100,11 +105,11 @@ class StudyActions(Screen[None]):
         """In a thread: the run of a right study, put into the queue; no run for a wrong one."""
         from prunetui.execute.submit import submit
 
-        checked = checks.check(text)
+        checked = draft_checks.check(text)
         if checked.study is None:
             return checked, ""
-        run = submit(checked.study, self.app.root, device)
-        self.app.queue.add(run.id)
+        run = submit(checked.study, self.session.root, device)
+        self.session.queue.add(run.id)
         return checked, run.id
 
     # Mistakes -------------------------------------------------------------------------------------
@@ -185,7 +190,7 @@ class StudyActions(Screen[None]):
             edited = self._edited(text, command)
             if edited is None or edited == text:
                 return
-            checked = await asyncio.to_thread(checks.check, edited)
+            checked = await asyncio.to_thread(draft_checks.check, edited)
             try:
                 draft = Draft.read(edited)
             except ValueError:
@@ -223,14 +228,12 @@ class StudyActions(Screen[None]):
     @work
     async def action_begin(self) -> None:
         """Begin from a preset or from an earlier run."""
-        from prunetui.tui.words import ago
-
         runs = [
-            (entry.id, f"run {entry.name}, {ago(entry.age(self.app.now()))} ago: {', '.join(entry.status.methods)}")
-            for entry in self.app.entries or ()
+            (entry.id, f"run {entry.name}, {ago(entry.age(self.session.now()))} ago: {', '.join(entry.status.methods)}")
+            for entry in self.session.entries or ()
             if entry.status is not None
         ]
-        answers = await asyncio.to_thread(checks.beginnings, runs[:MOST_RUNS])
+        answers = await asyncio.to_thread(draft_checks.beginnings, runs[:MOST_RUNS])
         question = "What is set now is lost." if self.unsaved else "A preset, or what an earlier run did."
         answer = await self.app.push_screen_wait(Choice("Begin from", question, answers))
         if answer:

@@ -20,11 +20,13 @@ from prunetui.store import Run
 from prunetui.store.control import Control
 from prunetui.terminal.printable import one_line
 from prunetui.tui.feed import RUN_SECONDS, RunLook
+from prunetui.tui.navigation import OpenResults, StoreChanged
 from prunetui.tui.screens.dialogs import Choice
 from prunetui.tui.screens.following import FollowingScreen
 from prunetui.tui.screens.live import headlines
 from prunetui.tui.screens.live.gauges import GaugesLook
 from prunetui.tui.screens.live.log_table import Log
+from prunetui.tui.session import Session
 from prunetui.tui.views import Entry, Gauges, RunView
 from prunetui.tui.widgets.chart_view import Chart, legend_text
 from prunetui.tui.widgets.footer import Keys
@@ -66,12 +68,14 @@ class LiveScreen(FollowingScreen):
         Binding("R", "resume", "Resume", show=False),
     ]
 
-    def __init__(self, run: str) -> None:
+    def __init__(self, session: Session, run: str) -> None:
         super().__init__()
+        self.session = session
         self.run_id = run
         self.view: RunView | None = None
 
     def compose(self) -> ComposeResult:
+        ascii_only = self.session.settings.ascii
         yield OneLine(id="title")
         with Vertical(id="progress"):
             yield OneLine(id="overall")
@@ -79,11 +83,11 @@ class LiveScreen(FollowingScreen):
         with Quarters(PANES, id="panes"):
             with Vertical(id="accuracy", classes="panel") as accuracy:
                 accuracy.border_title = "1 accuracy"
-                yield Chart("The first finished trial draws the chart.", id="accuracy-chart")
+                yield Chart("The first finished trial draws the chart.", ascii_only, id="accuracy-chart")
                 yield Static("", id="legend")
             with Vertical(id="training", classes="panel") as training:
                 training.border_title = "2 training"
-                yield Chart("The first finished epoch draws the curves.", id="training-chart")
+                yield Chart("The first finished epoch draws the curves.", ascii_only, id="training-chart")
             with Vertical(id="trials", classes="panel") as trials:
                 trials.border_title = "3 trials"
                 yield Trials(id="trial-table")
@@ -95,7 +99,7 @@ class LiveScreen(FollowingScreen):
 
     def on_mount(self) -> None:
         self.query_one("#title", OneLine).show(Text(one_line(f"{self.run_id}  reading")))
-        self.follow(RunLook(Run(self.app.root / self.run_id)), RunChanged, RUN_SECONDS)
+        self.follow(RunLook(Run(self.session.root / self.run_id)), RunChanged, RUN_SECONDS)
         self.follow(GaugesLook(), GaugesChanged, 1.0)
 
     # Showing --------------------------------------------------------------------------------------
@@ -118,7 +122,7 @@ class LiveScreen(FollowingScreen):
         self.query_one(Log).add(view.log)
 
     def _show_title(self, view: RunView) -> None:
-        self.query_one("#title", OneLine).show(headlines.title(view, self.app.entries))
+        self.query_one("#title", OneLine).show(headlines.title(view, self.session.entries))
 
     def show_runs(self, entries: tuple[Entry, ...]) -> None:
         """The queue may be another."""
@@ -126,11 +130,11 @@ class LiveScreen(FollowingScreen):
             self._show_title(self.view)
 
     def on_screen_resume(self) -> None:
-        self.show_runs(self.app.entries or ())
+        self.show_runs(self.session.entries or ())
 
     def _show_progress(self, view: RunView) -> None:
         for name, line in (("#overall", headlines.overall), ("#step", headlines.step)):
-            self.query_one(name, OneLine).show(line(view, self.size.width, self.app.settings.ascii))
+            self.query_one(name, OneLine).show(line(view, self.size.width, self.session.settings.ascii))
 
     def _show_results(self, view: RunView) -> None:
         lines = view.lines
@@ -224,14 +228,14 @@ class LiveScreen(FollowingScreen):
     @work
     async def action_resume(self) -> None:
         """Queue the run again."""
-        status = Run(self.app.root / self.run_id).status()  # the view may be a moment old
+        status = Run(self.session.root / self.run_id).status()  # the view may be a moment old
         if status is None or status.state not in RESUMABLE:
             self.notify("Only what is not running and not done can be resumed.", severity="warning")
         else:
-            await asyncio.to_thread(self.app.queue.add, self.run_id)
+            await asyncio.to_thread(self.session.queue.add, self.run_id)
             self.notify("in the queue")
-            self.app.look_again()
+            self.app.post_message(StoreChanged())
 
     def action_results(self) -> None:
         """The results so far."""
-        self.app.open_results(self.run_id)
+        self.app.post_message(OpenResults(self.run_id))

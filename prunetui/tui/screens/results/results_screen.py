@@ -21,11 +21,13 @@ from prunetui.store import Run
 from prunetui.terminal.printable import one_line
 from prunetui.tui.feed import RUN_SECONDS
 from prunetui.tui.filters import fits
+from prunetui.tui.navigation import OpenTrial
 from prunetui.tui.saving import copy_text, keep, keep_drawn, keep_report, markdown
+from prunetui.tui.screens.chart_screen import ChartScreen
 from prunetui.tui.screens.compare.comparison_table import Layers
 from prunetui.tui.screens.dialogs import Choice
-from prunetui.tui.screens.following import ChartScreen
 from prunetui.tui.screens.results.results_look import Results, ResultsLook, Row
+from prunetui.tui.session import Session
 from prunetui.tui.widgets.filtered import Filtered
 from prunetui.tui.widgets.footer import Keys
 from prunetui.tui.widgets.panes import Panes
@@ -61,23 +63,23 @@ class ResultsScreen(ChartScreen):
         Binding("c", "copy", "Copy"),
     ]
 
-    def __init__(self, run: str) -> None:
-        super().__init__()
+    def __init__(self, session: Session, run: str) -> None:
+        super().__init__(session)
         self.run_id = run
         self.results: Results | None = None
 
     def compose(self) -> ComposeResult:
         yield Static(Text(one_line(f"{self.run_id}  reading")), id="title")
         yield Static("", id="trouble")
-        settings = self.app.settings
-        plot = Plot(settings.chart_x, settings.chart_y, id="plot", classes="panel")
+        settings = self.session.settings
+        plot = Plot(settings.chart_x, settings.chart_y, settings.ascii, id="plot", classes="panel")
         trials = Filtered(Trials(id="trial-table"), "2 trials", PLACEHOLDER, id="trials")
         yield Panes(plot, trials, instead=Vertical(Layers(), id="layers", classes="panel"), id="panes")
         yield Keys()
 
     def on_mount(self) -> None:
         self.query_one("#trouble").display = False
-        self.follow(ResultsLook(Run(self.app.root / self.run_id)), ResultsChanged, RUN_SECONDS)
+        self.follow(ResultsLook(Run(self.session.root / self.run_id)), ResultsChanged, RUN_SECONDS)
 
     # Showing --------------------------------------------------------------------------------------
 
@@ -183,10 +185,8 @@ class ResultsScreen(ChartScreen):
             self._open(of, 0)
 
     def _open(self, rows: Any, place: int) -> None:
-        from prunetui.tui.screens.trial.trial_screen import TrialScreen
-
         if self.results:
-            self.app.push_screen(TrialScreen(self.results.view, rows, place))
+            self.app.post_message(OpenTrial(self.results.view, rows, place))
 
     # Files and copies -----------------------------------------------------------------------------
 
@@ -210,7 +210,7 @@ class ResultsScreen(ChartScreen):
             keep_drawn(self, stem, f".{what}", plot.figure(name, "png" if what == "png" else "svg"))
             return
         if what == "html":
-            keep_report(self, self.app.root, [self.run_id], f"{self.run_id}-report")
+            keep_report(self, self.session.root, [self.run_id], f"{self.run_id}-report")
             return
         file: dict[str, tuple[str, str, Callable[[], str]]] = {
             "csv": ("trials", ".csv", lambda: csv_text(trials.rows)),

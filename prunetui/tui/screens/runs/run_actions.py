@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 import shutil
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from textual import work
 from textual.screen import Screen
 
 from prunetui.store import Run, Status
+from prunetui.tui.navigation import StoreChanged
 from prunetui.tui.screens.dialogs import Choice, Line
 from prunetui.tui.screens.runs.runs_table import Runs
+from prunetui.tui.session import Session
 from prunetui.tui.views import Entry
-
-if TYPE_CHECKING:
-    from prunetui.tui.app import PrunetuiApp
 
 RESUMABLE = ("interrupted", "died", "failed", "waiting")
 RUNNING = ("running", "paused")
@@ -25,7 +23,7 @@ RUNNING = ("running", "paused")
 class RunActions(Screen[None]):
     """The keys of the list of runs that change something."""
 
-    app: PrunetuiApp
+    session: Session
 
     @property
     def table(self) -> Runs:
@@ -59,11 +57,11 @@ class RunActions(Screen[None]):
         chosen = [entry.id for entry in self.table.chosen if entry.state in RESUMABLE]
         await asyncio.to_thread(self._enqueue, chosen)
         self.notify(f"{len(chosen)} run{'s' if len(chosen) != 1 else ''} in the queue")
-        self.app.look_again()
+        self.app.post_message(StoreChanged())
 
     def _enqueue(self, runs: list[str]) -> None:
         for run in runs:
-            self.app.queue.add(run)
+            self.session.queue.add(run)
 
     def action_earlier(self) -> None:
         """Bring a waiting run forward."""
@@ -77,8 +75,8 @@ class RunActions(Screen[None]):
     async def _move(self, by: int) -> None:
         entry = self.table.current
         if entry is not None:
-            await asyncio.to_thread(self.app.queue.move, entry.id, by)
-            self.app.look_again()
+            await asyncio.to_thread(self.session.queue.move, entry.id, by)
+            self.app.post_message(StoreChanged())
 
     # Rename and delete ----------------------------------------------------------------------------
 
@@ -92,7 +90,7 @@ class RunActions(Screen[None]):
         status = self._renamable(entry) if name else None
         if name and status:
             await asyncio.to_thread(Run(entry.folder).write_status, replace(status, name=name[:80]))
-            self.app.look_again()
+            self.app.post_message(StoreChanged())
 
     def _renamable(self, entry: Entry) -> Status | None:
         """The status as it is now, unless the run's process writes it itself."""
@@ -123,10 +121,10 @@ class RunActions(Screen[None]):
     @work(thread=True)
     def _delete(self, chosen: list[Entry]) -> None:
         for entry in chosen:
-            self.app.queue.remove(entry.id)
+            self.session.queue.remove(entry.id)
             try:
                 shutil.rmtree(entry.folder)
             except OSError as error:
                 self.app.call_from_thread(self.notify, f"{entry.name}: {error.strerror}", severity="error")
         self.app.call_from_thread(self.table.unmark)
-        self.app.look_again()
+        self.app.post_message(StoreChanged())

@@ -11,9 +11,11 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Input, Static
 
 from prunetui.tui.filters import fits
+from prunetui.tui.navigation import OpenCompare, OpenConfigure, OpenRun
 from prunetui.tui.screens.dialogs import Choice
 from prunetui.tui.screens.runs.run_actions import RunActions
 from prunetui.tui.screens.runs.runs_table import Runs
+from prunetui.tui.session import Session
 from prunetui.tui.views import LIVE, Entry
 from prunetui.tui.widgets.footer import Keys
 from prunetui.tui.widgets.line import OneLine
@@ -48,23 +50,24 @@ class RunsScreen(RunActions):
         Binding("escape", "clear", "Clear filter and marks", show=False),
     ]
 
-    def __init__(self) -> None:
+    def __init__(self, session: Session) -> None:
         super().__init__()
+        self.session = session
         self._impossible: frozenset[str] = frozenset()
 
     def compose(self) -> ComposeResult:
         yield OneLine(id="title")
         yield Input(placeholder="filter: words, or key:value as in state:done model:resnet18", id="filter")
-        yield Runs(self.app.now, self.app.settings.ascii, id="runs")
+        yield Runs(self.session.now, self.session.settings.ascii, id="runs")
         yield Static("", id="empty")
         yield Keys()
 
     def on_mount(self) -> None:
-        self.table.sorted_by = (self.app.settings.sort, self.app.settings.descending)
+        self.table.sorted_by = (self.session.settings.sort, self.session.settings.descending)
         self.query_one("#filter").display = False
         self.table.focus()
         self.query_one("#empty").display = False
-        self.query_one("#title", OneLine).show(Text(f"prunetui  {self.app.root}  looking"))
+        self.query_one("#title", OneLine).show(Text(f"prunetui  {self.session.root}  looking"))
         self.set_interval(10, self._age)
 
     def on_screen_resume(self) -> None:
@@ -81,14 +84,14 @@ class RunsScreen(RunActions):
         self.table.set_class(none, "bare")  # not hidden: keys would go to whatever gets the focus instead
         self.query_one("#empty").display = none
         if none:
-            self.query_one("#empty", Static).update(Text(EMPTY.format(root=self.app.root)))
+            self.query_one("#empty", Static).update(Text(EMPTY.format(root=self.session.root)))
         running = sum(entry.state in ("running", "paused") for entry in entries)
         waiting = sum(entry.place > 0 for entry in entries)
         count = f"{len(entries)} run{'s' if len(entries) != 1 else ''}"
         words = [count if not typed else f"{len(chosen)} of {count}"]
         words += [f"{running} running"] if running else []
         words += [f"{waiting} in the queue"] if waiting else []
-        self.query_one("#title", OneLine).show(Text(f"prunetui  {self.app.root}  {', '.join(words)}"))
+        self.query_one("#title", OneLine).show(Text(f"prunetui  {self.session.root}  {', '.join(words)}"))
         self._show_keys()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -102,11 +105,11 @@ class RunsScreen(RunActions):
             self.refresh_bindings()
 
     def _again(self) -> None:
-        if self.app.entries is not None:
-            self.show_runs(self.app.entries)
+        if self.session.entries is not None:
+            self.show_runs(self.session.entries)
 
     def _age(self) -> None:
-        if self.app.screen is self and any(e.state in LIVE for e in self.app.entries or ()):
+        if self.app.screen is self and any(e.state in LIVE for e in self.session.entries or ()):
             self.table.refresh()
 
     def on_input_changed(self) -> None:
@@ -127,7 +130,7 @@ class RunsScreen(RunActions):
     def _sort_by(self, column: str) -> None:
         by, down = self.table.sorted_by
         self.table.sorted_by = (column, not down if by == column else False)
-        self.app.remember(sort=column, descending=self.table.sorted_by[1])
+        self.session.remember(sort=column, descending=self.table.sorted_by[1])
         self._again()
 
     # Actions --------------------------------------------------------------------------------------
@@ -135,11 +138,11 @@ class RunsScreen(RunActions):
     def action_open(self) -> None:
         """Open the run under the cursor."""
         if self.table.current is not None:
-            self.app.open_run(self.table.current.id)
+            self.app.post_message(OpenRun(self.table.current.id))
 
     def action_new(self) -> None:
         """Configure a new study."""
-        self.app.open_configure()
+        self.app.post_message(OpenConfigure())
 
     def action_filter(self) -> None:
         """Type a filter."""
@@ -167,12 +170,12 @@ class RunsScreen(RunActions):
         if len(chosen) < 2:
             self.notify("Mark two or more runs with space, then press c.", severity="warning")
         else:
-            self.app.open_compare([entry.id for entry in chosen])
+            self.app.post_message(OpenCompare([entry.id for entry in chosen]))
 
     def action_duplicate(self) -> None:
         """Begin a new study from the run under the cursor."""
         if self.table.current is not None:
-            self.app.open_configure(self.table.current.id)
+            self.app.post_message(OpenConfigure(self.table.current.id))
 
     @work
     async def action_sort(self) -> None:

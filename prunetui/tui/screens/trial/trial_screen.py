@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from rich.table import Table as Grid
 from rich.text import Text
@@ -23,7 +23,7 @@ from prunetui.results.summary import Series
 from prunetui.terminal.printable import one_line, quoted
 from prunetui.tui.saving import copy_text
 from prunetui.tui.screens.dialogs import Choice
-from prunetui.tui.screens.trial import model_export as handover
+from prunetui.tui.screens.trial import model_export
 from prunetui.tui.screens.trial.model_export import FORMATS
 from prunetui.tui.screens.trial.model_table import ModelTable
 from prunetui.tui.screens.trial.trial_numbers import numbers
@@ -34,9 +34,6 @@ from prunetui.tui.widgets.footer import Keys
 from prunetui.tui.widgets.quarters import Quarters, pane_keys
 from prunetui.tui.widgets.virtual_table import Table
 
-if TYPE_CHECKING:
-    from prunetui.tui.app import PrunetuiApp
-
 PANES = {"numbers": "#numbers-scroll", "layers": "#model-table", "weights": "#bars", "training": "#curves"}
 TRIALS = Binding.Group("Trial")
 
@@ -44,7 +41,6 @@ TRIALS = Binding.Group("Trial")
 class TrialScreen(Screen[None]):
     """A trial. Keys 1 to 4 bring a pane to the front; the weights shown are those of the layer under the cursor."""
 
-    app: PrunetuiApp
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss", "Back"),
         *pane_keys(list(PANES)),
@@ -55,11 +51,12 @@ class TrialScreen(Screen[None]):
         Binding("e", "export", "Export"),
     ]
 
-    def __init__(self, view: RunView, rows: Sequence[Mapping[str, Any]], place: int) -> None:
+    def __init__(self, view: RunView, rows: Sequence[Mapping[str, Any]], place: int, ascii_only: bool = False) -> None:
         super().__init__()
         self.view, self.rows, self.place = view, rows, place
         self.model: Model | None = None
         self._losses = False
+        self._ascii = ascii_only
 
     def compose(self) -> ComposeResult:
         yield Static("", id="title")
@@ -71,13 +68,13 @@ class TrialScreen(Screen[None]):
             with Vertical(id="layers", classes="panel") as layers:
                 layers.border_title = "2 layers"
                 yield Static("", id="why")
-                yield ModelTable(self.app.settings.ascii, id="model-table")
+                yield ModelTable(self._ascii, id="model-table")
             with Vertical(id="weights", classes="panel") as weights:
                 weights.border_title = "3 weights"
-                yield Bars(id="bars")
+                yield Bars(self._ascii, id="bars")
             with Vertical(id="training", classes="panel") as training:
                 training.border_title = "4 training"
-                yield Chart(id="curves")
+                yield Chart(ascii_only=self._ascii, id="curves")
                 yield Static("", id="legend")
         yield Keys()
 
@@ -118,7 +115,7 @@ class TrialScreen(Screen[None]):
         if output.exists():
             self.app.call_from_thread(self.notify, f"{output.name} is already there", severity="warning")
             return
-        fine, told = handover.export(self.view.folder, trial, kind, output)
+        fine, told = model_export.export(self.view.folder, trial, kind, output)
         severity: Literal["information", "error"] = "information" if fine else "error"
         self.app.call_from_thread(self.notify, told, severity=severity, timeout=10)
 

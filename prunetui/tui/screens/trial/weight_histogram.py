@@ -16,8 +16,9 @@ ASCII = "  ..::||#"
 class Bars(Widget):
     """A histogram in the room there is."""
 
-    def __init__(self, **more: Any) -> None:
+    def __init__(self, ascii_only: bool = False, **more: Any) -> None:
         super().__init__(**more)
+        self._ascii = ascii_only
         self.histogram: Histogram | None = None
 
     def show(self, histogram: Histogram | None) -> None:
@@ -26,11 +27,10 @@ class Bars(Widget):
         self.refresh()
 
     def render(self) -> Text:
-        settings = getattr(self.app, "settings", None)
         width, height = self.content_size
         if self.histogram is None or width < 8 or height < 3:
             return Text("")
-        lines = bars(self.histogram, width, height, bool(settings and settings.ascii))
+        lines = bars(self.histogram, width, height, self._ascii)
         return Text("\n".join(lines), "#56b4e9", no_wrap=True)
 
 

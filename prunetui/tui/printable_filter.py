@@ -14,7 +14,7 @@ from textual.filter import LineFilter
 from prunetui.terminal.printable import is_hidden
 
 
-class Harmless(LineFilter):
+class PrintableFilter(LineFilter):
     """Drops what a terminal would act on; every strip keeps its width."""
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
