@@ -18,11 +18,12 @@ from textual.screen import Screen
 from prunetui.execute.launcher import Runner
 from prunetui.store import Run
 from prunetui.terminal.printable import own_lines
-from prunetui.tui.feed import RUNS_SECONDS, Feed, RunsLook, settle
+from prunetui.tui.feed import Feed, settle
 from prunetui.tui.navigation import OpenCompare, OpenConfigure, OpenLive, OpenResults, OpenRun, OpenTrial
 from prunetui.tui.preload import preload
 from prunetui.tui.printable_filter import PrintableFilter
 from prunetui.tui.run_ends import ends
+from prunetui.tui.runs_look import RUNS_SECONDS, RunsLook
 from prunetui.tui.screens.following import is_covered
 from prunetui.tui.session import Session
 from prunetui.tui.themes import NAMES, THEMES

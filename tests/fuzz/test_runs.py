@@ -26,11 +26,13 @@ from prunetui.store import Cache, Run
 from prunetui.store.control import Control
 from prunetui.store.queue import Queue
 from prunetui.terminal.output import say
-from prunetui.tui.feed import RunLook, RunsLook
+from prunetui.tui.run_look import RunLook
+from prunetui.tui.runs_look import RunsLook
+from prunetui.tui.screens.compare.compare_look import CompareLook
 from prunetui.tui.screens.compare.comparison_table import _line_columns
 from prunetui.tui.screens.configure.draft_checks import begin
 from prunetui.tui.screens.live import headlines
-from prunetui.tui.screens.results.results_look import CompareLook, ResultsLook
+from prunetui.tui.screens.results.results_look import ResultsLook
 from prunetui.tui.screens.runs.runs_table import Runs
 from prunetui.tui.screens.trial.trial_numbers import numbers
 from prunetui.tui.widgets.trials_table import trial_columns

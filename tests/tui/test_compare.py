@@ -15,9 +15,9 @@ from textual.widgets import Static
 from prunetui.config.differences import differences
 from prunetui.tui.app import PrunetuiApp
 from prunetui.tui.navigation import OpenCompare
+from prunetui.tui.screens.compare.compare_look import CompareLook
 from prunetui.tui.screens.compare.compare_screen import CompareScreen
 from prunetui.tui.screens.compare.comparison_table import Lines, Settings
-from prunetui.tui.screens.results.results_look import CompareLook
 from prunetui.tui.screens.results.results_screen import ResultsScreen
 from prunetui.tui.widgets.chart_view import Chart
 from prunetui.tui.widgets.plot import Plot

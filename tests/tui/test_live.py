@@ -19,8 +19,8 @@ from prunetui.store import Run
 from prunetui.store.control import Control, Wishes
 from prunetui.store.queue import Queue
 from prunetui.tui.app import PrunetuiApp
-from prunetui.tui.feed import RUN_SECONDS, RunLook
 from prunetui.tui.navigation import OpenLive
+from prunetui.tui.run_look import RUN_SECONDS, RunLook
 from prunetui.tui.screens.dialogs import Choice
 from prunetui.tui.screens.following import is_covered
 from prunetui.tui.screens.help import keys_of

@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 from prunetui.tui.app import PrunetuiApp
 from prunetui.tui.navigation import OpenResults
-from prunetui.tui.screens.compare.comparison_table import Layers
+from prunetui.tui.screens.results.layers_table import Layers
 from prunetui.tui.screens.results.results_screen import ResultsScreen
 from prunetui.tui.screens.trial.trial_screen import TrialScreen
 from prunetui.tui.widgets.chart_view import Chart

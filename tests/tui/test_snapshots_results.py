@@ -10,8 +10,8 @@ import pytest
 from textual.pilot import Pilot
 
 from prunetui.tui.app import PrunetuiApp
-from prunetui.tui.feed import RunLook
 from prunetui.tui.navigation import OpenCompare, OpenResults
+from prunetui.tui.run_look import RunLook
 from prunetui.tui.screens.trial.trial_screen import TrialScreen
 
 from .fakes import STUDY, failed_row, fake_run, layer_rows, settle, small_model, study_rows, training

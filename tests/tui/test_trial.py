@@ -13,7 +13,7 @@ from prunetui.cli.pack_run import export_runs
 from prunetui.results.inspect_model import Histogram
 from prunetui.store import Run
 from prunetui.tui.app import PrunetuiApp
-from prunetui.tui.feed import RunLook
+from prunetui.tui.run_look import RunLook
 from prunetui.tui.screens.trial.model_table import ModelTable
 from prunetui.tui.screens.trial.trial_numbers import numbers
 from prunetui.tui.screens.trial.trial_screen import TrialScreen

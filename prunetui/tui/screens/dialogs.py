@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -12,6 +12,8 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
+
+from prunetui.tui.widgets.columns import Column
 
 
 class Choice(ModalScreen[str | None]):
@@ -44,6 +46,11 @@ class Choice(ModalScreen[str | None]):
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         self.dismiss(event.option.id)
+
+
+def sort_choice(columns: Sequence[Column[Any]]) -> Choice:
+    """Which column a table is to be sorted by."""
+    return Choice("Sort", "by (again: the other way round)", [(column.key, column.title) for column in columns])
 
 
 class Line(ModalScreen[str | None]):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rich.text import Text
-from textual import events
 
-from prunetui.tui.widgets.virtual_table import Column, Table
+from prunetui.tui.widgets.columns import Column
+from prunetui.tui.widgets.sorted_table import SortedTable
 from prunetui.tui.words import percent, size
 
 Row = Mapping[str, Any]
@@ -63,38 +63,10 @@ def trial_columns() -> list[Column[Row]]:
     ]
 
 
-SPACIOUS = ("macs", "top1_control", "latency_ms", "seconds")
-"""Columns that are left out where there is little room."""
-NARROW = 96
-
-
-class Trials(Table[Row]):
+class Trials(SortedTable[Row]):
     """Trials in the order of the study, or sorted by a column."""
 
-    def __init__(self, columns: Sequence[str] = (), **more: Any) -> None:
-        chosen = [column for column in trial_columns() if not columns or column.key in columns]
-        super().__init__(chosen, key=lambda row: str(row.get("trial")), **more)
-        self._all: tuple[Row, ...] = ()
-        self._every = list(self.columns)
+    left_out = ((96, ("macs", "top1_control", "latency_ms", "seconds")),)
 
-    def on_resize(self, event: events.Resize) -> None:
-        narrow = event.size.width < NARROW
-        self.columns = [column for column in self._every if not narrow or column.key not in SPACIOUS]
-
-    def fill(self, rows: Sequence[Row]) -> None:
-        """Other rows, in the chosen order."""
-        self._all = tuple(rows)
-        by, down = self.sorted_by
-        column = next((c for c in self.columns if c.key == by), None)
-        ordered = sorted(self._all, key=column.order, reverse=down) if column else list(self._all)
-        self.show(ordered)
-
-    def on_table_sort_asked(self, event: Table.SortAsked) -> None:
-        event.stop()
-        self.sort_by(event.column)
-
-    def sort_by(self, key: str) -> None:
-        """Sort by a column; again: the other way round."""
-        by, down = self.sorted_by
-        self.sorted_by = (key, not down if by == key else False)
-        self.fill(self._all)
+    def __init__(self, **more: Any) -> None:
+        super().__init__(trial_columns(), key=lambda row: str(row.get("trial")), **more)

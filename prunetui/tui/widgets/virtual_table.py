@@ -3,47 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, ClassVar, Generic, TypeVar
 
 from rich.segment import Segment
 from rich.style import Style
-from rich.text import Text
 from textual import events
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from prunetui.terminal.printable import one_line
-from prunetui.tui.widgets.move_keys import MOVES
+from prunetui.tui.widgets.columns import GAP, Column, fitted, fitted_columns, styled
 
 R = TypeVar("R")
-GAP = 2
 SAMPLE = 80
 """Rows whose cells decide how wide a column is."""
-
-
-@dataclass(frozen=True)
-class Column(Generic[R]):
-    """How one column shows a row: ``cell`` gives its text, ``order`` what it is sorted by."""
-
-    key: str
-    title: str
-    cell: Callable[[R], Text | str]
-    order: Callable[[R], Any]
-    right: bool = False
-    least: int = 0
-    """Cells it keeps when the table is too wide; others are cut first."""
-    most: int = 60
-    drop: int = 0
-    """Columns with the highest number go first where there is no room; those with 0 are only cut."""
-    enough: int = 60
-    """Cells for which other columns go; beyond them this one is cut."""
+MOVES: list[BindingType] = [
+    Binding("up,k", "move(-1)", "Up", show=False),
+    Binding("down,j", "move(1)", "Down", show=False),
+    Binding("pageup,ctrl+b", "page(-1)", "Page up", show=False),
+    Binding("pagedown,ctrl+f", "page(1)", "Page down", show=False),
+    Binding("home,g", "first", "First", show=False),
+    Binding("end,G", "last", "Last", show=False),
+    Binding("enter", "open", "Open", show=False),
+]
 
 
 class Table(ScrollView, Generic[R], can_focus=True):
@@ -124,26 +111,17 @@ class Table(ScrollView, Generic[R], can_focus=True):
         self.marked = frozenset()
         self.refresh()
 
+    def turn_order(self, key: str) -> None:
+        """Take another column to sort by, or turn the order round; the rows are sorted by whoever gives them."""
+        by, down = self.sorted_by
+        self.sorted_by = (key, not down if by == key else False)
+
     # Drawing --------------------------------------------------------------------------------------
 
     def _measure(self) -> None:
-        """Widths from the titles and a sample of cells; the widest flexible columns give way first."""
-        sample = self.rows[:SAMPLE]
-        natural: dict[str, int] = {}
-        for column in self.columns:
-            cells = (_length(column.cell(row)) for row in sample)
-            natural[column.key] = min(column.most, max([len(one_line(column.title)) + 1, *cells]))
+        """Columns and their widths, by the rows that there are."""
         room = max(10, self.size.width) - 1
-        shown = list(self.columns)
-        while sum(min(natural[c.key], c.enough) + GAP for c in shown) > room and any(c.drop for c in shown):
-            shown.remove(max(shown, key=lambda c: c.drop))
-        widths = [natural[c.key] for c in shown]
-        while sum(widths) + GAP * len(widths) > room:
-            flexible = [i for i, c in enumerate(shown) if widths[i] > max(c.least, 4)]
-            if not flexible:
-                break
-            widths[max(flexible, key=lambda i: widths[i] - shown[i].least)] -= 1
-        self._shown, self._widths = shown, widths
+        self._shown, self._widths = fitted_columns(self.columns, self.rows[:SAMPLE], room)
         self.virtual_size = Size(room, len(self.rows) + 1)
 
     def on_resize(self, event: events.Resize) -> None:
@@ -173,7 +151,7 @@ class Table(ScrollView, Generic[R], can_focus=True):
         for column, room in zip(self._shown, self._widths, strict=True):
             by, down = self.sorted_by
             title = column.title + (("v" if down else "^") if column.key == by else "")
-            cells.append(_fitted(title, room, column.right))
+            cells.append(fitted(title, room, column.right))
         text = " " + (" " * GAP).join(cells)
         return Strip([Segment(text, style)]).adjust_cell_length(width, style).crop(0, width)
 
@@ -187,7 +165,7 @@ class Table(ScrollView, Generic[R], can_focus=True):
             base += self.get_component_rich_style("table--cursor", partial=True)
         cells = [("*" if marked else " ", base)]
         for column, room in zip(self._shown, self._widths, strict=True):
-            cells += [_styled(column.cell(row), room, column.right, base), (" " * GAP, base)]
+            cells += [styled(column.cell(row), room, column.right, base), (" " * GAP, base)]
         alike = groupby(cells, itemgetter(1))  # few long segments are drawn faster than many short ones
         segments = [Segment("".join(text for text, _ in group), style) for style, group in alike]
         return Strip(segments).adjust_cell_length(width, base).crop(0, width)
@@ -256,21 +234,3 @@ class Table(ScrollView, Generic[R], can_focus=True):
 
     def on_blur(self) -> None:
         self.refresh()
-
-
-def _length(cell: Text | str) -> int:
-    return len(one_line(cell.plain)) if isinstance(cell, Text) else len(one_line(cell))
-
-
-def _fitted(text: str, room: int, right: bool) -> str:
-    text = one_line(text)
-    if len(text) > room:
-        return text[: max(0, room - 1)] + "~" if room > 1 else text[:room]
-    return text.rjust(room) if right else text.ljust(room)
-
-
-def _styled(cell: Text | str, room: int, right: bool, base: Style) -> tuple[str, Style]:
-    if isinstance(cell, str):
-        return _fitted(cell, room, right), base
-    style = base + (cell.style if isinstance(cell.style, Style) else Style.parse(cell.style))
-    return _fitted(cell.plain, room, right), style

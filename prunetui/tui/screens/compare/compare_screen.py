@@ -21,9 +21,9 @@ from prunetui.tui.filters import fits
 from prunetui.tui.navigation import OpenResults
 from prunetui.tui.saving import copy_text, keep, keep_drawn, keep_report, markdown
 from prunetui.tui.screens.chart_screen import ChartScreen
+from prunetui.tui.screens.compare.compare_look import CompareLook
 from prunetui.tui.screens.compare.comparison_table import Lines, Settings
-from prunetui.tui.screens.dialogs import Choice
-from prunetui.tui.screens.results.results_look import CompareLook
+from prunetui.tui.screens.dialogs import Choice, sort_choice
 from prunetui.tui.session import Session
 from prunetui.tui.widgets.chart_view import Chart
 from prunetui.tui.widgets.filtered import Filtered
@@ -139,10 +139,10 @@ class CompareScreen(ChartScreen):
     @work
     async def action_sort(self) -> None:
         """Choose what to sort by."""
-        answers = [(column.key, column.title) for column in self.query_one(Lines).columns]
-        chosen = await self.app.push_screen_wait(Choice("Sort", "by (again: the other way round)", answers))
+        table = self.query_one(Lines)
+        chosen = await self.app.push_screen_wait(sort_choice(table.columns))
         if chosen:
-            self.query_one(Lines).sort_by(chosen)
+            table.sort_by(chosen)
 
     def on_table_opened(self, event: Table.Opened) -> None:
         one = event.table.current

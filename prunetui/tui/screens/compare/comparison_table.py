@@ -1,4 +1,4 @@
-"""Tables of results: layers of a sensitivity study, lines of several runs, settings that differ."""
+"""The tables of a comparison: results of several runs, and the settings that differ."""
 
 from __future__ import annotations
 
@@ -6,99 +6,21 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.text import Text
-from textual import events
 
-from prunetui.results.axes import Axis
 from prunetui.results.comparison import RunLine
-from prunetui.results.summary import Figure, Sensitivity, human
-from prunetui.tui.widgets.virtual_table import Column, Table
-
-LOST = ((10.0, "bold #ff6b5e"), (2.0, "#e69f00"))
-"""Points of accuracy lost from which a cell stands out."""
-
-
-class Layers(Table[Sensitivity]):
-    """One row a layer, or a group of coupled layers, and one column a target."""
-
-    def __init__(self, **more: Any) -> None:
-        super().__init__([], key=lambda one: f"{one.method} {'+'.join(one.layers)}", **more)
-
-    def fill(self, found: Sequence[Sensitivity], axis: Axis, dense: float | None) -> None:
-        """Other figures."""
-        values = list(dict.fromkeys(_value(target) for one in found for target in one.figures))
-        columns: list[Column[Sensitivity]] = []
-        if len({one.method for one in found}) > 1:
-            columns.append(
-                Column("method", "method", lambda one: one.method, lambda one: one.method, least=12, most=24)
-            )
-        columns.append(Column("layer", "layer", lambda one: " + ".join(one.layers), lambda one: one.layers, least=14))
-        columns += [_target(value, axis, dense) for value in values]
-        if any(one.skipped for one in found):
-            columns.append(Column("skipped", "not pruned because", lambda one: one.skipped, lambda one: one.skipped))
-        self.columns = columns
-        by, down = self.sorted_by
-        column = next((c for c in columns if c.key == by), None)
-        self.show(sorted(found, key=column.order, reverse=down) if column else found)
+from prunetui.results.summary import Figure, human
+from prunetui.tui.widgets.columns import Column
+from prunetui.tui.widgets.sorted_table import SortedTable
+from prunetui.tui.widgets.virtual_table import Table
 
 
-def _value(target: str) -> str:
-    """``channels:0.5`` -> ``0.5``: methods that have other kinds of targets share a column."""
-    return target.partition(":")[2] or target
-
-
-def _target(value: str, axis: Axis, dense: float | None) -> Column[Sensitivity]:
-    digits = 4 if axis.key == "loss" else 2
-
-    def figure(one: Sensitivity) -> Figure | None:
-        return next((found for target, found in one.figures.items() if _value(target) == value), None)
-
-    def cell(one: Sensitivity) -> Text:
-        found = figure(one)
-        if found is None:
-            return Text("-", "dim")
-        lost = found.mean if axis.key == "drop" else (dense or 0.0) - found.mean
-        style = next((style for least, style in LOST if lost >= least), "") if axis.unit or axis.key == "drop" else ""
-        return Text(found.text(digits), style)
-
-    def order(one: Sensitivity) -> float:
-        found = figure(one)
-        return found.mean if found else float("-inf")
-
-    return Column(value, value, cell, order, True, 5)
-
-
-LEFT_OUT = ((96, ("params", "macs", "top1_before", "latency_ms")), (136, ("macs", "top1_before")))
-"""Columns that are left out below a width."""
-
-
-class Lines(Table[RunLine]):
+class Lines(SortedTable[RunLine]):
     """Means over seeds of every method and target of every run."""
+
+    left_out = ((96, ("params", "macs", "top1_before", "latency_ms")), (136, ("macs", "top1_before")))
 
     def __init__(self, **more: Any) -> None:
         super().__init__(_line_columns(), key=lambda one: f"{one.run} {one.line.key}", **more)
-        self._all: Sequence[RunLine] = ()
-        self._every = list(self.columns)
-
-    def on_resize(self, event: events.Resize) -> None:
-        hidden = next((keys for least, keys in LEFT_OUT if event.size.width < least), ())
-        self.columns = [column for column in self._every if column.key not in hidden]
-
-    def fill(self, lines: Sequence[RunLine]) -> None:
-        """Other lines, in the chosen order."""
-        self._all = lines
-        by, down = self.sorted_by
-        column = next((c for c in self.columns if c.key == by), None)
-        self.show(sorted(lines, key=column.order, reverse=down) if column else lines)
-
-    def on_table_sort_asked(self, event: Table.SortAsked) -> None:
-        event.stop()
-        self.sort_by(event.column)
-
-    def sort_by(self, key: str) -> None:
-        """Sort by a column; again: the other way round."""
-        by, down = self.sorted_by
-        self.sorted_by = (key, not down if by == key else False)
-        self.fill(self._all)
 
 
 def _line_columns() -> list[Column[RunLine]]:

@@ -17,7 +17,8 @@ from prunetui.errors import Mistake
 from prunetui.plugins.method_catalogue import MethodInfo
 from prunetui.tui.screens.configure.form import contains, in_words
 from prunetui.tui.screens.configure.study_draft import Draft, toml_value
-from prunetui.tui.widgets.virtual_table import Column, Table
+from prunetui.tui.widgets.columns import Column
+from prunetui.tui.widgets.virtual_table import Table
 
 COMMON = ("name", "label")
 

@@ -12,9 +12,11 @@ from textual.containers import Vertical
 from textual.widgets import Static
 
 from prunetui.errors import MOST_TOLD
+from prunetui.terminal.durations import clock
 from prunetui.tui.screens.configure.draft_checks import Checked
-from prunetui.tui.widgets.virtual_table import Column, Table
-from prunetui.tui.words import clock, size
+from prunetui.tui.widgets.columns import Column
+from prunetui.tui.widgets.virtual_table import Table
+from prunetui.tui.words import size
 
 if TYPE_CHECKING:  # it imports pydantic
     from prunetui.plan.estimate import Estimate, TrialPlan

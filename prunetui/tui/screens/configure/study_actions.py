@@ -14,6 +14,7 @@ from textual.screen import Screen
 from prunetui.errors import PrunetuiError
 from prunetui.files.atomic import write_atomic
 from prunetui.files.paths import user_path
+from prunetui.terminal.durations import ago
 from prunetui.tui.navigation import OpenLive, StoreChanged
 from prunetui.tui.screens.configure import draft_checks
 from prunetui.tui.screens.configure.draft_checks import Checked, lines_of
@@ -24,7 +25,6 @@ from prunetui.tui.screens.configure.toml_pane import Toml
 from prunetui.tui.screens.configure.unsaved import UnsavedScreen
 from prunetui.tui.screens.dialogs import Choice, Line
 from prunetui.tui.session import Session
-from prunetui.tui.words import ago
 
 if TYPE_CHECKING:
     from prunetui.plan.history import Historian

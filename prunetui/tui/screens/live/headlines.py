@@ -8,9 +8,10 @@ from rich.text import Text
 
 from prunetui.results.chart import Picture
 from prunetui.results.summary import Series
+from prunetui.terminal.durations import clock
 from prunetui.terminal.printable import one_line
 from prunetui.tui.views import Curve, Entry, Gauges, RunView
-from prunetui.tui.words import bar, clock, size, state_text
+from prunetui.tui.words import bar, size, state_text
 
 TOLD = "#e69f00"
 NEXT = {

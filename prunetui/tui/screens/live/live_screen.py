@@ -19,8 +19,8 @@ from prunetui.results.chart import Picture
 from prunetui.store import Run
 from prunetui.store.control import Control
 from prunetui.terminal.printable import one_line
-from prunetui.tui.feed import RUN_SECONDS, RunLook
 from prunetui.tui.navigation import OpenResults, StoreChanged
+from prunetui.tui.run_look import RUN_SECONDS, RunLook
 from prunetui.tui.screens.dialogs import Choice
 from prunetui.tui.screens.following import FollowingScreen
 from prunetui.tui.screens.live import headlines
@@ -31,7 +31,7 @@ from prunetui.tui.views import Entry, Gauges, RunView
 from prunetui.tui.widgets.chart_view import Chart, legend_text
 from prunetui.tui.widgets.footer import Keys
 from prunetui.tui.widgets.line import OneLine
-from prunetui.tui.widgets.quarters import Quarters, pane_keys
+from prunetui.tui.widgets.quarters import FourPanes, Quarters, pane_keys
 from prunetui.tui.widgets.trials_table import Trials
 
 PANES = {"accuracy": "#accuracy-chart", "training": "#training-chart", "trials": "#trial-table", "log": "#lines"}
@@ -54,7 +54,7 @@ class GaugesChanged(Message):
         super().__init__()
 
 
-class LiveScreen(FollowingScreen):
+class LiveScreen(FollowingScreen, FourPanes):
     """A run while it is executed, by whomever. Keys 1 to 4 bring a pane to the front on small terminals."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -162,14 +162,6 @@ class LiveScreen(FollowingScreen):
         if self.view:
             self._show_progress(self.view)
             self.call_after_refresh(self._show_results, self.view)  # its legend is as wide as there is room
-
-    def action_pane(self, name: str) -> None:
-        """Bring a pane to the front."""
-        self.query_one(Quarters).bring(name)
-
-    def action_next_pane(self) -> None:
-        """The next pane."""
-        self.query_one(Quarters).bring_next()
 
     def action_level(self) -> None:
         """Show more of the log, or less."""

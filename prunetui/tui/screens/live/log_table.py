@@ -8,7 +8,8 @@ from typing import Any
 from rich.text import Text
 
 from prunetui.tui.views import LogLine
-from prunetui.tui.widgets.virtual_table import Column, Table
+from prunetui.tui.widgets.columns import Column
+from prunetui.tui.widgets.virtual_table import Table
 
 LEVELS = ("debug", "info", "warning", "error")
 STYLES = {"debug": "dim", "info": "", "warning": "#e69f00", "error": "bold #ff6b5e"}

@@ -1,18 +1,16 @@
-"""What the screens of results look at: one run, or several, as tables that are computed by the feed's thread."""
+"""What the screen of results looks at: a run with its tables, which are computed by the feed's thread."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from prunetui.results import summary
 from prunetui.results.axes import Y_AXES
-from prunetui.results.comparison import Comparison, Reading, compared, read_run
 from prunetui.results.summary import UNREADABLE, Line, Sensitivity
 from prunetui.store import Run
-from prunetui.tui.feed import RunLook
+from prunetui.tui.run_look import RunLook
 from prunetui.tui.views import RunView
 
 Row = Mapping[str, Any]
@@ -73,33 +71,3 @@ def _tables(view: RunView) -> Results:
     except UNREADABLE as error:
         return Results(view, trouble=f"results.csv cannot be read: {type(error).__name__}: {error}")
     return Results(view, lines, layers, view.trouble)
-
-
-class CompareLook:
-    """Several runs; a file is read again when it has changed."""
-
-    def __init__(self, root: Path, runs: Sequence[str]) -> None:
-        self._runs = [Run(root / run) for run in runs]
-        self._seen: dict[str, tuple[Any, Reading | str]] = {}
-        self._last = Comparison()
-
-    def __call__(self) -> Comparison:
-        before = {run: seen for run, (seen, _) in self._seen.items()}
-        found = [self._read(run) for run in self._runs]
-        if before != {run: seen for run, (seen, _) in self._seen.items()}:
-            self._last = compared(found)
-        return self._last
-
-    def _read(self, run: Run) -> Reading | str:
-        status, changed = run.status(), _changed(run.folder / "results.csv")
-        seen = (replace(status, heartbeat=0.0) if status else None, changed)
-        if run.id not in self._seen or self._seen[run.id][0] != seen:
-            self._seen[run.id] = seen, read_run(run, status)
-        return self._seen[run.id][1]
-
-
-def _changed(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return 0

@@ -19,19 +19,20 @@ from prunetui.results.summary import dense_accuracy
 from prunetui.results.text_tables import csv_text
 from prunetui.store import Run
 from prunetui.terminal.printable import one_line
-from prunetui.tui.feed import RUN_SECONDS
 from prunetui.tui.filters import fits
 from prunetui.tui.navigation import OpenTrial
+from prunetui.tui.run_look import RUN_SECONDS
 from prunetui.tui.saving import copy_text, keep, keep_drawn, keep_report, markdown
 from prunetui.tui.screens.chart_screen import ChartScreen
-from prunetui.tui.screens.compare.comparison_table import Layers
-from prunetui.tui.screens.dialogs import Choice
+from prunetui.tui.screens.dialogs import Choice, sort_choice
+from prunetui.tui.screens.results.layers_table import Layers
 from prunetui.tui.screens.results.results_look import Results, ResultsLook, Row
 from prunetui.tui.session import Session
 from prunetui.tui.widgets.filtered import Filtered
 from prunetui.tui.widgets.footer import Keys
 from prunetui.tui.widgets.panes import Panes
 from prunetui.tui.widgets.plot import KEYS, Plot
+from prunetui.tui.widgets.sorted_table import SortedTable
 from prunetui.tui.widgets.trials_table import Trials
 from prunetui.tui.widgets.virtual_table import Table
 from prunetui.tui.words import state_text
@@ -118,7 +119,7 @@ class ResultsScreen(ChartScreen):
             return
         y = self.query_one(Plot).y_axis
         dense = dense_accuracy(self.results.lines)
-        self.query_one(Layers).fill(self.results.layers[y.key], y, dense)
+        self.query_one(Layers).show_layers(self.results.layers[y.key], y, dense)
         pane = self.query_one("#layers")
         pane.border_title = f"1 {y.words} with only this layer pruned"
         pane.border_subtitle = f"dense {dense:.2f}" if dense is not None else ""
@@ -157,16 +158,10 @@ class ResultsScreen(ChartScreen):
     async def action_sort(self) -> None:
         """Choose what to sort by."""
         layers = self.query_one(Layers)
-        table: Table[Any] = layers if layers.has_focus else self.query_one(Trials)
-        answers = [(column.key, column.title) for column in table.columns]
-        chosen = await self.app.push_screen_wait(Choice("Sort", "by (again: the other way round)", answers))
+        table: SortedTable[Any] = layers if layers.has_focus else self.query_one(Trials)
+        chosen = await self.app.push_screen_wait(sort_choice(table.columns))
         if chosen:
-            table.post_message(Table.SortAsked(table, chosen))
-
-    def on_table_sort_asked(self, event: Table.SortAsked) -> None:
-        by, down = event.table.sorted_by
-        event.table.sorted_by = (event.column, not down if by == event.column else False)
-        self._show_layers()
+            table.sort_by(chosen)
 
     def on_table_opened(self, event: Table.Opened) -> None:
         if isinstance(event.table, Layers):

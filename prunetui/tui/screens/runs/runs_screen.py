@@ -12,7 +12,7 @@ from textual.widgets import Input, Static
 
 from prunetui.tui.filters import fits
 from prunetui.tui.navigation import OpenCompare, OpenConfigure, OpenRun
-from prunetui.tui.screens.dialogs import Choice
+from prunetui.tui.screens.dialogs import sort_choice
 from prunetui.tui.screens.runs.run_actions import RunActions
 from prunetui.tui.screens.runs.runs_table import Runs
 from prunetui.tui.session import Session
@@ -128,8 +128,7 @@ class RunsScreen(RunActions):
         self._sort_by(event.column)
 
     def _sort_by(self, column: str) -> None:
-        by, down = self.table.sorted_by
-        self.table.sorted_by = (column, not down if by == column else False)
+        self.table.turn_order(column)
         self.session.remember(sort=column, descending=self.table.sorted_by[1])
         self._again()
 
@@ -180,7 +179,6 @@ class RunsScreen(RunActions):
     @work
     async def action_sort(self) -> None:
         """Choose what to sort by."""
-        answers = [(column.key, column.title) for column in self.table.columns]
-        chosen = await self.app.push_screen_wait(Choice("Sort", "by (again: the other way round)", answers))
+        chosen = await self.app.push_screen_wait(sort_choice(self.table.columns))
         if chosen:
             self._sort_by(chosen)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from prunetui.terminal.durations import ago, clock
 from prunetui.tui.views import LIVE, ORDER, Entry
-from prunetui.tui.widgets.virtual_table import Column, Table
-from prunetui.tui.words import ago, bar, clock, percent, state_text
+from prunetui.tui.widgets.columns import Column
+from prunetui.tui.widgets.virtual_table import Table
+from prunetui.tui.words import bar, percent, state_text
 
 
 class Runs(Table[Entry]):

@@ -12,7 +12,6 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
-from textual.screen import Screen
 from textual.widgets import Static
 
 from prunetui.errors import DataError
@@ -31,14 +30,14 @@ from prunetui.tui.screens.trial.weight_histogram import Bars
 from prunetui.tui.views import RunView
 from prunetui.tui.widgets.chart_view import Chart, legend_text
 from prunetui.tui.widgets.footer import Keys
-from prunetui.tui.widgets.quarters import Quarters, pane_keys
+from prunetui.tui.widgets.quarters import FourPanes, Quarters, pane_keys
 from prunetui.tui.widgets.virtual_table import Table
 
 PANES = {"numbers": "#numbers-scroll", "layers": "#model-table", "weights": "#bars", "training": "#curves"}
 TRIALS = Binding.Group("Trial")
 
 
-class TrialScreen(Screen[None]):
+class TrialScreen(FourPanes):
     """A trial. Keys 1 to 4 bring a pane to the front; the weights shown are those of the layer under the cursor."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -189,14 +188,6 @@ class TrialScreen(Screen[None]):
         if action == "trial":
             return len(self.rows) > 1
         return self.row.get("status") == "done" if action == "export" else True
-
-    def action_pane(self, name: str) -> None:
-        """Bring a pane to the front."""
-        self.query_one(Quarters).bring(name)
-
-    def action_next_pane(self) -> None:
-        """The next pane."""
-        self.query_one(Quarters).bring_next()
 
     def action_trial(self, by: int) -> None:
         """Another trial, in the order of the table."""
