@@ -17,7 +17,7 @@ from prunetui.tui.app import PrunetuiApp
 from prunetui.tui.navigation import OpenCompare
 from prunetui.tui.screens.compare.compare_look import CompareLook
 from prunetui.tui.screens.compare.compare_screen import CompareScreen
-from prunetui.tui.screens.compare.comparison_table import Lines, Settings
+from prunetui.tui.screens.compare.comparison_table import Lines, SettingsTable
 from prunetui.tui.screens.results.results_screen import ResultsScreen
 from prunetui.tui.widgets.chart_view import Chart
 from prunetui.tui.widgets.plot import Plot
@@ -55,7 +55,7 @@ def test_series_carry_the_name_of_their_run_only_where_two_runs_have_them(root: 
     async def story(pilot: Pilot[Any], plot: Plot) -> None:
         labels = [curve.label for curve in plot.picture.series]
         assert labels == ["l1-unstructured (first)", "taylor", "l1-unstructured (second)", "random"]
-        settings = pilot.app.screen.query_one(Settings)
+        settings = pilot.app.screen.query_one(SettingsTable)
         assert [column.title for column in settings.columns] == ["differs", "first", "second"]
         assert list(settings.rows) == [("train.lr", ("0.1", "0.02"))]
         assert len(pilot.app.screen.query_one(Lines).rows) == 9

@@ -21,12 +21,13 @@ from prunetui.store import Run, Status, create_run
 from prunetui.tui.app import PrunetuiApp
 from prunetui.tui.navigation import OpenConfigure
 from prunetui.tui.screens.configure.configure_screen import ConfigureScreen
-from prunetui.tui.screens.configure.form import Form, Row
+from prunetui.tui.screens.configure.field_row import FieldRow
+from prunetui.tui.screens.configure.form import Form
 from prunetui.tui.screens.configure.method_picker import Methods
 from prunetui.tui.screens.configure.pages import Nav, Pages
-from prunetui.tui.screens.configure.plan_pane import Plan, numbers
+from prunetui.tui.screens.configure.plan_pane import PlanPane, numbers
 from prunetui.tui.screens.configure.unsaved import UnsavedScreen
-from prunetui.tui.screens.dialogs import Choice, Line
+from prunetui.tui.screens.dialogs import Choice, TextPrompt
 from prunetui.tui.screens.live.live_screen import LiveScreen
 from prunetui.tui.screens.runs.runs_screen import RunsScreen
 from prunetui.tui.widgets.virtual_table import Table
@@ -88,15 +89,15 @@ async def page(pilot: Pilot[int], key: str) -> Any:
     return screen.query_one(f"#page-{key}")
 
 
-async def field(pilot: Pilot[int], form: Form, *path: str | int) -> Row:
+async def field(pilot: Pilot[int], form: Form, *path: str | int) -> FieldRow:
     """Focus a field by its path."""
-    await until(pilot, lambda: any(row.spec.path == path for row in form.query(Row)))
+    await until(pilot, lambda: any(row.spec.path == path for row in form.query(FieldRow)))
     form.go_to(path)
     await pilot.pause()
-    return next(row for row in form.query(Row) if row.spec.path == path)
+    return next(row for row in form.query(FieldRow) if row.spec.path == path)
 
 
-async def typed(pilot: Pilot[int], form: Form, path: tuple[str | int, ...], text: str) -> Row:
+async def typed(pilot: Pilot[int], form: Form, path: tuple[str | int, ...], text: str) -> FieldRow:
     """Replace what a field says, but for its last letter at once: a key costs a tenth of a second here."""
     row = await field(pilot, form, *path)
     assert isinstance(row.control, Input)
@@ -112,7 +113,7 @@ def words(widget: Any) -> str:
     return str(widget.render())
 
 
-def mistake_at(row: Row) -> str:
+def mistake_at(row: FieldRow) -> str:
     return words(row.query_one(".field-mistake", Static)) if row.has_class("wrong") else ""
 
 
@@ -190,7 +191,7 @@ def test_pages_are_reached_by_arrows_and_by_letters_and_left_by_escape(make):
             await pilot.press(key)
             await until(pilot, lambda shown=shown: screen.query_one(Pages).key == shown)
         await pilot.press("enter", "down")
-        assert next(n for n in screen.focused.ancestors if isinstance(n, Row)).spec.path == ("kind",)
+        assert next(n for n in screen.focused.ancestors if isinstance(n, FieldRow)).spec.path == ("kind",)
         await pilot.press("k", "end", *"12", "up", "escape")
         assert nav.has_focus
         assert screen.draft.get(("name",)) == "quickstart12"
@@ -260,7 +261,7 @@ def test_each_schedule_shows_its_own_fields(make):
             await until(
                 pilot, lambda name=name: screen.draft.get(("schedule", "name")) == name and form.has_focus_within
             )
-            labels[name] = {row.spec.label for row in form.query(Row)} - {"schedule"}
+            labels[name] = {row.spec.label for row in form.query(FieldRow)} - {"schedule"}
         assert labels["one-shot"] == labels["at-init"] == labels["dynamic"] == set()
         assert labels["iterative"] == {"steps", "spacing", "levels", "epochs"}
         assert labels["gradual"] == {"steps", "until"}
@@ -292,9 +293,9 @@ def test_methods_are_searched_taken_and_told_their_options(make):
         await pilot.press("enter", "space")
         assert screen.draft.methods[-1] == {"name": "bn-scale"}
         await pilot.press("enter")
-        await until(pilot, lambda: bool(screen.query(".method-page Row")))
+        await until(pilot, lambda: bool(screen.query(".method-page FieldRow")))
         form = screen.query_one(".method-page", Form)
-        labels = [row.spec.label for row in form.query(Row)]
+        labels = [row.spec.label for row in form.query(FieldRow)]
         assert labels[:4] == ["scope", "round_to", "epochs", "l1"]
         assert "parts" not in labels
         place = len(screen.draft.methods) - 1
@@ -326,8 +327,8 @@ def test_a_method_only_offers_targets_that_it_knows(make):
         picker = screen.query_one(Methods)
         picker.table.cursor = next(i for i, row in enumerate(picker.table.rows) if row.info.name == "nm")
         await pilot.press("enter", "enter")
-        await until(pilot, lambda: bool(screen.query(".method-page Row")))
-        specs = {row.spec.label: row.spec for row in screen.query_one(".method-page", Form).query(Row)}
+        await until(pilot, lambda: bool(screen.query(".method-page FieldRow")))
+        specs = {row.spec.label: row.spec for row in screen.query_one(".method-page", Form).query(FieldRow)}
         assert specs["target"].choices == ("pattern",)
         assert {"n", "m"} <= set(specs)
 
@@ -380,7 +381,7 @@ def test_a_checkpoint_takes_the_place_of_the_presets_dense_network(make, tmp_pat
         await settled(pilot)
         assert screen.draft.get(("model", "width")) is None
         assert screen.checked.study.train.epochs == 0
-        rows = {row.spec.path: row for row in screen.query(Row)}
+        rows = {row.spec.path: row for row in screen.query(FieldRow)}
         assert rows["model", "width"].query_one(Input).value == ""
         epochs = rows["train", "epochs"].query_one(Input)
         assert (epochs.value, epochs.placeholder) == ("", "0")
@@ -392,7 +393,7 @@ def test_the_mouse_reaches_everything(make):
     async def scene(pilot, screen):
         await pilot.click("#nav", offset=(3, 1))
         await until(pilot, lambda: bool(screen.query("#page-model")))
-        row = next(row for row in screen.query_one("#page-model", Form).query(Row) if row.spec.label == "shortcut")
+        row = next(row for row in screen.query_one("#page-model", Form).query(FieldRow) if row.spec.label == "shortcut")
         await pilot.click(row.control)
         await until(pilot, lambda: isinstance(pilot.app.screen, Choice))
         await pilot.click("OptionList", offset=(3, 1))
@@ -422,7 +423,7 @@ def test_a_mistake_is_told_in_words_at_its_field_and_start_is_refused(make):
         assert pilot.app.session.queue.waiting == ()
         assert not list(pilot.app.session.root.glob("*/study.toml"))
         assert screen.focused.ancestors_with_self  # a field: the one that is wrong
-        assert next(n for n in screen.focused.ancestors if isinstance(n, Row)).spec.path == ("data", "validation")
+        assert next(n for n in screen.focused.ancestors if isinstance(n, FieldRow)).spec.path == ("data", "validation")
         await pilot.press("ctrl+n")
         await until(pilot, lambda: screen.query_one(Pages).key == "train")
 
@@ -441,7 +442,7 @@ def test_a_method_that_does_not_fit_is_marked_and_explained(make):
         assert screen.checked.mistakes[0].path.startswith("methods[")
         picker = await page(pilot, "methods")
         assert "it can be dynamic" in words(picker.query_one("#method-about"))
-        plan: Plan = await page(pilot, "plan")
+        plan: PlanPane = await page(pilot, "plan")
         assert "1 mistake: nothing can be started." in words(plan.query_one(".plan-words"))
 
     play(make(), scene)
@@ -456,7 +457,7 @@ def test_the_plan_is_counted_and_listed(make, size):
 
     async def scene(pilot, screen):
         tree = build_plan(load_study("quickstart"))
-        plan: Plan = await page(pilot, "plan")
+        plan: PlanPane = await page(pilot, "plan")
         await settled(pilot)
         text = dict(numbers(screen.plan))
         assert text["trials"] == f"{len(tree.trials)}, 1 of them the dense control"
@@ -484,7 +485,7 @@ def test_the_toml_is_saved_asks_before_it_replaces_and_is_copied(make, tmp_path,
         screen.query_one(Nav).focus()
         assert screen.unsaved
         await pilot.press("w")
-        await until(pilot, lambda: isinstance(pilot.app.screen, Line))
+        await until(pilot, lambda: isinstance(pilot.app.screen, TextPrompt))
         await pilot.press("enter")
         file = tmp_path / "mine.toml"
         await until(pilot, lambda: file.exists() and not screen.unsaved)
@@ -492,7 +493,7 @@ def test_the_toml_is_saved_asks_before_it_replaces_and_is_copied(make, tmp_path,
         assert parse_study(file.read_text()) == screen.checked.study
         file.write_text("precious")
         await pilot.press("w")
-        await until(pilot, lambda: isinstance(pilot.app.screen, Line))
+        await until(pilot, lambda: isinstance(pilot.app.screen, TextPrompt))
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, Choice))
         await pilot.press("enter")  # keep it
@@ -741,7 +742,7 @@ async def method_options(pilot: Pilot[int]) -> None:
     picker = await page(pilot, "methods")
     picker.table.cursor = next(i for i, row in enumerate(picker.table.rows) if row.info.name == "group-lasso")
     await pilot.press("enter", "enter")
-    await until(pilot, lambda: bool(screen.query(".method-page Row")))
+    await until(pilot, lambda: bool(screen.query(".method-page FieldRow")))
     await settled(pilot)
 
 

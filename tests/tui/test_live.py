@@ -25,7 +25,7 @@ from prunetui.tui.screens.dialogs import Choice
 from prunetui.tui.screens.following import is_covered
 from prunetui.tui.screens.help import keys_of
 from prunetui.tui.screens.live.live_screen import PANES, LiveScreen
-from prunetui.tui.screens.live.log_table import Log
+from prunetui.tui.screens.live.log_table import LogTable
 from prunetui.tui.screens.results.results_screen import ResultsScreen
 from prunetui.tui.screens.runs.runs_screen import RunsScreen
 from prunetui.tui.widgets import chart_view as charts
@@ -200,7 +200,7 @@ def test_the_log_shows_more_or_less_and_follows_its_end(root: Path, app_of: App,
 
     async def story(pilot: Pilot[Any], screen: LiveScreen) -> None:
         await pilot.press("4")
-        log = screen.query_one(Log)
+        log = screen.query_one(LogTable)
         await until(pilot, lambda: log.has_focus)
         assert len(log.rows) == 62
         assert log.current[1].text == "error 19"
@@ -258,7 +258,7 @@ def test_failed_trials_are_told_in_the_log(root: Path, app_of: App, drive: Drive
     fake_run(root, "first", "running", [row], told)
 
     async def story(pilot: Pilot[Any], screen: LiveScreen) -> None:
-        assert [line.text for _, line in screen.query_one(Log).rows][-2:] == [
+        assert [line.text for _, line in screen.query_one(LogTable).rows][-2:] == [
             "obd-0.5-s0: singular",
             "obd-0.5-s0: failed",
         ]
@@ -528,7 +528,7 @@ def test_a_small_terminal_shows_one_pane_and_a_large_one_all(root: Path, app_of:
             assert shown(screen) == [pane]
         await pilot.resize_terminal(160, 50)
         await until(pilot, lambda: shown(screen) == list(PANES))
-        log = screen.query_one(Log)
+        log = screen.query_one(LogTable)
         await until(pilot, lambda: log.scroll_offset.y == max(0, len(log.rows) + 1 - log.size.height))
         regions = [screen.query_one(f"#{name}").region for name in PANES]
         assert all(region.width > 40 and region.height > 10 for region in regions)

@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 from prunetui.tui.app import PrunetuiApp
 from prunetui.tui.navigation import OpenResults
-from prunetui.tui.screens.results.layers_table import Layers
+from prunetui.tui.screens.results.layers_table import LayersTable
 from prunetui.tui.screens.results.results_screen import ResultsScreen
 from prunetui.tui.screens.trial.trial_screen import TrialScreen
 from prunetui.tui.widgets.chart_view import Chart
@@ -322,7 +322,7 @@ def test_a_sensitivity_study_shows_layers_instead_of_a_chart(root: Path, app_of:
     fake_run(root, "first", rows=layer_rows())
 
     async def story(pilot: Pilot[Any], plot: Plot) -> None:
-        layers = pilot.app.screen.query_one(Layers)
+        layers = pilot.app.screen.query_one(LayersTable)
         assert not plot.display
         assert layers.has_focus
         assert [column.title for column in layers.columns] == ["layer", "0.5", "0.9"]

@@ -20,7 +20,7 @@ from prunetui.tui.app import PrunetuiApp
 from prunetui.tui.navigation import OpenCompare, OpenConfigure, OpenLive, OpenResults, StoreChanged
 from prunetui.tui.screens.compare.compare_screen import CompareScreen
 from prunetui.tui.screens.configure.configure_screen import ConfigureScreen
-from prunetui.tui.screens.dialogs import Choice, Line
+from prunetui.tui.screens.dialogs import Choice, TextPrompt
 from prunetui.tui.screens.help import HelpScreen, keys_of
 from prunetui.tui.screens.leave import LeaveScreen
 from prunetui.tui.screens.live.live_screen import LiveScreen
@@ -387,11 +387,11 @@ def test_rename_keeps_everything_else(root: Path, app_of: App, drive: Drive):
         await pilot.pause()
         assert isinstance(pilot.app.screen, RunsScreen)
         await pilot.press("down", "e")
-        await until(pilot, lambda: isinstance(pilot.app.screen, Line))
+        await until(pilot, lambda: isinstance(pilot.app.screen, TextPrompt))
         await pilot.press("end", *" and new", "enter")
         await until(pilot, lambda: "old and new" in names(table))
         await pilot.press("e")
-        await until(pilot, lambda: isinstance(pilot.app.screen, Line))
+        await until(pilot, lambda: isinstance(pilot.app.screen, TextPrompt))
         await pilot.press("x", "escape")
         await pilot.pause()
         assert "old and new" in names(table)
@@ -406,7 +406,7 @@ def test_a_run_that_began_meanwhile_is_not_renamed(root: Path, app_of: App, driv
 
     async def story(pilot: Pilot[Any], table: Table[Any]) -> None:
         await pilot.press("e")
-        await until(pilot, lambda: isinstance(pilot.app.screen, Line))
+        await until(pilot, lambda: isinstance(pilot.app.screen, TextPrompt))
         run.write_status(type(run.status())("running", name="old", host="elsewhere", heartbeat=time.time()))
         await pilot.press("x", "enter")
         await until(pilot, lambda: bool(notes(pilot)))
@@ -628,7 +628,7 @@ def test_the_palette_lists_what_has_a_key_and_does_it(root: Path, app_of: App, d
         commands["Theme prunetui-light"].callback()
         assert app.session.settings.theme == "prunetui-light"
         await pilot.press("ctrl+p", *"rename", "enter")
-        await until(pilot, lambda: isinstance(app.screen, Line))
+        await until(pilot, lambda: isinstance(app.screen, TextPrompt))
 
     drive(app_of(root), runs(story))
 

@@ -13,7 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from prunetui.tui.widgets.columns import Column
+from prunetui.tui.widgets.table_columns import Column
 
 
 class Choice(ModalScreen[str | None]):
@@ -53,7 +53,7 @@ def sort_choice(columns: Sequence[Column[Any]]) -> Choice:
     return Choice("Sort", "by (again: the other way round)", [(column.key, column.title) for column in columns])
 
 
-class Line(ModalScreen[str | None]):
+class TextPrompt(ModalScreen[str | None]):
     """A line of text; enter takes it, escape gives None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss", "Cancel")]

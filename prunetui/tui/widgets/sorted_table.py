@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from textual import events
 
-from prunetui.tui.widgets.columns import Column
+from prunetui.tui.widgets.table_columns import Column
 from prunetui.tui.widgets.virtual_table import Table
 
 R = TypeVar("R")

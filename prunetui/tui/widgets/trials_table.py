@@ -7,8 +7,8 @@ from typing import Any
 
 from rich.text import Text
 
-from prunetui.tui.widgets.columns import Column
 from prunetui.tui.widgets.sorted_table import SortedTable
+from prunetui.tui.widgets.table_columns import Column
 from prunetui.tui.words import percent, size
 
 Row = Mapping[str, Any]

@@ -17,7 +17,7 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from prunetui.tui.widgets.columns import GAP, Column, fitted, fitted_columns, styled
+from prunetui.tui.widgets.table_columns import GAP, Column, fitted, fitted_columns, styled
 
 R = TypeVar("R")
 SAMPLE = 80

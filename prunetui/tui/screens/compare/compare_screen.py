@@ -22,14 +22,15 @@ from prunetui.tui.navigation import OpenResults
 from prunetui.tui.saving import copy_text, keep, keep_drawn, keep_report, markdown
 from prunetui.tui.screens.chart_screen import ChartScreen
 from prunetui.tui.screens.compare.compare_look import CompareLook
-from prunetui.tui.screens.compare.comparison_table import Lines, Settings
+from prunetui.tui.screens.compare.comparison_table import Lines, SettingsTable
 from prunetui.tui.screens.dialogs import Choice, sort_choice
 from prunetui.tui.session import Session
 from prunetui.tui.widgets.chart_view import Chart
 from prunetui.tui.widgets.filtered import Filtered
 from prunetui.tui.widgets.footer import Keys
 from prunetui.tui.widgets.panes import Panes
-from prunetui.tui.widgets.plot import KEYS, Plot
+from prunetui.tui.widgets.plot import Plot
+from prunetui.tui.widgets.plot_keys import KEYS
 from prunetui.tui.widgets.virtual_table import Table
 
 SECONDS = 1.0
@@ -68,7 +69,7 @@ class CompareScreen(ChartScreen):
     def compose(self) -> ComposeResult:
         yield Static(Text(f"{len(self.run_ids)} runs  reading"), id="title")
         yield Static("", id="trouble")
-        yield Settings(id="settings")
+        yield SettingsTable(id="settings")
         settings = self.session.settings
         plot = Plot(settings.chart_x, settings.chart_y, settings.ascii, id="plot", classes="panel")
         yield Panes(plot, Filtered(Lines(), TITLE, PLACEHOLDER, id="results"), id="panes")
@@ -91,7 +92,7 @@ class CompareScreen(ChartScreen):
         self.query_one("#title", Static).update(Text(one_line("  |  ".join(comparison.names) + same)))
         self.query_one("#trouble").display = bool(comparison.troubles)
         self.query_one("#trouble", Static).update(Text("\n".join(map(one_line, comparison.troubles)), "#ff6b5e"))
-        settings = self.query_one(Settings)
+        settings = self.query_one(SettingsTable)
         settings.display = bool(comparison.settings)
         settings.fill(comparison.names, comparison.settings)
         settings.styles.height = 1 + min(len(comparison.settings), max(2, self.app.size.height // 8))
@@ -122,7 +123,7 @@ class CompareScreen(ChartScreen):
 
     def action_settings(self) -> None:
         """To the settings that differ."""
-        self.query_one(Settings).focus()
+        self.query_one(SettingsTable).focus()
 
     # Table ----------------------------------------------------------------------------------------
 
@@ -131,7 +132,7 @@ class CompareScreen(ChartScreen):
 
     def action_back(self) -> None:
         """Back to what was before: from the settings or the legend, from a filter, from the screen."""
-        if self.query_one(Settings).has_focus:
+        if self.query_one(SettingsTable).has_focus:
             self.query_one(Chart).focus()
         else:
             super().action_back()
@@ -179,14 +180,14 @@ class CompareScreen(ChartScreen):
         files: dict[str, tuple[str, Callable[[], str]]] = {
             "csv": (".csv", lambda: table_csv(_plain(one) for one in self.query_one(Lines).rows)),
             "md": (".md", lambda: markdown(self.query_one(Lines))),
-            "settings": (".md", lambda: markdown(self.query_one(Settings))),
+            "settings": (".md", lambda: markdown(self.query_one(SettingsTable))),
         }
         suffix, text = files[chosen]
         keep(self, f"compare-{chosen if chosen == 'settings' else 'results'}", suffix, text())
 
     def action_copy(self) -> None:
         """Copy what has the focus: the point under the cursor, the results, the differences."""
-        settings = self.query_one(Settings)
+        settings = self.query_one(SettingsTable)
         if settings.has_focus:
             copy_text(self, markdown(settings), "the differences as Markdown")
         elif self.query_one(Panes).front == 0:

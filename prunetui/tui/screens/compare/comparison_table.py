@@ -9,8 +9,8 @@ from rich.text import Text
 
 from prunetui.results.comparison import RunLine
 from prunetui.results.summary import Figure, human
-from prunetui.tui.widgets.columns import Column
 from prunetui.tui.widgets.sorted_table import SortedTable
+from prunetui.tui.widgets.table_columns import Column
 from prunetui.tui.widgets.virtual_table import Table
 
 
@@ -55,7 +55,7 @@ def _line_columns() -> list[Column[RunLine]]:
 Setting = tuple[str, tuple[str, ...]]
 
 
-class Settings(Table[Setting]):
+class SettingsTable(Table[Setting]):
     """The settings that differ between runs, one column a run."""
 
     def __init__(self, **more: Any) -> None:

@@ -19,7 +19,7 @@ from prunetui.tui.screens.configure import draft_checks
 from prunetui.tui.screens.configure.draft_checks import Checked
 from prunetui.tui.screens.configure.fields import Section, sections
 from prunetui.tui.screens.configure.pages import Nav, Pages
-from prunetui.tui.screens.configure.plan_pane import Plan, about_time
+from prunetui.tui.screens.configure.plan_pane import PlanPane, about_time
 from prunetui.tui.screens.configure.study_actions import StudyActions
 from prunetui.tui.screens.configure.study_draft import Draft
 from prunetui.tui.session import Session
@@ -88,7 +88,7 @@ class ConfigureScreen(StudyActions):
             yield Nav(id="nav")
             yield Pages(id="page")
             with Vertical(id="side"):
-                yield Plan(("label", "target", "left"), id="side-plan")
+                yield PlanPane(("label", "target", "left"), id="side-plan")
         yield Static("", id="verdict")
         yield Keys()
 
@@ -208,7 +208,7 @@ class ConfigureScreen(StudyActions):
         if message.plan is not None or checked.mistakes:
             self.plan, self._planned = message.plan, checked.text
         self.query_one(Pages).show(checked, self.plan)
-        self.query_one("#side-plan", Plan).show(checked, self.plan)
+        self.query_one("#side-plan", PlanPane).show(checked, self.plan)
         self.query_one("#verdict", Static).update(self._verdict(checked))
         wrong = {self.query_one(Pages).page_of(mistake.path) for mistake in checked.mistakes}
         self.query_one(Nav).mark(self.sections, wrong, len(self.draft.methods))

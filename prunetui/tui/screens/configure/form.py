@@ -8,15 +8,16 @@ from typing import Any, ClassVar
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import VerticalScroll
 from textual.message import Message
-from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from prunetui.errors import Mistake
+from prunetui.tui.screens.configure.field_row import FieldRow, row_of
 from prunetui.tui.screens.configure.fields import Spec
+from prunetui.tui.screens.configure.mistake_places import contains, dotted
 from prunetui.tui.screens.configure.pick import Pick
-from prunetui.tui.screens.configure.study_draft import Draft, Path, shown, toml_value, typed_list, typed_value
+from prunetui.tui.screens.configure.study_draft import Draft, Path, shown
 
 STEPS: list[BindingType] = [
     Binding("up", "neighbour(-1)", "Field above", show=False),
@@ -28,56 +29,6 @@ VIM: list[BindingType] = [
     Binding("g", "neighbour(-1000)", "First field", show=False),
     Binding("G", "neighbour(1000)", "Last field", show=False),
 ]
-
-
-class Row(Vertical):
-    """A field: its name, its control, its help and its mistake."""
-
-    def __init__(self, spec: Spec, value: Any) -> None:
-        super().__init__()
-        self.spec, self.start_value = spec, value
-
-    def compose(self) -> ComposeResult:
-        with Horizontal(classes="field"):
-            yield Static(Text(self.spec.label), classes="field-key")
-            yield self._control()
-        told = self.spec.told.get(str(self.start_value or self.spec.default), self.spec.help)
-        yield Static(Text(told), classes="field-help")
-        yield Static("", classes="field-mistake")
-
-    def _control(self) -> Widget:
-        spec, value = self.spec, self.start_value
-        if spec.kind == "switch":
-            choices: tuple[Any, ...] = (True, False)
-            return Pick(choices, value, spec.default, "", classes="control")
-        if spec.kind in ("choice", "variant"):
-            words = spec.unset if spec.default is None else f"{spec.default} (default)"
-            known = value if value is None or isinstance(value, str) else toml_value(value)
-            return Pick(spec.choices, known, spec.default, words, spec.told, classes="control")
-        return Input(
-            self.text_of(value), placeholder=spec.silent, compact=True, select_on_focus=False, classes="control"
-        )
-
-    def text_of(self, value: Any) -> str:
-        """What the field shows for a value."""
-        return "" if value is None else value if self.spec.kind == "text" and isinstance(value, str) else shown(value)
-
-    def value_of(self, text: str) -> Any:
-        """The value that is typed; None where nothing is."""
-        if not text.strip():
-            return None
-        if self.spec.kind == "text":
-            return text
-        return typed_list(text) if self.spec.kind == "list" else typed_value(text)
-
-    def tell(self, mistakes: Sequence[Mistake]) -> None:
-        """Say what is wrong, or nothing."""
-        self.set_class(bool(mistakes), "wrong")
-        self.query_one(".field-mistake", Static).update(Text("\n".join(map(in_words, mistakes))))
-
-    @property
-    def control(self) -> Widget:
-        return self.query_one(".control")
 
 
 class Form(VerticalScroll, can_focus=False):
@@ -102,16 +53,16 @@ class Form(VerticalScroll, can_focus=False):
             yield Static(self.about, classes="about")
         yield from self._rows()
 
-    def _rows(self) -> list[Row]:
+    def _rows(self) -> list[FieldRow]:
         rows = []
         for spec in self.specs:
-            rows.append(Row(spec, self._value(spec)))
+            rows.append(FieldRow(spec, self._value(spec)))
             if spec.kind == "variant":
                 kind = self._value(spec) or spec.default
-                rows += [Row(inner, self._value(inner)) for inner in spec.variants.get(str(kind), ())]
+                rows += [FieldRow(inner, self._value(inner)) for inner in spec.variants.get(str(kind), ())]
         return rows + self._strange([row.spec for row in rows])
 
-    def _strange(self, specs: Sequence[Spec]) -> list[Row]:
+    def _strange(self, specs: Sequence[Spec]) -> list[FieldRow]:
         """What an editor left and the schema does not know: it can be read and emptied here."""
         known = {spec.path for spec in specs}
         tables = dict.fromkeys(spec.path[:-1] for spec in specs if not spec.outside and spec.kind != "variant")
@@ -122,7 +73,9 @@ class Form(VerticalScroll, can_focus=False):
             for key in given if isinstance(given, dict) else ():
                 path = (*table, key)
                 if path not in known and key not in ("name", *self.elsewhere):
-                    rows.append(Row(Spec(path, "value", "Nobody knows this key: empty it to remove it."), given[key]))
+                    rows.append(
+                        FieldRow(Spec(path, "value", "Nobody knows this key: empty it to remove it."), given[key])
+                    )
         return rows
 
     def _draft(self, spec: Spec) -> Draft:
@@ -134,7 +87,7 @@ class Form(VerticalScroll, can_focus=False):
     # Editing --------------------------------------------------------------------------------------
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        row = _row_of(event.input)
+        row = row_of(event.input)
         event.stop()
         if event.value != row.text_of(self._value(row.spec)):
             self._set(row.spec, row.value_of(event.value))
@@ -144,7 +97,7 @@ class Form(VerticalScroll, can_focus=False):
         self.action_neighbour(1)
 
     def on_pick_changed(self, event: Pick.Changed) -> None:
-        row = _row_of(event.pick)
+        row = row_of(event.pick)
         event.stop()
         if row.spec.kind == "variant":
             self._change_variant(row.spec, event.value)
@@ -167,7 +120,7 @@ class Form(VerticalScroll, can_focus=False):
     async def _again(self, path: Path) -> None:
         """Show other fields, with the focus where it was."""
         with self.app.batch_update():
-            await self.query(Row).remove()
+            await self.query(FieldRow).remove()
             await self.mount(*self._rows())
         self.show_mistakes(self._mistakes)
         self.go_to(path)
@@ -177,7 +130,7 @@ class Form(VerticalScroll, can_focus=False):
     def show_mistakes(self, mistakes: tuple[Mistake, ...]) -> None:
         """Each field its own."""
         self._mistakes = mistakes
-        rows = {row: [] for row in self.query(Row)}  # type: dict[Row, list[Mistake]]
+        rows = {row: [] for row in self.query(FieldRow)}  # type: dict[FieldRow, list[Mistake]]
         for mistake in mistakes:
             blamed = self._blamed(mistake)
             if blamed is not None:
@@ -187,7 +140,7 @@ class Form(VerticalScroll, can_focus=False):
 
     def show_silent(self, study: object) -> None:
         """What holds where nothing is set may hang on other keys: a checkpoint turns training off."""
-        for row in self.query(Row):
+        for row in self.query(FieldRow):
             if row.spec.kind in ("value", "list") and not row.spec.outside:
                 holds = study
                 for part in row.spec.path:
@@ -196,7 +149,7 @@ class Form(VerticalScroll, can_focus=False):
 
     def show_again(self, paths: Sequence[Path]) -> None:
         """Fields whose values changed by something else than typing."""
-        for row in self.query(Row):
+        for row in self.query(FieldRow):
             if row.spec.path not in paths:
                 continue
             value, control = self._value(row.spec), row.control
@@ -206,9 +159,9 @@ class Form(VerticalScroll, can_focus=False):
                 control.value = value
                 control.refresh()
 
-    def _blamed(self, mistake: Mistake) -> Row | None:
+    def _blamed(self, mistake: Mistake) -> FieldRow | None:
         """The field a mistake is about: the innermost that contains its place."""
-        rows = [row for row in self.query(Row) if contains(dotted(row.spec.path), mistake.path)]
+        rows = [row for row in self.query(FieldRow) if contains(dotted(row.spec.path), mistake.path)]
         return max(rows, key=lambda row: len(row.spec.path), default=None)
 
     def go_to_mistake(self, mistake: Mistake) -> None:
@@ -218,41 +171,16 @@ class Form(VerticalScroll, can_focus=False):
 
     def go_to(self, path: Path | None = None) -> None:
         """Focus a field; without a path the first."""
-        rows = list(self.query(Row))
+        rows = list(self.query(FieldRow))
         row = next((row for row in rows if row.spec.path == path), rows[0] if rows else None)
         if row is not None:
             row.control.focus()
 
     def action_neighbour(self, by: int) -> None:
         """Focus a field above or below."""
-        rows = list(self.query(Row))
+        rows = list(self.query(FieldRow))
         at = next((i for i, row in enumerate(rows) if row.has_focus_within), 0)
         if rows:
             after = rows[max(0, min(len(rows) - 1, at + by))]
             after.control.focus()
             after.scroll_visible(animate=False)
-
-
-def _row_of(widget: Widget) -> Row:
-    return next(node for node in widget.ancestors if isinstance(node, Row))
-
-
-def dotted(path: Path) -> str:
-    """``("methods", 0, "scope")`` -> ``methods[0].scope``."""
-    text = ""
-    for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
-
-
-def contains(outer: str, inner: str) -> bool:
-    """Whether a dotted path is another or leads to it."""
-    return inner == outer or inner.startswith((f"{outer}.", f"{outer}["))
-
-
-def in_words(mistake: Mistake) -> str:
-    """What is wrong, what was got, what is allowed; without the place."""
-    got = f"; got {mistake.got}" if mistake.got else ""
-    allowed = f"; allowed: {mistake.allowed}" if mistake.allowed else ""
-    nearest = f"; did you mean {mistake.nearest}?" if mistake.nearest else ""
-    return f"{mistake.message}{got}{nearest or allowed}"

@@ -15,9 +15,9 @@ from textual.widgets import Input, Static
 
 from prunetui.errors import Mistake
 from prunetui.plugins.method_catalogue import MethodInfo
-from prunetui.tui.screens.configure.form import contains, in_words
+from prunetui.tui.screens.configure.mistake_places import contains, in_words
 from prunetui.tui.screens.configure.study_draft import Draft, toml_value
-from prunetui.tui.widgets.columns import Column
+from prunetui.tui.widgets.table_columns import Column
 from prunetui.tui.widgets.virtual_table import Table
 
 COMMON = ("name", "label")

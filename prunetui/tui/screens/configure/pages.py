@@ -15,9 +15,10 @@ from prunetui.errors import Mistake
 from prunetui.plugins.method_catalogue import catalogue
 from prunetui.tui.screens.configure.draft_checks import Checked
 from prunetui.tui.screens.configure.fields import Section, method_specs
-from prunetui.tui.screens.configure.form import Form, contains
+from prunetui.tui.screens.configure.form import Form
 from prunetui.tui.screens.configure.method_picker import Methods, about
-from prunetui.tui.screens.configure.plan_pane import Plan
+from prunetui.tui.screens.configure.mistake_places import contains
+from prunetui.tui.screens.configure.plan_pane import PlanPane
 from prunetui.tui.screens.configure.study_draft import Draft, Path
 from prunetui.tui.screens.configure.toml_pane import Toml
 
@@ -87,12 +88,12 @@ class Pages(Container):
             child.display = child.id == f"page-{key}"
         self.tell()
 
-    def _made(self, page: Section) -> Form | Methods | Plan | Toml:
+    def _made(self, page: Section) -> Form | Methods | PlanPane | Toml:
         where = f"page-{page.key}"
         if page.key == "methods":
             return Methods(self.draft, list(catalogue().methods.values()), id=where)
         if page.key == "plan":
-            return Plan(id=where)
+            return PlanPane(id=where)
         if page.key == "toml":
             return Toml(id=where)
         form = Form(self.draft, self.outside, page.specs, Text(page.help, "dim"), id=where)
@@ -152,7 +153,7 @@ class Pages(Container):
                 page.show_mistakes(checked.mistakes)
             if isinstance(page, Form) and checked.study is not None:
                 page.show_silent(checked.study)
-            if isinstance(page, Plan):
+            if isinstance(page, PlanPane):
                 page.show(checked, plan)
             elif isinstance(page, Toml):
                 page.show(checked)

@@ -14,7 +14,7 @@ from textual.widgets import Static
 from prunetui.errors import MOST_TOLD
 from prunetui.terminal.durations import clock
 from prunetui.tui.screens.configure.draft_checks import Checked
-from prunetui.tui.widgets.columns import Column
+from prunetui.tui.widgets.table_columns import Column
 from prunetui.tui.widgets.virtual_table import Table
 from prunetui.tui.words import size
 
@@ -84,7 +84,7 @@ def mistakes_text(checked: Checked) -> Text:
     return text
 
 
-class Plan(Vertical):
+class PlanPane(Vertical):
     """The plan of a right study, or what is wrong with it."""
 
     def __init__(self, columns: Sequence[str] = (), **more: Any) -> None:

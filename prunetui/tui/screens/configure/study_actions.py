@@ -23,7 +23,7 @@ from prunetui.tui.screens.configure.pages import Nav, Pages
 from prunetui.tui.screens.configure.study_draft import Draft
 from prunetui.tui.screens.configure.toml_pane import Toml
 from prunetui.tui.screens.configure.unsaved import UnsavedScreen
-from prunetui.tui.screens.dialogs import Choice, Line
+from prunetui.tui.screens.dialogs import Choice, TextPrompt
 from prunetui.tui.session import Session
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class StudyActions(Screen[None]):
     async def action_save(self) -> None:
         """Save the TOML to a file."""
         name = str(self.draft.get(("name",)) or "study")
-        given = await self.app.push_screen_wait(Line("Save", "Write the TOML to the file:", f"{name}.toml"))
+        given = await self.app.push_screen_wait(TextPrompt("Save", "Write the TOML to the file:", f"{name}.toml"))
         if not given:
             return
         file = user_path(given)

@@ -25,7 +25,7 @@ from prunetui.tui.screens.dialogs import Choice
 from prunetui.tui.screens.following import FollowingScreen
 from prunetui.tui.screens.live import headlines
 from prunetui.tui.screens.live.gauges import GaugesLook
-from prunetui.tui.screens.live.log_table import Log
+from prunetui.tui.screens.live.log_table import LogTable
 from prunetui.tui.session import Session
 from prunetui.tui.views import Entry, Gauges, RunView
 from prunetui.tui.widgets.chart_view import Chart, legend_text
@@ -93,7 +93,7 @@ class LiveScreen(FollowingScreen, FourPanes):
                 yield Trials(id="trial-table")
             with Vertical(id="log", classes="panel") as log:
                 log.border_title = "4 log"
-                yield Log(id="lines")
+                yield LogTable(id="lines")
         yield OneLine(id="gauges")
         yield Keys()
 
@@ -119,7 +119,7 @@ class LiveScreen(FollowingScreen, FourPanes):
         curve = view.curves.get(view.current)
         if before is None or curve != before.curves.get(before.current):
             self._show_curve(view)
-        self.query_one(Log).add(view.log)
+        self.query_one(LogTable).add(view.log)
 
     def _show_title(self, view: RunView) -> None:
         self.query_one("#title", OneLine).show(headlines.title(view, self.session.entries))
@@ -165,7 +165,7 @@ class LiveScreen(FollowingScreen, FourPanes):
 
     def action_level(self) -> None:
         """Show more of the log, or less."""
-        self.query_one("#log").border_subtitle = f"from {self.query_one(Log).next_level()}"
+        self.query_one("#log").border_subtitle = f"from {self.query_one(LogTable).next_level()}"
 
     # Steering -------------------------------------------------------------------------------------
 

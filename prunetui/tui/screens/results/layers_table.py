@@ -9,14 +9,14 @@ from rich.text import Text
 
 from prunetui.results.axes import Axis
 from prunetui.results.summary import Figure, Sensitivity
-from prunetui.tui.widgets.columns import Column
 from prunetui.tui.widgets.sorted_table import SortedTable
+from prunetui.tui.widgets.table_columns import Column
 
 LOST = ((10.0, "bold #ff6b5e"), (2.0, "#e69f00"))
 """Points of accuracy lost from which a cell stands out."""
 
 
-class Layers(SortedTable[Sensitivity]):
+class LayersTable(SortedTable[Sensitivity]):
     """One row a layer, or a group of coupled layers, and one column a target."""
 
     def __init__(self, **more: Any) -> None:

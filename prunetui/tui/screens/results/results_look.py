@@ -17,7 +17,7 @@ Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Results:
+class RunResults:
     """A run with its tables; ``layers`` has those of a sensitivity study by figure."""
 
     view: RunView
@@ -51,9 +51,9 @@ class ResultsLook:
 
     def __init__(self, run: Run) -> None:
         self._look = RunLook(run)
-        self._last: Results | None = None
+        self._last: RunResults | None = None
 
-    def __call__(self) -> Results:
+    def __call__(self) -> RunResults:
         view, last = self._look(), self._last
         if last is None or view.rows is not last.view.rows:
             self._last = _tables(view)
@@ -63,11 +63,11 @@ class ResultsLook:
         return self._last
 
 
-def _tables(view: RunView) -> Results:
+def _tables(view: RunView) -> RunResults:
     try:
         rows = summary.with_drop(view.rows)
         lines = tuple(summary.lines(row for row in rows if not row.get("layer")))
         layers = {axis.key: summary.sensitivities(rows, axis.key) for axis in Y_AXES}
     except UNREADABLE as error:
-        return Results(view, trouble=f"results.csv cannot be read: {type(error).__name__}: {error}")
-    return Results(view, lines, layers, view.trouble)
+        return RunResults(view, trouble=f"results.csv cannot be read: {type(error).__name__}: {error}")
+    return RunResults(view, lines, layers, view.trouble)

@@ -25,13 +25,14 @@ from prunetui.tui.run_look import RUN_SECONDS
 from prunetui.tui.saving import copy_text, keep, keep_drawn, keep_report, markdown
 from prunetui.tui.screens.chart_screen import ChartScreen
 from prunetui.tui.screens.dialogs import Choice, sort_choice
-from prunetui.tui.screens.results.layers_table import Layers
-from prunetui.tui.screens.results.results_look import Results, ResultsLook, Row
+from prunetui.tui.screens.results.layers_table import LayersTable
+from prunetui.tui.screens.results.results_look import ResultsLook, Row, RunResults
 from prunetui.tui.session import Session
 from prunetui.tui.widgets.filtered import Filtered
 from prunetui.tui.widgets.footer import Keys
 from prunetui.tui.widgets.panes import Panes
-from prunetui.tui.widgets.plot import KEYS, Plot
+from prunetui.tui.widgets.plot import Plot
+from prunetui.tui.widgets.plot_keys import KEYS
 from prunetui.tui.widgets.sorted_table import SortedTable
 from prunetui.tui.widgets.trials_table import Trials
 from prunetui.tui.widgets.virtual_table import Table
@@ -46,7 +47,7 @@ PLACEHOLDER = "filter: words, or status:failed method:taylor target:0.9"
 class ResultsChanged(Message):
     """There are other results."""
 
-    def __init__(self, results: Results) -> None:
+    def __init__(self, results: RunResults) -> None:
         self.results = results
         super().__init__()
 
@@ -67,7 +68,7 @@ class ResultsScreen(ChartScreen):
     def __init__(self, session: Session, run: str) -> None:
         super().__init__(session)
         self.run_id = run
-        self.results: Results | None = None
+        self.results: RunResults | None = None
 
     def compose(self) -> ComposeResult:
         yield Static(Text(one_line(f"{self.run_id}  reading")), id="title")
@@ -75,7 +76,7 @@ class ResultsScreen(ChartScreen):
         settings = self.session.settings
         plot = Plot(settings.chart_x, settings.chart_y, settings.ascii, id="plot", classes="panel")
         trials = Filtered(Trials(id="trial-table"), "2 trials", PLACEHOLDER, id="trials")
-        yield Panes(plot, trials, instead=Vertical(Layers(), id="layers", classes="panel"), id="panes")
+        yield Panes(plot, trials, instead=Vertical(LayersTable(), id="layers", classes="panel"), id="panes")
         yield Keys()
 
     def on_mount(self) -> None:
@@ -87,7 +88,7 @@ class ResultsScreen(ChartScreen):
     def on_results_changed(self, message: ResultsChanged) -> None:
         self.show_results(message.results)
 
-    def show_results(self, results: Results) -> None:
+    def show_results(self, results: RunResults) -> None:
         """Everything there is to see of the results."""
         before, self.results = self.results, results
         self._show_title(results)
@@ -105,7 +106,7 @@ class ResultsScreen(ChartScreen):
         if before is None or results.is_sensitivity != before.is_sensitivity:
             self.refresh_bindings()
 
-    def _show_title(self, results: Results) -> None:
+    def _show_title(self, results: RunResults) -> None:
         view, status = results.view, results.view.status
         words = [view.id]
         if status:
@@ -119,7 +120,7 @@ class ResultsScreen(ChartScreen):
             return
         y = self.query_one(Plot).y_axis
         dense = dense_accuracy(self.results.lines)
-        self.query_one(Layers).show_layers(self.results.layers[y.key], y, dense)
+        self.query_one(LayersTable).show_layers(self.results.layers[y.key], y, dense)
         pane = self.query_one("#layers")
         pane.border_title = f"1 {y.words} with only this layer pruned"
         pane.border_subtitle = f"dense {dense:.2f}" if dense is not None else ""
@@ -157,14 +158,14 @@ class ResultsScreen(ChartScreen):
     @work
     async def action_sort(self) -> None:
         """Choose what to sort by."""
-        layers = self.query_one(Layers)
+        layers = self.query_one(LayersTable)
         table: SortedTable[Any] = layers if layers.has_focus else self.query_one(Trials)
         chosen = await self.app.push_screen_wait(sort_choice(table.columns))
         if chosen:
             table.sort_by(chosen)
 
     def on_table_opened(self, event: Table.Opened) -> None:
-        if isinstance(event.table, Layers):
+        if isinstance(event.table, LayersTable):
             layers = event.table.current
             if layers is not None:
                 self.query_one(Panes).bring(1)
@@ -210,7 +211,7 @@ class ResultsScreen(ChartScreen):
         file: dict[str, tuple[str, str, Callable[[], str]]] = {
             "csv": ("trials", ".csv", lambda: csv_text(trials.rows)),
             "md": ("trials", ".md", lambda: markdown(trials)),
-            "layers": ("layers", ".md", lambda: markdown(self.query_one(Layers))),
+            "layers": ("layers", ".md", lambda: markdown(self.query_one(LayersTable))),
         }
         stem, suffix, text = file[what]
         keep(self, f"{self.run_id}-{stem}", suffix, text())
@@ -221,7 +222,7 @@ class ResultsScreen(ChartScreen):
         if self.query_one(Panes).front == 0 and not self._is_sensitivity:
             copy_text(self, plot.told_point(), "the point")
         else:
-            table: Table[Any] = self.query_one(Trials if self.query_one(Panes).front else Layers)
+            table: Table[Any] = self.query_one(Trials if self.query_one(Panes).front else LayersTable)
             copy_text(self, markdown(table), f"{len(table.rows)} rows as Markdown")
 
 

@@ -11,7 +11,7 @@ from textual.screen import Screen
 
 from prunetui.store import Run, Status
 from prunetui.tui.navigation import StoreChanged
-from prunetui.tui.screens.dialogs import Choice, Line
+from prunetui.tui.screens.dialogs import Choice, TextPrompt
 from prunetui.tui.screens.runs.runs_table import Runs
 from prunetui.tui.session import Session
 from prunetui.tui.views import Entry
@@ -86,7 +86,7 @@ class RunActions(Screen[None]):
         entry = self.table.current
         if entry is None or self._renamable(entry) is None:
             return
-        name = await self.app.push_screen_wait(Line("Rename", "What the run is called in lists:", entry.name))
+        name = await self.app.push_screen_wait(TextPrompt("Rename", "What the run is called in lists:", entry.name))
         status = self._renamable(entry) if name else None
         if name and status:
             await asyncio.to_thread(Run(entry.folder).write_status, replace(status, name=name[:80]))

@@ -7,7 +7,7 @@ from typing import Any
 
 from prunetui.terminal.durations import ago, clock
 from prunetui.tui.views import LIVE, ORDER, Entry
-from prunetui.tui.widgets.columns import Column
+from prunetui.tui.widgets.table_columns import Column
 from prunetui.tui.widgets.virtual_table import Table
 from prunetui.tui.words import bar, percent, state_text
 

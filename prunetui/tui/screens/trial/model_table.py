@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from prunetui.results.inspect_model import Layer, Model
-from prunetui.tui.widgets.columns import Column
+from prunetui.tui.widgets.table_columns import Column
 from prunetui.tui.widgets.virtual_table import Table
 from prunetui.tui.words import bar, size
 
