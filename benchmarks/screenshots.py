@@ -18,8 +18,9 @@ from textual.worker import WorkerCancelled
 from benchmarks._runs import NOW, rows, run_of, story, study
 from prunetui.store.queue import Queue
 from prunetui.tui.app import PrunetuiApp
+from prunetui.tui.navigation import OpenCompare, OpenConfigure, OpenLive, OpenResults
 from prunetui.tui.views import Gauge, Gauges
-from prunetui.tui.widgets.chart import Chart
+from prunetui.tui.widgets.chart_view import Chart
 
 SIZE = (120, 36)
 MANY = ["taylor", "global-unstructured", "obs", "l1-structured", "fpgm"]
@@ -64,7 +65,7 @@ async def still(pilot: Pilot[int]) -> None:
             await pilot.app.workers.wait_for_complete()
         screen = pilot.app.screen
         shown = [getattr(screen, name, True) for name in ("results", "comparison", "settled", "view")]
-        ready = app_of(pilot).entries is not None and not any(one is None or one is False for one in shown)
+        ready = app_of(pilot).session.entries is not None and not any(one is None or one is False for one in shown)
         if ready and not any(chart._waiting for chart in screen.query(Chart)):
             break
     await pilot.pause(0.3)
@@ -75,23 +76,23 @@ async def runs(pilot: Pilot[int]) -> None:
 
 
 async def configure(pilot: Pilot[int]) -> None:
-    app_of(pilot).open_configure(FIVE)
+    app_of(pilot).post_message(OpenConfigure(FIVE))
     await still(pilot)
     await pilot.press("down", "down", "down")
 
 
 async def live(pilot: Pilot[int]) -> None:
-    app_of(pilot).open_live(LIVE)
+    app_of(pilot).post_message(OpenLive(LIVE))
 
 
 async def results(pilot: Pilot[int]) -> None:
-    app_of(pilot).open_results(FIVE)
+    app_of(pilot).post_message(OpenResults(FIVE))
     await still(pilot)
     await pilot.press("f", *["right"] * 5)
 
 
 async def compare(pilot: Pilot[int]) -> None:
-    app_of(pilot).open_compare([FIVE, LONGER])
+    app_of(pilot).post_message(OpenCompare([FIVE, LONGER]))
 
 
 SCREENS: dict[str, Callable[[Pilot[int]], Awaitable[None]]] = {
@@ -121,7 +122,7 @@ def main() -> int:
     time.tzset()
     for name in ("NO_COLOR", "TEXTUAL_THEME"):
         os.environ.pop(name, None)
-    gauges = patch("prunetui.tui.screens.live.GaugesLook", lambda: lambda: MACHINE)
+    gauges = patch("prunetui.tui.screens.live.live_screen.GaugesLook", lambda: lambda: MACHINE)
     for name in asked.screens or SCREENS:
         with tempfile.TemporaryDirectory() as temporary, gauges:
             os.chdir(temporary)  # the folder of runs is called the same every time

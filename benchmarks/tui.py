@@ -34,6 +34,7 @@ from prunetui.execute import launcher
 from prunetui.execute.submit import submit
 from prunetui.store import Run
 from prunetui.tui.app import PrunetuiApp
+from prunetui.tui.navigation import OpenLive, OpenResults
 
 ROUNDS = 7
 NOTICED = 50.0
@@ -191,7 +192,7 @@ def lives(run: Run) -> Doing:
         assert isinstance(pilot.app, PrunetuiApp)
         over = threading.Event()
         feeder = threading.Thread(target=feed, args=(run, over))
-        pilot.app.open_live(run.id)
+        pilot.app.post_message(OpenLive(run.id))
         await asyncio.sleep(4)
         feeder.start()
         await asyncio.sleep(4)
@@ -225,7 +226,7 @@ def shows(run: Run) -> Doing:
 
     async def do(pilot: Pilot[int]) -> None:
         assert isinstance(pilot.app, PrunetuiApp)
-        pilot.app.open_results(run.id)
+        pilot.app.post_message(OpenResults(run.id))
         await asyncio.sleep(3)
         await press(pilot, "x", "y", "f", "right", "2", "j", "G")
 

@@ -17,8 +17,8 @@ from prunetui.engine.models import Architecture
 from prunetui.errors import UsageError
 from prunetui.execute.execution import execute
 from prunetui.store import Run, Status, create_run
-from prunetui.tui.checks import give_way
-from prunetui.tui.study_draft import Draft
+from prunetui.tui.screens.configure.draft_checks import give_way
+from prunetui.tui.screens.configure.study_draft import Draft
 
 ARCHITECTURE = Architecture("resnet20", 1, 8, 10, "A", 4)
 STUDY = """

@@ -14,7 +14,7 @@ from prunetui.config import load_study, parse_study
 from prunetui.config.load import preset_names, preset_text
 from prunetui.config.minimal import minimal
 from prunetui.config.write import resolved
-from prunetui.tui.study_draft import Draft, shown, split_items, typed_list, typed_value
+from prunetui.tui.screens.configure.study_draft import Draft, shown, split_items, typed_list, typed_value
 
 PLAIN = st.one_of(st.booleans(), st.integers(-(10**9), 10**9), st.floats(allow_nan=False), st.text(max_size=12))
 

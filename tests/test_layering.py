@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,14 @@ def test_what_a_run_is_made_of_knows_no_terminal(name: str):
 
 
 def test_screens_are_drawn_without_torch():
-    names = ("app", "screens.results", "screens.compare", "screens.trial", "screens.live", "screens.runs")
+    names = (
+        "app",
+        "screens.results.results_screen",
+        "screens.compare.compare_screen",
+        "screens.trial.trial_screen",
+        "screens.live.live_screen",
+        "screens.runs.runs_screen",
+    )
     found = imported_by("; ".join(f"import prunetui.tui.{name}" for name in names))
     assert not {module.split(".")[0] for module in found} & ((HEAVY | {"methods", "numpy"}) - {"textual"})
     found = imported_by("import safetensors.numpy")
@@ -69,7 +77,7 @@ def test_a_study_is_read_and_planned_without_torch():
     assert not {module.split(".")[0] for module in found} & (HEAVY | {"methods"})
 
 
-@pytest.mark.parametrize("name", ["app", "screens.runs", "screens.configure"])
+@pytest.mark.parametrize("name", ["app", "screens.runs.runs_screen", "screens.configure.configure_screen"])
 def test_a_screen_appears_before_the_schema_is_there(name: str):
     found = {module.split(".")[0] for module in imported_by(f"import prunetui.tui.{name}")}
     assert not found & {"torch", "torchvision", "sklearn", "pydantic", "numpy"}
@@ -111,3 +119,98 @@ def test_the_engine_sees_neither_the_store_nor_a_view(file: Path):
     views = ("store", "cli", "report", "results", "execute", "tui", "terminal")
     assert not seen & {f"prunetui.{view}" for view in views}
     assert not {name.split(".")[0] for name in seen} & {"textual", "rich", "typer", "plotext"}
+
+
+# Circles -----------------------------------------------------------------------------------------
+
+CIRCLES_LEFT = {
+    frozenset({"prunetui.execute.child_processes", "prunetui.execute.fork_server"}),
+    frozenset({"prunetui.store.death", "prunetui.store.run"}),
+}
+"""Modules that still import each other: the list only gets shorter."""
+
+
+def _module(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def _imported(node: ast.AST, package: str, modules: Collection[str]) -> set[str]:
+    """The modules that an import names: of ``from a import b`` ``a.b``, if that is a module, otherwise ``a``."""
+    if isinstance(node, ast.Import):
+        return {alias.name for alias in node.names}.intersection(modules)
+    if not isinstance(node, ast.ImportFrom):
+        return set()
+    outer = package.split(".")[: package.count(".") + 2 - node.level] if node.level else []
+    base = ".".join([*outer, *([node.module] if node.module else [])])
+    inner = {f"{base}.{alias.name}" for alias in node.names}
+    return {name if name in modules else base for name in inner}.intersection(modules)
+
+
+def import_graph(sources: Mapping[str, str], packages: Collection[str]) -> dict[str, set[str]]:
+    """Module -> the others of ``sources`` that it imports anywhere: at the top, in a function, for types only."""
+    graph: dict[str, set[str]] = {}
+    for module, text in sources.items():
+        package = module if module in packages else module.rpartition(".")[0]
+        found = [_imported(node, package, sources) for node in ast.walk(ast.parse(text))]
+        graph[module] = set().union(*found) - {module}
+    return graph
+
+
+def circles(graph: Mapping[str, Collection[str]]) -> set[frozenset[str]]:
+    """Sets of modules of which each reaches each other (Tarjan's strongly connected components of two or more)."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found: set[frozenset[str]] = set()
+
+    def visit(module: str) -> None:
+        index[module] = low[module] = len(index)
+        stack.append(module)
+        for other in graph[module]:
+            if other not in index:
+                visit(other)
+                low[module] = min(low[module], low[other])
+            elif other in stack:
+                low[module] = min(low[module], index[other])
+        if low[module] == index[module]:
+            place = stack.index(module)
+            if len(stack) - place > 1:
+                found.add(frozenset(stack[place:]))
+            del stack[place:]
+
+    for module in graph:
+        if module not in index:
+            visit(module)
+    return found
+
+
+def test_circles_are_found_wherever_the_import_stands():
+    sources = {
+        "p": "",
+        "p.a": "from p import b\nfrom p.e import thing",
+        "p.b": "def f():\n    from .c import g",
+        "p.c": "if TYPE_CHECKING:\n    import p.a",
+        "p.d": "from p.a import f",
+        "p.e": "import p.f",
+        "p.f": "from . import e",
+    }
+    graph = import_graph(sources, {"p"})
+    assert graph["p.a"] == {"p.b", "p.e"}
+    assert circles(graph) == {frozenset({"p.a", "p.b", "p.c"}), frozenset({"p.e", "p.f"})}
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    sources = {_module(file): file.read_text(encoding="utf-8") for file in PRODUCT}
+    packages = {_module(file) for file in PRODUCT if file.name == "__init__.py"}
+    assert circles(import_graph(sources, packages)) <= CIRCLES_LEFT
+
+
+FEATURES = sorted(folder.parent.name for folder in (ROOT / "prunetui/tui/screens").glob("*/__init__.py"))
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+def test_a_screen_knows_neither_the_application_nor_another_screen(feature: str):
+    others = tuple(f"prunetui.tui.screens.{other}" for other in FEATURES if other != feature)
+    for file in sorted((ROOT / "prunetui/tui/screens" / feature).glob("*.py")):
+        names = _imports(ast.parse(file.read_text(encoding="utf-8")))
+        assert not [name for name in names if name.startswith((*others, "prunetui.tui.app"))], file

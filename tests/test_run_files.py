@@ -17,7 +17,7 @@ from prunetui.errors import RunFailed, UsageError
 from prunetui.store import Run, Status, alive, create_run, list_runs
 from prunetui.store.control import Control, Wishes
 from prunetui.store.results import parse_results, results_text
-from prunetui.tui.looks import ResultsLook
+from prunetui.tui.screens.results.results_look import ResultsLook
 
 ROWS = [
     {

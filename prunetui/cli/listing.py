@@ -17,6 +17,7 @@ from prunetui.results.chart import accuracy_chart, legend
 from prunetui.store import Cache, Run, Status, find_run, list_runs
 from prunetui.store.environment import read_environment
 from prunetui.store.runs import CACHE
+from prunetui.terminal.durations import ago
 from prunetui.terminal.output import aligned, console, packed, print_json, say, say_drawn, table
 
 NARROW, WIDE = 100, 140
@@ -60,7 +61,7 @@ def _run_cells(run: Run, status: Status | None) -> list[str]:
         methods if len(methods) <= 30 else f"{len(status.methods)} methods",
         _percent(status.top1_dense),
         _percent(status.top1_best),
-        age(time.time() - status.created),
+        ago(time.time() - status.created),
     ]
 
 
@@ -224,14 +225,6 @@ def _result_cells(line: summary.Line) -> dict[str, str]:
         "dense": figure("top1_dense"),
         "control": figure("top1_control"),
     }
-
-
-def age(seconds: float) -> str:
-    """3700 -> ``1h``."""
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= size:
-            return f"{seconds / size:.0f}{unit}"
-    return f"{max(0, seconds):.0f}s"
 
 
 def _percent(value: float | None) -> str:

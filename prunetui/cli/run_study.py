@@ -17,6 +17,7 @@ from prunetui import events
 from prunetui.errors import EXIT_DONE, EXIT_INTERRUPTED, UsageError
 from prunetui.results.progress import Tracker
 from prunetui.store import Run, find_run
+from prunetui.terminal.durations import clock
 from prunetui.terminal.output import console, say
 from prunetui.terminal.printable import one_line
 
@@ -249,10 +250,3 @@ def _outcome(row: dict[str, object]) -> str:
     return (
         f"{row['top1']:.2f} % (before {row['top1_before']:.2f}, dense {row['top1_dense']:.2f}), {row['seconds']:.1f} s"
     )
-
-
-def clock(seconds: float) -> str:
-    """90 -> ``1:30``."""
-    whole = int(seconds)
-    hours, minutes = whole // 3600, whole % 3600 // 60
-    return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"

@@ -1,49 +1,43 @@
-"""The application: themes, settings, the queue's thread, and the way between screens."""
+"""The application: themes, the thread that looks at the runs, the queue's thread, and the way between screens."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
 from textual.message import Message
 from textual.notifications import SeverityLevel
-from textual.screen import ModalScreen, Screen
+from textual.screen import Screen
 
 from prunetui.execute.launcher import Runner
 from prunetui.store import Run
-from prunetui.store.queue import Queue
-from prunetui.terminal.printable import one_line, own_lines
-from prunetui.tui.feed import RUNS_SECONDS, Feed, RunsLook, settle
-from prunetui.tui.harmless import Harmless
-from prunetui.tui.settings import Keeper, Settings, load_settings, settings_path
+from prunetui.terminal.printable import own_lines
+from prunetui.tui.feed import Feed, settle
+from prunetui.tui.navigation import OpenCompare, OpenConfigure, OpenLive, OpenResults, OpenRun, OpenTrial
+from prunetui.tui.preload import preload
+from prunetui.tui.printable_filter import PrintableFilter
+from prunetui.tui.run_ends import ends
+from prunetui.tui.runs_look import RUNS_SECONDS, RunsLook
+from prunetui.tui.screens.following import is_covered
+from prunetui.tui.session import Session
 from prunetui.tui.themes import NAMES, THEMES
 from prunetui.tui.views import Entry
 
-ENDS: dict[str, tuple[str, SeverityLevel]] = {
-    "done": ("is done", "information"),
-    "failed": ("has failed", "error"),
-    "interrupted": ("was interrupted", "warning"),
-    "died": ("has died", "error"),
-}
-WARM_SECONDS = 0.3
+PRELOAD_SECONDS = 0.3
 """After which the first screen is there, and modules are loaded for the others."""
 
 
-def warm() -> None:
-    """Load the other screens in a thread: to import one when its key is pressed holds everything up for 50 ms."""
-    for name in ("live", "results", "configure", "compare", "trial", "help", "leave"):
-        import_module(f"prunetui.tui.screens.{name}")
-    for name in ("plotext", "psutil"):
-        import_module(name)
-    settle(at_once=True)
+@runtime_checkable
+class ShowsRuns(Protocol):
+    """A screen of which something depends on the list of runs."""
+
+    def show_runs(self, entries: tuple[Entry, ...]) -> None: ...
 
 
 class RunsChanged(Message):
@@ -78,72 +72,44 @@ class PrunetuiApp(App[int]):
         serve: bool = True,
     ) -> None:
         super().__init__()
-        self.root, self.device, self.now = root, device, now
-        self.queue = Queue(root)
+        self.session = Session(root, device, ascii_only, settings, now)
         self._watch = watch
-        settings = settings or settings_path()
-        self.settings: Settings = load_settings(settings)
-        self._keeper = Keeper(settings)
-        if ascii_only:
-            self.settings = replace(self.settings, ascii=True)
-        self._ascii_asked = ascii_only
-        self.entries: tuple[Entry, ...] | None = None
-        """The runs as last seen; None before the first look."""
         self.runner = Runner(root, device)
         self._serve = serve
         self._feed = Feed(RunsLook(root), self._tell_runs, RUNS_SECONDS)
-        self._harmless = Harmless()
+        self._printable = PrintableFilter()
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Those of Textual, and ours behind them: all that is drawn goes through it."""
-        return [*super().get_line_filters(), self._harmless]
+        return [*super().get_line_filters(), self._printable]
 
     def on_mount(self) -> None:
-        from prunetui.tui.screens.runs import RunsScreen
+        from prunetui.tui.screens.runs.runs_screen import RunsScreen
 
         for theme in THEMES:
             self.register_theme(theme)
-        self.theme = self.settings.theme if self.settings.theme in NAMES else NAMES[0]
-        self.push_screen(RunsScreen())
+        chosen = self.session.settings.theme
+        self.theme = chosen if chosen in NAMES else NAMES[0]
+        self.push_screen(RunsScreen(self.session))
         self._feed.start()
         settle()
-        self.set_timer(WARM_SECONDS, threading.Thread(target=warm, name="warm", daemon=True).start)
+        self.set_timer(PRELOAD_SECONDS, threading.Thread(target=preload, name="preload", daemon=True).start)
         if self._serve:
             self.runner.start()
         if self._watch:
-            self.open_run(self._watch)
+            self.post_message(OpenRun(self._watch))
 
     def _tell_runs(self, entries: tuple[Entry, ...]) -> None:
         if self.is_running:
             self.post_message(RunsChanged(entries))
 
     def on_runs_changed(self, message: RunsChanged) -> None:
-        self._tell_ends(message.entries)
-        self.entries = message.entries
+        for words, severity in ends(self.session.entries or (), message.entries):
+            self.notify(words, severity=severity, timeout=8)  # wherever the user is
+        self.session.entries = message.entries
         for screen in self.screen_stack:
-            show = getattr(screen, "show_runs", None)
-            if show is not None and not self.is_covered(screen):
-                show(message.entries)
-
-    def is_covered(self, screen: Screen[Any]) -> bool:
-        """Whether another screen, not a dialog, lies over it.
-
-        What changes beneath is not drawn: Textual would send the whole terminal again for it.
-        """
-        stack = self.screen_stack
-        if screen not in stack:
-            return True
-        return not all(isinstance(other, ModalScreen) for other in stack[stack.index(screen) + 1 :])
-
-    def _tell_ends(self, entries: tuple[Entry, ...]) -> None:
-        """Say what became of a run, wherever the user is."""
-        before = {entry.id: entry.state for entry in self.entries or ()}
-        for entry in entries:
-            over = before.get(entry.id) in ("running", "paused") and entry.state in ENDS
-            if over and entry.status:
-                why = f": {entry.status.message}" if entry.status.message else ""
-                told, severity = ENDS[entry.state]
-                self.notify(one_line(f"{entry.name} {told}{why}"), severity=severity, timeout=8)
+            if isinstance(screen, ShowsRuns) and not is_covered(screen):
+                screen.show_runs(message.entries)
 
     def notify(
         self,
@@ -157,49 +123,41 @@ class PrunetuiApp(App[int]):
         """Tell something in a corner; always as plain text, for a run may be called ``[/]``."""
         super().notify(own_lines(message), title=title, severity=severity, timeout=timeout, markup=False)
 
-    def look_again(self) -> None:
-        """Something was done to the store: look now, not at the next turn."""
+    def on_store_changed(self) -> None:
         self._feed.nudge()
-
-    def remember(self, **changes: Any) -> None:
-        """Change settings that outlive the session."""
-        self.settings = replace(self.settings, **changes)
-        self._keeper.keep(replace(self.settings, ascii=False) if self._ascii_asked else self.settings)
 
     # Where to go ----------------------------------------------------------------------------------
 
-    def open_run(self, run: str) -> None:
-        """Show a run: live while it runs or waits, its results afterwards."""
-        from prunetui.tui.screens.live import LiveScreen
-        from prunetui.tui.screens.results import ResultsScreen
+    def on_open_run(self, message: OpenRun) -> None:
+        status = Run(self.session.root / message.run).status()
+        live = status is None or status.state in ("running", "queued")
+        self.post_message((OpenLive if live else OpenResults)(message.run))
 
-        status = Run(self.root / run).status()
-        live = status is not None and status.state in ("running", "queued")
-        self.push_screen(LiveScreen(run) if live or status is None else ResultsScreen(run))
+    def on_open_live(self, message: OpenLive) -> None:
+        from prunetui.tui.screens.live.live_screen import LiveScreen
 
-    def open_live(self, run: str) -> None:
-        """Watch a run."""
-        from prunetui.tui.screens.live import LiveScreen
+        self.push_screen(LiveScreen(self.session, message.run))
 
-        self.push_screen(LiveScreen(run))
+    def on_open_results(self, message: OpenResults) -> None:
+        from prunetui.tui.screens.results.results_screen import ResultsScreen
 
-    def open_results(self, run: str) -> None:
-        """Show the results of a run, whatever its state."""
-        from prunetui.tui.screens.results import ResultsScreen
+        self.push_screen(ResultsScreen(self.session, message.run))
 
-        self.push_screen(ResultsScreen(run))
+    def on_open_trial(self, message: OpenTrial) -> None:
+        from prunetui.tui.screens.trial.trial_screen import TrialScreen
 
-    def open_compare(self, runs: list[str]) -> None:
-        """Show several runs together."""
-        from prunetui.tui.screens.compare import CompareScreen
+        ascii_only = self.session.settings.ascii
+        self.push_screen(TrialScreen(message.view, message.rows, message.place, ascii_only))
 
-        self.push_screen(CompareScreen(runs))
+    def on_open_compare(self, message: OpenCompare) -> None:
+        from prunetui.tui.screens.compare.compare_screen import CompareScreen
 
-    def open_configure(self, start: str = "") -> None:
-        """Make a study; ``start`` is a run to begin from."""
-        from prunetui.tui.screens.configure import ConfigureScreen
+        self.push_screen(CompareScreen(self.session, message.runs))
 
-        self.push_screen(ConfigureScreen(start))
+    def on_open_configure(self, message: OpenConfigure) -> None:
+        from prunetui.tui.screens.configure.configure_screen import ConfigureScreen
+
+        self.push_screen(ConfigureScreen(self.session, message.start))
 
     # Actions --------------------------------------------------------------------------------------
 
@@ -213,12 +171,15 @@ class PrunetuiApp(App[int]):
     def action_next_theme(self) -> None:
         """The next of the themes."""
         place = NAMES.index(self.theme) if self.theme in NAMES else -1
-        self.theme = NAMES[(place + 1) % len(NAMES)]
-        self.remember(theme=self.theme)
+        self._use_theme(NAMES[(place + 1) % len(NAMES)])
+
+    def _use_theme(self, name: str) -> None:
+        self.theme = name
+        self.session.remember(theme=name)
 
     def action_leave(self) -> None:
         """Quit; asks what becomes of a study that is being written, and of a run that was started here."""
-        from prunetui.tui.screens.leave import UnsavedScreen
+        from prunetui.tui.screens.configure.unsaved import UnsavedScreen
 
         if not any(getattr(screen, "unsaved", False) for screen in self.screen_stack):
             self._leave()
@@ -228,7 +189,7 @@ class PrunetuiApp(App[int]):
     def _leave(self) -> None:
         from prunetui.tui.screens.leave import LeaveScreen, carry_out
 
-        running = [entry for entry in self.entries or () if self._still_runs(entry)]
+        running = [entry for entry in self.session.entries or () if self._still_runs(entry)]
         if not running:
             self.exit(0)
         elif not isinstance(self.screen, LeaveScreen):
@@ -237,7 +198,7 @@ class PrunetuiApp(App[int]):
                 if carry_out(answer, running):
                     self.exit(0)
 
-            self.push_screen(LeaveScreen(running, len(self.queue.waiting)), left)
+            self.push_screen(LeaveScreen(running, len(self.session.queue.waiting)), left)
 
     def _still_runs(self, entry: Entry) -> bool:
         """Whether a run of the list runs now: the list may be a moment old."""
@@ -248,35 +209,16 @@ class PrunetuiApp(App[int]):
         """Everything that has a key here, and the themes, in the command palette."""
         yield SystemCommand("Quit", "Leave prunetui; what runs may go on", self.action_leave)
         yield SystemCommand("Help", "The keys of this place", self.action_help)
-        yield SystemCommand("New study", "Configure and start a study", self.open_configure)
+        yield SystemCommand("New study", "Configure and start a study", lambda: self.post_message(OpenConfigure()))
         for theme in NAMES:
             yield SystemCommand(f"Theme {theme}", "Change colours", lambda name=theme: self._use_theme(name))
-        from prunetui.tui.screens.help import SILENT
+        from prunetui.tui.palette import key_commands
 
-        told: set[str] = set()
-        for active in screen.active_bindings.values():
-            binding = active.binding
-            own = active.node is screen and binding.description and active.enabled
-            if own and binding.action not in told and not binding.action.startswith(SILENT):
-                told.add(binding.action)
-                doc = getattr(screen, f"action_{binding.action.partition('(')[0]}", None).__doc__ or ""
-                yield SystemCommand(
-                    f"{binding.description} ({binding.key_display or binding.key})",
-                    doc,
-                    lambda node=active.node, action=binding.action: self.run_later(action, node),
-                )
-
-    def run_later(self, action: str, node: Any) -> None:
-        """Do what a key does, once the palette is gone."""
-        self.call_later(self.run_action, action, node)
-
-    def _use_theme(self, name: str) -> None:
-        self.theme = name
-        self.remember(theme=name)
+        yield from key_commands(self, screen)
 
     def on_unmount(self) -> None:
         self._feed.close()
-        self._keeper.close()
+        self.session.close()
         if self._serve:
             self.runner.close()
 

@@ -11,7 +11,7 @@ from textual.screen import Screen
 
 from prunetui.errors import PrunetuiError
 from prunetui.results.text_tables import table_markdown
-from prunetui.tui.widgets.table import Table
+from prunetui.tui.widgets.virtual_table import Table
 
 
 def keep(screen: Screen[Any], stem: str, suffix: str, content: str | bytes) -> None:

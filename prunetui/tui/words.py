@@ -21,23 +21,6 @@ def state_text(state: str) -> Text:
     return Text(f"{STATE_MARKS.get(state, '?')} {one_line(state)}", STATE_STYLES.get(state, ""))
 
 
-def ago(seconds: float) -> str:
-    """90 -> ``1m``; 200000 -> ``2d``."""
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= size:
-            return f"{int(seconds // size)}{unit}"
-    return f"{int(seconds)}s"
-
-
-def clock(seconds: float | None) -> str:
-    """90 -> ``1:30``; None -> a dash."""
-    if seconds is None:
-        return "-"
-    whole = int(seconds)
-    hours, minutes = whole // 3600, whole % 3600 // 60
-    return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
-
-
 def percent(value: float | str | None, digits: int = 2) -> str:
     """An accuracy in percent; a dash for what is not there."""
     return "-" if value in (None, "") else f"{float(value):.{digits}f}"

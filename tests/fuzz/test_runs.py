@@ -26,14 +26,16 @@ from prunetui.store import Cache, Run
 from prunetui.store.control import Control
 from prunetui.store.queue import Queue
 from prunetui.terminal.output import say
-from prunetui.tui import headlines
-from prunetui.tui.checks import begin
-from prunetui.tui.feed import RunLook, RunsLook
-from prunetui.tui.looks import CompareLook, ResultsLook
-from prunetui.tui.numbers import numbers
-from prunetui.tui.widgets.results import _line_columns
-from prunetui.tui.widgets.runs import Runs
-from prunetui.tui.widgets.trials import trial_columns
+from prunetui.tui.run_look import RunLook
+from prunetui.tui.runs_look import RunsLook
+from prunetui.tui.screens.compare.compare_look import CompareLook
+from prunetui.tui.screens.compare.comparison_table import _line_columns
+from prunetui.tui.screens.configure.draft_checks import begin
+from prunetui.tui.screens.live import headlines
+from prunetui.tui.screens.results.results_look import ResultsLook
+from prunetui.tui.screens.runs.runs_table import Runs
+from prunetui.tui.screens.trial.trial_numbers import numbers
+from prunetui.tui.widgets.trials_table import trial_columns
 from tests.fuzz.mutations import EVIL, copied, damage
 from tests.tui.fakes import NOW, failed_row, fake_row, fake_run, layer_rows, study_rows, training
 

@@ -19,8 +19,8 @@ from prunetui.errors import PrunetuiError, UsageError
 from prunetui.files.safe_toml import NotToml
 from prunetui.plan import build_plan
 from prunetui.terminal.printable import one_line, own_lines
-from prunetui.tui.checks import check, lines_of
-from prunetui.tui.study_draft import Draft, shown, typed_list, typed_value
+from prunetui.tui.screens.configure.draft_checks import check, lines_of
+from prunetui.tui.screens.configure.study_draft import Draft, shown, typed_list, typed_value
 from tests.fuzz.mutations import BYTES, EVIL
 
 Bounded = Callable[[], AbstractContextManager[None]]

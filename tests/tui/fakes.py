@@ -11,7 +11,7 @@ from textual.pilot import Pilot
 
 from prunetui import events
 from prunetui.store.run import Run, Status
-from prunetui.tui.widgets.chart import Chart
+from prunetui.tui.widgets.chart_view import Chart
 
 NOW = 1_700_000_000.0
 """What the clock says in every test."""

@@ -14,12 +14,13 @@ from textual.widgets import Static
 
 from prunetui.config.differences import differences
 from prunetui.tui.app import PrunetuiApp
-from prunetui.tui.looks import CompareLook
-from prunetui.tui.screens.compare import CompareScreen
-from prunetui.tui.screens.results import ResultsScreen
-from prunetui.tui.widgets.chart import Chart
+from prunetui.tui.navigation import OpenCompare
+from prunetui.tui.screens.compare.compare_look import CompareLook
+from prunetui.tui.screens.compare.compare_screen import CompareScreen
+from prunetui.tui.screens.compare.comparison_table import Lines, SettingsTable
+from prunetui.tui.screens.results.results_screen import ResultsScreen
+from prunetui.tui.widgets.chart_view import Chart
 from prunetui.tui.widgets.plot import Plot
-from prunetui.tui.widgets.results import Lines, Settings
 
 from .fakes import STUDY, failed_row, fake_row, fake_run, layer_rows, settle, study_rows
 
@@ -36,7 +37,7 @@ def two_runs(root: Path) -> None:
 
 def comparing(story: Callable[[Pilot[Any], Plot], Any], runs: list[str] = RUNS) -> Callable[[Pilot[Any]], Any]:
     async def told(pilot: Pilot[Any]) -> None:
-        pilot.app.open_compare(runs)
+        pilot.app.post_message(OpenCompare(runs))
         await pilot.pause()
         await settle(pilot)
         await story(pilot, pilot.app.screen.query_one(Plot))
@@ -54,7 +55,7 @@ def test_series_carry_the_name_of_their_run_only_where_two_runs_have_them(root: 
     async def story(pilot: Pilot[Any], plot: Plot) -> None:
         labels = [curve.label for curve in plot.picture.series]
         assert labels == ["l1-unstructured (first)", "taylor", "l1-unstructured (second)", "random"]
-        settings = pilot.app.screen.query_one(Settings)
+        settings = pilot.app.screen.query_one(SettingsTable)
         assert [column.title for column in settings.columns] == ["differs", "first", "second"]
         assert list(settings.rows) == [("train.lr", ("0.1", "0.02"))]
         assert len(pilot.app.screen.query_one(Lines).rows) == 9

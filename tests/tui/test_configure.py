@@ -19,16 +19,18 @@ from prunetui.config import load_study, parse_study, study_toml
 from prunetui.config.load import preset_names
 from prunetui.store import Run, Status, create_run
 from prunetui.tui.app import PrunetuiApp
-from prunetui.tui.screens.configure import ConfigureScreen
-from prunetui.tui.screens.dialogs import Choice, Line
-from prunetui.tui.screens.leave import UnsavedScreen
-from prunetui.tui.screens.live import LiveScreen
-from prunetui.tui.screens.runs import RunsScreen
-from prunetui.tui.widgets.form import Form, Row
-from prunetui.tui.widgets.methods import Methods
-from prunetui.tui.widgets.pages import Nav, Pages
-from prunetui.tui.widgets.plan import Plan, numbers
-from prunetui.tui.widgets.table import Table
+from prunetui.tui.navigation import OpenConfigure
+from prunetui.tui.screens.configure.configure_screen import ConfigureScreen
+from prunetui.tui.screens.configure.field_row import FieldRow
+from prunetui.tui.screens.configure.form import Form
+from prunetui.tui.screens.configure.method_picker import Methods
+from prunetui.tui.screens.configure.pages import Nav, Pages
+from prunetui.tui.screens.configure.plan_pane import PlanPane, numbers
+from prunetui.tui.screens.configure.unsaved import UnsavedScreen
+from prunetui.tui.screens.dialogs import Choice, TextPrompt
+from prunetui.tui.screens.live.live_screen import LiveScreen
+from prunetui.tui.screens.runs.runs_screen import RunsScreen
+from prunetui.tui.widgets.virtual_table import Table
 
 Scene = Callable[[Pilot[int], ConfigureScreen], Awaitable[None]]
 SIZES = [(80, 24), (120, 40)]
@@ -65,7 +67,7 @@ async def settled(pilot: Pilot[int]) -> None:
 async def opened(pilot: Pilot[int], start: str = "") -> ConfigureScreen:
     app = pilot.app
     assert isinstance(app, PrunetuiApp)
-    app.open_configure(start)
+    app.post_message(OpenConfigure(start))
     await until(pilot, lambda: isinstance(app.screen, ConfigureScreen) and app.screen.settled)
     return screen_of(pilot)
 
@@ -87,15 +89,15 @@ async def page(pilot: Pilot[int], key: str) -> Any:
     return screen.query_one(f"#page-{key}")
 
 
-async def field(pilot: Pilot[int], form: Form, *path: str | int) -> Row:
+async def field(pilot: Pilot[int], form: Form, *path: str | int) -> FieldRow:
     """Focus a field by its path."""
-    await until(pilot, lambda: any(row.spec.path == path for row in form.query(Row)))
+    await until(pilot, lambda: any(row.spec.path == path for row in form.query(FieldRow)))
     form.go_to(path)
     await pilot.pause()
-    return next(row for row in form.query(Row) if row.spec.path == path)
+    return next(row for row in form.query(FieldRow) if row.spec.path == path)
 
 
-async def typed(pilot: Pilot[int], form: Form, path: tuple[str | int, ...], text: str) -> Row:
+async def typed(pilot: Pilot[int], form: Form, path: tuple[str | int, ...], text: str) -> FieldRow:
     """Replace what a field says, but for its last letter at once: a key costs a tenth of a second here."""
     row = await field(pilot, form, *path)
     assert isinstance(row.control, Input)
@@ -111,7 +113,7 @@ def words(widget: Any) -> str:
     return str(widget.render())
 
 
-def mistake_at(row: Row) -> str:
+def mistake_at(row: FieldRow) -> str:
     return words(row.query_one(".field-mistake", Static)) if row.has_class("wrong") else ""
 
 
@@ -149,7 +151,7 @@ def test_it_begins_from_a_preset_that_is_chosen(make):
 def test_it_begins_from_a_run_with_only_what_differs_from_the_defaults(make):
     app = make()
     text = '[train]\nepochs = 3\n[[methods]]\nname = "l1-structured"\nscope = "global"\n'
-    run = create_run(app.root, study_toml(parse_study(text)), Status("done", name="study"))
+    run = create_run(app.session.root, study_toml(parse_study(text)), Status("done", name="study"))
 
     async def scene(pilot, screen):
         assert screen.draft.data == {"train": {"epochs": 3}, "methods": [{"name": "l1-structured", "scope": "global"}]}
@@ -189,7 +191,7 @@ def test_pages_are_reached_by_arrows_and_by_letters_and_left_by_escape(make):
             await pilot.press(key)
             await until(pilot, lambda shown=shown: screen.query_one(Pages).key == shown)
         await pilot.press("enter", "down")
-        assert next(n for n in screen.focused.ancestors if isinstance(n, Row)).spec.path == ("kind",)
+        assert next(n for n in screen.focused.ancestors if isinstance(n, FieldRow)).spec.path == ("kind",)
         await pilot.press("k", "end", *"12", "up", "escape")
         assert nav.has_focus
         assert screen.draft.get(("name",)) == "quickstart12"
@@ -259,7 +261,7 @@ def test_each_schedule_shows_its_own_fields(make):
             await until(
                 pilot, lambda name=name: screen.draft.get(("schedule", "name")) == name and form.has_focus_within
             )
-            labels[name] = {row.spec.label for row in form.query(Row)} - {"schedule"}
+            labels[name] = {row.spec.label for row in form.query(FieldRow)} - {"schedule"}
         assert labels["one-shot"] == labels["at-init"] == labels["dynamic"] == set()
         assert labels["iterative"] == {"steps", "spacing", "levels", "epochs"}
         assert labels["gradual"] == {"steps", "until"}
@@ -291,9 +293,9 @@ def test_methods_are_searched_taken_and_told_their_options(make):
         await pilot.press("enter", "space")
         assert screen.draft.methods[-1] == {"name": "bn-scale"}
         await pilot.press("enter")
-        await until(pilot, lambda: bool(screen.query(".method-page Row")))
+        await until(pilot, lambda: bool(screen.query(".method-page FieldRow")))
         form = screen.query_one(".method-page", Form)
-        labels = [row.spec.label for row in form.query(Row)]
+        labels = [row.spec.label for row in form.query(FieldRow)]
         assert labels[:4] == ["scope", "round_to", "epochs", "l1"]
         assert "parts" not in labels
         place = len(screen.draft.methods) - 1
@@ -325,8 +327,8 @@ def test_a_method_only_offers_targets_that_it_knows(make):
         picker = screen.query_one(Methods)
         picker.table.cursor = next(i for i, row in enumerate(picker.table.rows) if row.info.name == "nm")
         await pilot.press("enter", "enter")
-        await until(pilot, lambda: bool(screen.query(".method-page Row")))
-        specs = {row.spec.label: row.spec for row in screen.query_one(".method-page", Form).query(Row)}
+        await until(pilot, lambda: bool(screen.query(".method-page FieldRow")))
+        specs = {row.spec.label: row.spec for row in screen.query_one(".method-page", Form).query(FieldRow)}
         assert specs["target"].choices == ("pattern",)
         assert {"n", "m"} <= set(specs)
 
@@ -359,8 +361,8 @@ def test_the_device_is_asked_for_beside_the_study(make):
         screen.query_one(Nav).focus()
         await settled(pilot)
         await pilot.press("a")
-        await until(pilot, lambda: bool(pilot.app.queue.waiting))
-        run = Run(pilot.app.root / pilot.app.queue.waiting[0])
+        await until(pilot, lambda: bool(pilot.app.session.queue.waiting))
+        run = Run(pilot.app.session.root / pilot.app.session.queue.waiting[0])
         assert run.status().device == chosen
         assert pilot.app.runner._device_of(run) == chosen
         run.write_status(replace(run.status(), state="interrupted", device="cuda:7"))
@@ -379,7 +381,7 @@ def test_a_checkpoint_takes_the_place_of_the_presets_dense_network(make, tmp_pat
         await settled(pilot)
         assert screen.draft.get(("model", "width")) is None
         assert screen.checked.study.train.epochs == 0
-        rows = {row.spec.path: row for row in screen.query(Row)}
+        rows = {row.spec.path: row for row in screen.query(FieldRow)}
         assert rows["model", "width"].query_one(Input).value == ""
         epochs = rows["train", "epochs"].query_one(Input)
         assert (epochs.value, epochs.placeholder) == ("", "0")
@@ -391,7 +393,7 @@ def test_the_mouse_reaches_everything(make):
     async def scene(pilot, screen):
         await pilot.click("#nav", offset=(3, 1))
         await until(pilot, lambda: bool(screen.query("#page-model")))
-        row = next(row for row in screen.query_one("#page-model", Form).query(Row) if row.spec.label == "shortcut")
+        row = next(row for row in screen.query_one("#page-model", Form).query(FieldRow) if row.spec.label == "shortcut")
         await pilot.click(row.control)
         await until(pilot, lambda: isinstance(pilot.app.screen, Choice))
         await pilot.click("OptionList", offset=(3, 1))
@@ -418,10 +420,10 @@ def test_a_mistake_is_told_in_words_at_its_field_and_start_is_refused(make):
         screen.query_one(Nav).focus()
         await pilot.press("s")
         await until(pilot, lambda: screen.query_one(Pages).key == "data")
-        assert pilot.app.queue.waiting == ()
-        assert not list(pilot.app.root.glob("*/study.toml"))
+        assert pilot.app.session.queue.waiting == ()
+        assert not list(pilot.app.session.root.glob("*/study.toml"))
         assert screen.focused.ancestors_with_self  # a field: the one that is wrong
-        assert next(n for n in screen.focused.ancestors if isinstance(n, Row)).spec.path == ("data", "validation")
+        assert next(n for n in screen.focused.ancestors if isinstance(n, FieldRow)).spec.path == ("data", "validation")
         await pilot.press("ctrl+n")
         await until(pilot, lambda: screen.query_one(Pages).key == "train")
 
@@ -440,7 +442,7 @@ def test_a_method_that_does_not_fit_is_marked_and_explained(make):
         assert screen.checked.mistakes[0].path.startswith("methods[")
         picker = await page(pilot, "methods")
         assert "it can be dynamic" in words(picker.query_one("#method-about"))
-        plan: Plan = await page(pilot, "plan")
+        plan: PlanPane = await page(pilot, "plan")
         assert "1 mistake: nothing can be started." in words(plan.query_one(".plan-words"))
 
     play(make(), scene)
@@ -455,7 +457,7 @@ def test_the_plan_is_counted_and_listed(make, size):
 
     async def scene(pilot, screen):
         tree = build_plan(load_study("quickstart"))
-        plan: Plan = await page(pilot, "plan")
+        plan: PlanPane = await page(pilot, "plan")
         await settled(pilot)
         text = dict(numbers(screen.plan))
         assert text["trials"] == f"{len(tree.trials)}, 1 of them the dense control"
@@ -483,7 +485,7 @@ def test_the_toml_is_saved_asks_before_it_replaces_and_is_copied(make, tmp_path,
         screen.query_one(Nav).focus()
         assert screen.unsaved
         await pilot.press("w")
-        await until(pilot, lambda: isinstance(pilot.app.screen, Line))
+        await until(pilot, lambda: isinstance(pilot.app.screen, TextPrompt))
         await pilot.press("enter")
         file = tmp_path / "mine.toml"
         await until(pilot, lambda: file.exists() and not screen.unsaved)
@@ -491,7 +493,7 @@ def test_the_toml_is_saved_asks_before_it_replaces_and_is_copied(make, tmp_path,
         assert parse_study(file.read_text()) == screen.checked.study
         file.write_text("precious")
         await pilot.press("w")
-        await until(pilot, lambda: isinstance(pilot.app.screen, Line))
+        await until(pilot, lambda: isinstance(pilot.app.screen, TextPrompt))
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, Choice))
         await pilot.press("enter")  # keep it
@@ -640,8 +642,8 @@ def test_a_study_is_queued_and_the_screen_stays(make):
         await typed(pilot, screen.query_one("#page-study", Form), ("name",), "queued one")
         screen.query_one(Nav).focus()
         await pilot.press("a")
-        await until(pilot, lambda: len(pilot.app.queue.waiting) == 1 and not screen.unsaved)
-        run = Run(pilot.app.root / pilot.app.queue.waiting[0])
+        await until(pilot, lambda: len(pilot.app.session.queue.waiting) == 1 and not screen.unsaved)
+        run = Run(pilot.app.session.root / pilot.app.session.queue.waiting[0])
         assert run.status().state == "queued"
         assert run.status().device == ""
         assert parse_study(run.study_text()).name == "queued one"
@@ -654,7 +656,7 @@ def test_a_study_is_started_and_watched(make):
     async def scene(pilot, screen):
         await pilot.press("s")
         await until(pilot, lambda: isinstance(pilot.app.screen, LiveScreen))
-        assert pilot.app.queue.waiting == (pilot.app.screen.run_id,)
+        assert pilot.app.session.queue.waiting == (pilot.app.screen.run_id,)
         assert screen not in pilot.app.screen_stack
 
     play(make(), scene)
@@ -709,7 +711,7 @@ def test_digits_are_trained_for_real_from_here(make):
         screen.query_one(Nav).focus()
         await pilot.press("s")
         await until(pilot, lambda: isinstance(pilot.app.screen, LiveScreen))
-        run = Run(pilot.app.root / pilot.app.screen.run_id)
+        run = Run(pilot.app.session.root / pilot.app.screen.run_id)
         await until(pilot, lambda: run.status().state not in ("queued", "running"), 120)
         pilot.app.runner._child.wait()
         assert run.status().state == "done"
@@ -740,7 +742,7 @@ async def method_options(pilot: Pilot[int]) -> None:
     picker = await page(pilot, "methods")
     picker.table.cursor = next(i for i, row in enumerate(picker.table.rows) if row.info.name == "group-lasso")
     await pilot.press("enter", "enter")
-    await until(pilot, lambda: bool(screen.query(".method-page Row")))
+    await until(pilot, lambda: bool(screen.query(".method-page FieldRow")))
     await settled(pilot)
 
 

@@ -16,12 +16,13 @@ from textual.pilot import Pilot
 from prunetui import events
 from prunetui.store import Run
 from prunetui.tui.app import PrunetuiApp
-from prunetui.tui.screens.compare import CompareScreen
-from prunetui.tui.screens.configure import ConfigureScreen
-from prunetui.tui.screens.live import LiveScreen
-from prunetui.tui.screens.results import ResultsScreen
-from prunetui.tui.screens.runs import RunsScreen
-from prunetui.tui.screens.trial import TrialScreen
+from prunetui.tui.navigation import OpenResults
+from prunetui.tui.screens.compare.compare_screen import CompareScreen
+from prunetui.tui.screens.configure.configure_screen import ConfigureScreen
+from prunetui.tui.screens.live.live_screen import LiveScreen
+from prunetui.tui.screens.results.results_screen import ResultsScreen
+from prunetui.tui.screens.runs.runs_screen import RunsScreen
+from prunetui.tui.screens.trial.trial_screen import TrialScreen
 
 from .fakes import fake_run, small_model, study_rows, until
 
@@ -59,20 +60,20 @@ def test_from_a_study_to_a_network_taken_home(
         exported.append((folder.name, trial, kind))
         return True, f"saved as {output.name}; checked"
 
-    monkeypatch.setattr("prunetui.tui.handover.export", export)
+    monkeypatch.setattr("prunetui.tui.screens.trial.model_export.export", export)
 
     async def story(pilot: Pilot[Any]) -> None:
         app = pilot.app
         assert isinstance(app, PrunetuiApp)
-        await until(pilot, lambda: app.entries is not None)
+        await until(pilot, lambda: app.session.entries is not None)
         await pilot.press("n")
         await until(pilot, on(pilot, ConfigureScreen))
         await until(pilot, lambda: getattr(app.screen, "checked", None) and app.screen.checked.study)
         await pilot.press("s")
         await until(pilot, on(pilot, LiveScreen), 20)
         run = Run(root / app.screen.run_id)
-        assert app.queue.waiting == (run.id,)
-        app.queue.take()
+        assert app.session.queue.waiting == (run.id,)
+        app.session.queue.take()
         executed(run)
         await until(pilot, lambda: app.screen.view is not None and app.screen.view.state == "done")
         await pilot.press("r")
@@ -87,7 +88,7 @@ def test_from_a_study_to_a_network_taken_home(
         await until(pilot, lambda: app.screen.comparison is not None)
         await pilot.press("escape")
         await until(pilot, on(pilot, RunsScreen))
-        app.open_results(run.id)
+        app.post_message(OpenResults(run.id))
         await until(pilot, lambda: isinstance(app.screen, ResultsScreen) and app.screen.results is not None)
         await pilot.press("2", "enter")
         await until(pilot, on(pilot, TrialScreen))
@@ -101,7 +102,7 @@ def test_from_a_study_to_a_network_taken_home(
 
 
 def test_what_the_exporting_process_finds_wrong_is_told(tmp_path: Path) -> None:
-    from prunetui.tui.handover import export
+    from prunetui.tui.screens.trial.model_export import export
 
     fine, told = export(tmp_path, "no-trial", "pt2", tmp_path / "x.pt2")
     assert not fine

@@ -16,8 +16,9 @@ from textual.pilot import Pilot
 from prunetui import events
 from prunetui.store import list_runs
 from prunetui.tui.app import PrunetuiApp
-from prunetui.tui.harmless import Harmless
-from prunetui.tui.screens.results import ResultsScreen
+from prunetui.tui.navigation import OpenCompare, OpenLive, OpenResults
+from prunetui.tui.printable_filter import PrintableFilter
+from prunetui.tui.screens.results.results_screen import ResultsScreen
 
 from .fakes import failed_row, fake_row, fake_run, layer_rows, training, until
 
@@ -69,14 +70,14 @@ def test_every_screen_sends_harmless_text(evil: Path, app_of: App, drive: Drive)
     async def story(pilot: Pilot[Any]) -> None:
         app = pilot.app
         assert isinstance(app, PrunetuiApp)
-        await until(pilot, lambda: app.entries is not None)
+        await until(pilot, lambda: app.session.entries is not None)
         await shown(pilot)
         harmless(pilot, "a\\x1b]0;owned\\x07")
         app.notify(EVIL)
         await pilot.pause()
         harmless(pilot)
         for name in ("evil", "layers"):
-            app.open_results(f"20240101-000000-{name}")
+            app.post_message(OpenResults(f"20240101-000000-{name}"))
             await shown(pilot)
             harmless(pilot, "\\x1b")
             if name == "evil":
@@ -86,14 +87,14 @@ def test_every_screen_sends_harmless_text(evil: Path, app_of: App, drive: Drive)
                 harmless(pilot, "\\x1b")
                 await pilot.press("escape")
             await pilot.press("escape")
-        app.open_live("20240101-000000-live")
+        app.post_message(OpenLive("20240101-000000-live"))
         await shown(pilot)
         for pane in "1234":
             await pilot.press(pane)
             await pilot.pause()
             harmless(pilot, "\\x1b")
         await pilot.press("escape")
-        app.open_compare(["20240101-000000-evil", "20240101-000000-live"])
+        app.post_message(OpenCompare(["20240101-000000-evil", "20240101-000000-live"]))
         await shown(pilot)
         harmless(pilot, "\\x1b")
         assert app.is_running  # nothing that was written there was done
@@ -103,8 +104,8 @@ def test_every_screen_sends_harmless_text(evil: Path, app_of: App, drive: Drive)
 
 def test_what_is_drawn_keeps_its_width_and_what_is_plain_is_left_alone():
     plain = [Segment("a é 日 ⣿ │")]
-    assert Harmless().apply(plain, Color(0, 0, 0)) is plain
-    made = Harmless().apply([Segment("a\x1bb\u202ec\x07"), Segment("d")], Color(0, 0, 0))
+    assert PrintableFilter().apply(plain, Color(0, 0, 0)) is plain
+    made = PrintableFilter().apply([Segment("a\x1bb\u202ec\x07"), Segment("d")], Color(0, 0, 0))
     assert "".join(segment.text for segment in made).rstrip() == "abcd"
     assert sum(segment.cell_length for segment in made) == sum(
         segment.cell_length for segment in (Segment("a\x1bb\u202ec\x07"), Segment("d"))

@@ -19,17 +19,19 @@ from prunetui.store import Run
 from prunetui.store.control import Control, Wishes
 from prunetui.store.queue import Queue
 from prunetui.tui.app import PrunetuiApp
-from prunetui.tui.feed import RUN_SECONDS, RunLook
+from prunetui.tui.navigation import OpenLive
+from prunetui.tui.run_look import RUN_SECONDS, RunLook
 from prunetui.tui.screens.dialogs import Choice
+from prunetui.tui.screens.following import is_covered
 from prunetui.tui.screens.help import keys_of
-from prunetui.tui.screens.live import PANES, LiveScreen
-from prunetui.tui.screens.results import ResultsScreen
-from prunetui.tui.screens.runs import RunsScreen
-from prunetui.tui.widgets import chart as charts
-from prunetui.tui.widgets.chart import Chart
+from prunetui.tui.screens.live.live_screen import PANES, LiveScreen
+from prunetui.tui.screens.live.log_table import LogTable
+from prunetui.tui.screens.results.results_screen import ResultsScreen
+from prunetui.tui.screens.runs.runs_screen import RunsScreen
+from prunetui.tui.widgets import chart_view as charts
+from prunetui.tui.widgets.chart_view import Chart
 from prunetui.tui.widgets.footer import Keys
-from prunetui.tui.widgets.log import Log
-from prunetui.tui.widgets.trials import Trials
+from prunetui.tui.widgets.trials_table import Trials
 
 from .fakes import failed_row, fake_row, fake_run, study_rows, training, until
 
@@ -53,7 +55,7 @@ def live(story: Callable[[Pilot[Any], LiveScreen], Awaitable[None]]) -> Callable
     """A story that begins in front of the first run."""
 
     async def told(pilot: Pilot[Any]) -> None:
-        pilot.app.open_live(RUN)
+        pilot.app.post_message(OpenLive(RUN))
         await until(pilot, lambda: getattr(pilot.app.screen, "view", None) is not None)
         await story(pilot, pilot.app.screen)
 
@@ -117,10 +119,10 @@ def test_what_changes_under_another_screen_is_shown_when_that_is_left(root: Path
         assert words(below, "#title").endswith("1 run, 1 running")
         await pilot.press("r")
         await until(pilot, lambda: isinstance(pilot.app.screen, ResultsScreen))
-        assert pilot.app.is_covered(screen)
+        assert is_covered(screen)
         fake_run(root, "second")
         tell(run, TRAINS, SEEN)
-        await until(pilot, lambda: len(pilot.app.entries) == 2)
+        await until(pilot, lambda: len(pilot.app.session.entries) == 2)
         await pilot.pause(3 * RUN_SECONDS)  # time in which it would have looked
         assert "epoch" not in words(screen, "#step")
         assert words(below, "#title").endswith("1 run, 1 running")
@@ -198,7 +200,7 @@ def test_the_log_shows_more_or_less_and_follows_its_end(root: Path, app_of: App,
 
     async def story(pilot: Pilot[Any], screen: LiveScreen) -> None:
         await pilot.press("4")
-        log = screen.query_one(Log)
+        log = screen.query_one(LogTable)
         await until(pilot, lambda: log.has_focus)
         assert len(log.rows) == 62
         assert log.current[1].text == "error 19"
@@ -256,7 +258,7 @@ def test_failed_trials_are_told_in_the_log(root: Path, app_of: App, drive: Drive
     fake_run(root, "first", "running", [row], told)
 
     async def story(pilot: Pilot[Any], screen: LiveScreen) -> None:
-        assert [line.text for _, line in screen.query_one(Log).rows][-2:] == [
+        assert [line.text for _, line in screen.query_one(LogTable).rows][-2:] == [
             "obd-0.5-s0: singular",
             "obd-0.5-s0: failed",
         ]
@@ -526,7 +528,7 @@ def test_a_small_terminal_shows_one_pane_and_a_large_one_all(root: Path, app_of:
             assert shown(screen) == [pane]
         await pilot.resize_terminal(160, 50)
         await until(pilot, lambda: shown(screen) == list(PANES))
-        log = screen.query_one(Log)
+        log = screen.query_one(LogTable)
         await until(pilot, lambda: log.scroll_offset.y == max(0, len(log.rows) + 1 - log.size.height))
         regions = [screen.query_one(f"#{name}").region for name in PANES]
         assert all(region.width > 40 and region.height > 10 for region in regions)

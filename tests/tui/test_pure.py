@@ -17,7 +17,7 @@ from prunetui.results.axes import X_AXES, Y_AXES, after, axis, best, curves, lev
 from prunetui.results.summary import Series, lines, with_drop
 from prunetui.results.text_tables import csv_text, table_csv
 from prunetui.tui.saving import save
-from prunetui.tui.viewport import holding, panned, zoomed
+from prunetui.tui.widgets.viewport import holding, panned, zoomed
 
 from .fakes import fake_row, study_rows
 

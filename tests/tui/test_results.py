@@ -13,14 +13,15 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from prunetui.tui.app import PrunetuiApp
-from prunetui.tui.screens.results import ResultsScreen
-from prunetui.tui.screens.trial import TrialScreen
-from prunetui.tui.widgets.chart import Chart
+from prunetui.tui.navigation import OpenResults
+from prunetui.tui.screens.results.layers_table import LayersTable
+from prunetui.tui.screens.results.results_screen import ResultsScreen
+from prunetui.tui.screens.trial.trial_screen import TrialScreen
+from prunetui.tui.widgets.chart_view import Chart
 from prunetui.tui.widgets.filtered import Filtered
 from prunetui.tui.widgets.legend import Legend
 from prunetui.tui.widgets.plot import Plot
-from prunetui.tui.widgets.results import Layers
-from prunetui.tui.widgets.trials import Trials
+from prunetui.tui.widgets.trials_table import Trials
 
 from .fakes import failed_row, fake_row, fake_run, layer_rows, settle, study_rows
 
@@ -37,7 +38,7 @@ def results(story: Callable[[Pilot[Any], Plot], Any]) -> Callable[[Pilot[Any]], 
     """A story that begins on the results of the first run."""
 
     async def told(pilot: Pilot[Any]) -> None:
-        pilot.app.open_results(RUN)
+        pilot.app.post_message(OpenResults(RUN))
         await pilot.pause()
         await settle(pilot)
         await story(pilot, pilot.app.screen.query_one(Plot))
@@ -63,7 +64,7 @@ def test_x_and_y_put_other_figures_on_the_axes_and_are_remembered(root: Path, ap
         await pilot.press("y", "y", "y")
         assert plot.heading == "points lost against parameters"
         assert plot.picture.series[0].y == pytest.approx((2.5, 14.58))
-        assert (app.settings.chart_x, app.settings.chart_y) == ("params", "drop")
+        assert (app.session.settings.chart_x, app.session.settings.chart_y) == ("params", "drop")
 
     drive(app, results(story))
 
@@ -321,7 +322,7 @@ def test_a_sensitivity_study_shows_layers_instead_of_a_chart(root: Path, app_of:
     fake_run(root, "first", rows=layer_rows())
 
     async def story(pilot: Pilot[Any], plot: Plot) -> None:
-        layers = pilot.app.screen.query_one(Layers)
+        layers = pilot.app.screen.query_one(LayersTable)
         assert not plot.display
         assert layers.has_focus
         assert [column.title for column in layers.columns] == ["layer", "0.5", "0.9"]

@@ -17,16 +17,17 @@ from textual.widgets import Static
 from prunetui.store import Run
 from prunetui.store.queue import Queue
 from prunetui.tui.app import PrunetuiApp
-from prunetui.tui.screens.compare import CompareScreen
-from prunetui.tui.screens.configure import ConfigureScreen
-from prunetui.tui.screens.dialogs import Choice, Line
+from prunetui.tui.navigation import OpenCompare, OpenConfigure, OpenLive, OpenResults, StoreChanged
+from prunetui.tui.screens.compare.compare_screen import CompareScreen
+from prunetui.tui.screens.configure.configure_screen import ConfigureScreen
+from prunetui.tui.screens.dialogs import Choice, TextPrompt
 from prunetui.tui.screens.help import HelpScreen, keys_of
 from prunetui.tui.screens.leave import LeaveScreen
-from prunetui.tui.screens.live import LiveScreen
-from prunetui.tui.screens.results import ResultsScreen
-from prunetui.tui.screens.runs import RunsScreen
+from prunetui.tui.screens.live.live_screen import LiveScreen
+from prunetui.tui.screens.results.results_screen import ResultsScreen
+from prunetui.tui.screens.runs.runs_screen import RunsScreen
 from prunetui.tui.widgets.footer import Keys
-from prunetui.tui.widgets.table import Table
+from prunetui.tui.widgets.virtual_table import Table
 
 from .fakes import NOW, fake_run, until
 
@@ -39,7 +40,7 @@ def runs(story: Story) -> Callable[[Pilot[Any]], Awaitable[None]]:
     """A story that begins when the runs are listed."""
 
     async def told(pilot: Pilot[Any]) -> None:
-        await until(pilot, lambda: pilot.app.entries is not None)
+        await until(pilot, lambda: pilot.app.session.entries is not None)
         await story(pilot, pilot.app.screen.query_one(Table))
 
     return told
@@ -140,7 +141,7 @@ def test_sorted_by_a_key_and_by_a_click_and_remembered(root: Path, app_of: App, 
         assert names(table) == ["a", "c", "b"]
         await pilot.press("s", "down", "enter")
         await until(pilot, lambda: names(table) == ["a", "b", "c"])
-        assert (app.settings.sort, app.settings.descending) == ("name", False)
+        assert (app.session.settings.sort, app.session.settings.descending) == ("name", False)
         x = drawn(table)[0].index("name")
         await pilot.click(Table, offset=(x, 0))
         await until(pilot, lambda: names(table) == ["c", "b", "a"])
@@ -205,7 +206,7 @@ def test_the_cursor_stays_on_its_run_when_another_appears(root: Path, app_of: Ap
         await pilot.press("down")
         assert table.current.name == "c"
         fake_run(root, "newest", created=NOW)
-        pilot.app.look_again()
+        pilot.app.post_message(StoreChanged())
         await until(pilot, lambda: len(table.rows) == 4)
         assert table.current.name == "c"
         assert table.cursor == 2
@@ -386,11 +387,11 @@ def test_rename_keeps_everything_else(root: Path, app_of: App, drive: Drive):
         await pilot.pause()
         assert isinstance(pilot.app.screen, RunsScreen)
         await pilot.press("down", "e")
-        await until(pilot, lambda: isinstance(pilot.app.screen, Line))
+        await until(pilot, lambda: isinstance(pilot.app.screen, TextPrompt))
         await pilot.press("end", *" and new", "enter")
         await until(pilot, lambda: "old and new" in names(table))
         await pilot.press("e")
-        await until(pilot, lambda: isinstance(pilot.app.screen, Line))
+        await until(pilot, lambda: isinstance(pilot.app.screen, TextPrompt))
         await pilot.press("x", "escape")
         await pilot.pause()
         assert "old and new" in names(table)
@@ -405,7 +406,7 @@ def test_a_run_that_began_meanwhile_is_not_renamed(root: Path, app_of: App, driv
 
     async def story(pilot: Pilot[Any], table: Table[Any]) -> None:
         await pilot.press("e")
-        await until(pilot, lambda: isinstance(pilot.app.screen, Line))
+        await until(pilot, lambda: isinstance(pilot.app.screen, TextPrompt))
         run.write_status(type(run.status())("running", name="old", host="elsewhere", heartbeat=time.time()))
         await pilot.press("x", "enter")
         await until(pilot, lambda: bool(notes(pilot)))
@@ -448,7 +449,7 @@ def test_delete_refuses_what_runs_and_tells_what_it_cannot(
     def refuse(*_: Any) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("prunetui.tui.screens.run_actions.shutil.rmtree", refuse)
+    monkeypatch.setattr("prunetui.tui.screens.runs.run_actions.shutil.rmtree", refuse)
 
     async def story(pilot: Pilot[Any], table: Table[Any]) -> None:
         await pilot.press("x")
@@ -531,12 +532,12 @@ def test_the_most_important_keys_are_to_be_seen_at_80_columns(root: Path, app_of
 
     async def story(pilot: Pilot[Any], table: Table[Any]) -> None:
         app: PrunetuiApp = pilot.app
-        open_it = {
-            "live": lambda: app.open_live(first), "results": lambda: app.open_results(second),
-            "compare": lambda: app.open_compare([first, second]), "configure": app.open_configure,
+        asked = {
+            "live": OpenLive(first), "results": OpenResults(second), "compare": OpenCompare([first, second]),
+            "configure": OpenConfigure(),
         }.get(screen)  # fmt: skip
-        if open_it:
-            open_it()
+        if asked:
+            app.post_message(asked)
         await until(pilot, lambda: len(listed(app)) >= 8)
         await pilot.pause(0.2)
         keys = app.screen.query_one(Keys)
@@ -625,9 +626,9 @@ def test_the_palette_lists_what_has_a_key_and_does_it(root: Path, app_of: App, d
         commands["Mark (space)"].callback()
         await until(pilot, lambda: table.marked == {"20240101-000000-first"})
         commands["Theme prunetui-light"].callback()
-        assert app.settings.theme == "prunetui-light"
+        assert app.session.settings.theme == "prunetui-light"
         await pilot.press("ctrl+p", *"rename", "enter")
-        await until(pilot, lambda: isinstance(app.screen, Line))
+        await until(pilot, lambda: isinstance(app.screen, TextPrompt))
 
     drive(app_of(root), runs(story))
 

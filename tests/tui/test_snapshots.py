@@ -16,6 +16,7 @@ from textual.widgets import Static
 from prunetui import events
 from prunetui.store.queue import Queue
 from prunetui.tui.app import PrunetuiApp
+from prunetui.tui.navigation import OpenLive
 from prunetui.tui.screens.dialogs import Choice
 from prunetui.tui.views import Gauges
 
@@ -31,7 +32,9 @@ def same_everywhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A clock, a machine and a folder that are the same wherever this runs."""
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
-    monkeypatch.setattr("prunetui.tui.screens.live.GaugesLook", lambda: lambda: Gauges(37, 52, 8_000_000_000))
+    monkeypatch.setattr(
+        "prunetui.tui.screens.live.live_screen.GaugesLook", lambda: lambda: Gauges(37, 52, 8_000_000_000)
+    )
     monkeypatch.chdir(tmp_path)
 
 
@@ -43,7 +46,7 @@ def runs(root: Path) -> Path:
 
 def listed(*keys: str) -> Callable[[Pilot[Any]], Awaitable[None]]:
     async def told(pilot: Pilot[Any]) -> None:
-        await until(pilot, lambda: pilot.app.entries is not None)
+        await until(pilot, lambda: pilot.app.session.entries is not None)
         await pilot.press(*keys)
         await settle(pilot)
 
@@ -52,7 +55,7 @@ def listed(*keys: str) -> Callable[[Pilot[Any]], Awaitable[None]]:
 
 def live(*keys: str) -> Callable[[Pilot[Any]], Awaitable[None]]:
     async def told(pilot: Pilot[Any]) -> None:
-        pilot.app.open_live(RUN)
+        pilot.app.post_message(OpenLive(RUN))
         await until(pilot, lambda: getattr(pilot.app.screen, "view", None) is not None)
         await until(pilot, lambda: bool(str(pilot.app.screen.query_one("#gauges", Static).content)))
         await pilot.press(*keys)

@@ -10,8 +10,9 @@ import pytest
 from textual.pilot import Pilot
 
 from prunetui.tui.app import PrunetuiApp
-from prunetui.tui.feed import RunLook
-from prunetui.tui.screens.trial import TrialScreen
+from prunetui.tui.navigation import OpenCompare, OpenResults
+from prunetui.tui.run_look import RunLook
+from prunetui.tui.screens.trial.trial_screen import TrialScreen
 
 from .fakes import STUDY, failed_row, fake_run, layer_rows, settle, small_model, study_rows, training
 
@@ -23,9 +24,9 @@ RUN = "20240101-000000-first"
 def opened(*keys: str, compare: bool = False) -> Callable[[Pilot[Any]], Any]:
     async def told(pilot: Pilot[Any]) -> None:
         if compare:
-            pilot.app.open_compare([RUN, "20240101-000000-second"])
+            pilot.app.post_message(OpenCompare([RUN, "20240101-000000-second"]))
         else:
-            pilot.app.open_results(RUN)
+            pilot.app.post_message(OpenResults(RUN))
         await pilot.pause()
         await settle(pilot)
         await pilot.press(*keys)
@@ -74,7 +75,7 @@ def test_layers(snap_compare, root: Path, app_of: App):
 def test_ascii_and_light(snap_compare, root: Path, app_of: App):
     full(root)
     app = app_of(root, ascii_only=True)
-    app.settings = type(app.settings)(theme="prunetui-light", ascii=True)
+    app.session.settings = type(app.session.settings)(theme="prunetui-light", ascii=True)
     assert snap_compare(app, run_before=opened("right", "f"))
 
 

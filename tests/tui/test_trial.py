@@ -13,12 +13,12 @@ from prunetui.cli.pack_run import export_runs
 from prunetui.results.inspect_model import Histogram
 from prunetui.store import Run
 from prunetui.tui.app import PrunetuiApp
-from prunetui.tui.feed import RunLook
-from prunetui.tui.numbers import numbers
-from prunetui.tui.screens.trial import TrialScreen
-from prunetui.tui.widgets.chart import Chart
-from prunetui.tui.widgets.histogram import Bars, bars
-from prunetui.tui.widgets.model import ModelTable
+from prunetui.tui.run_look import RunLook
+from prunetui.tui.screens.trial.model_table import ModelTable
+from prunetui.tui.screens.trial.trial_numbers import numbers
+from prunetui.tui.screens.trial.trial_screen import TrialScreen
+from prunetui.tui.screens.trial.weight_histogram import Bars, bars
+from prunetui.tui.widgets.chart_view import Chart
 
 from .fakes import failed_row, fake_row, fake_run, settle, small_model, study_rows, training
 

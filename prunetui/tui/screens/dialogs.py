@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -12,6 +12,8 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
+
+from prunetui.tui.widgets.table_columns import Column
 
 
 class Choice(ModalScreen[str | None]):
@@ -46,7 +48,12 @@ class Choice(ModalScreen[str | None]):
         self.dismiss(event.option.id)
 
 
-class Line(ModalScreen[str | None]):
+def sort_choice(columns: Sequence[Column[Any]]) -> Choice:
+    """Which column a table is to be sorted by."""
+    return Choice("Sort", "by (again: the other way round)", [(column.key, column.title) for column in columns])
+
+
+class TextPrompt(ModalScreen[str | None]):
     """A line of text; enter takes it, escape gives None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss", "Cancel")]

@@ -1,30 +1,31 @@
-"""Screens that are told by threads what is new in the store, and those of them that show a chart and a table."""
+"""Screens that are told by threads what is new in the store."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from textual.message import Message
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 
 from prunetui.tui.feed import Feed
-from prunetui.tui.widgets.chart import Chart
-from prunetui.tui.widgets.filtered import Filtered
-from prunetui.tui.widgets.legend import Legend
-from prunetui.tui.widgets.panes import Panes
-from prunetui.tui.widgets.plot import Plot
-
-if TYPE_CHECKING:
-    from prunetui.tui.app import PrunetuiApp
 
 V = TypeVar("V")
 
 
+def is_covered(screen: Screen[Any]) -> bool:
+    """Whether another screen, not a dialog, lies over it.
+
+    What changes beneath is not drawn: Textual would send the whole terminal again for it.
+    """
+    stack = screen.app.screen_stack
+    if screen not in stack:
+        return True
+    return not all(isinstance(other, ModalScreen) for other in stack[stack.index(screen) + 1 :])
+
+
 class FollowingScreen(Screen[None]):
     """Looks at something while it can be seen."""
-
-    app: PrunetuiApp
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,7 +42,7 @@ class FollowingScreen(Screen[None]):
             app.call_later(app.notify, f"this cannot be read: {words}", severity="error")
 
         app = self.app
-        feed = Feed(look, tell, seconds, wanted=lambda: not app.is_covered(self), failed=failed)
+        feed = Feed(look, tell, seconds, wanted=lambda: not is_covered(self), failed=failed)
         self._feeds.append(feed)
         self.call_after_refresh(feed.start)  # reading takes time from drawing, and there is nothing to see yet
 
@@ -53,32 +54,3 @@ class FollowingScreen(Screen[None]):
         """Something was done to it: look now, not at the next turn."""
         for feed in self._feeds:
             feed.nudge()
-
-
-class ChartScreen(FollowingScreen):
-    """A plot beside a table with a filter."""
-
-    def action_methods(self) -> None:
-        """To the list of methods."""
-        self.query_one(Panes).bring(0)
-        self.query_one(Legend).focus()
-
-    def action_plot(self, name: str, *arguments: Any) -> None:
-        """What a key means for the chart, wherever the focus is."""
-        getattr(self.query_one(Plot), f"action_{name}")(*arguments)
-        self.query_one(Panes).uncover()
-
-    def on_plot_axes_changed(self, event: Plot.AxesChanged) -> None:
-        self.app.remember(chart_x=event.x, chart_y=event.y)
-
-    def action_filter(self) -> None:
-        """Type a filter."""
-        self.query_one(Panes).bring(1)
-        self.query_one(Filtered).open()
-
-    def action_back(self) -> None:
-        """Back to what was before: from the legend, from a filter, from the screen."""
-        if self.query_one(Legend).has_focus:
-            self.query_one(Chart).focus()
-        elif not self.query_one(Filtered).close():
-            self.dismiss()

@@ -29,14 +29,6 @@ class LeaveScreen(Choice):
         )
 
 
-class UnsavedScreen(Choice):
-    """A study is neither saved nor started."""
-
-    def __init__(self) -> None:
-        answers = [("stay", "Stay"), ("leave", "Leave; the changes are lost")]
-        super().__init__("Leave", "The study is neither saved nor started.", answers)
-
-
 def carry_out(answer: str | None, running: Sequence[Entry]) -> bool:
     """Do to the runs what was answered; True when the application is to end."""
     for entry in running:

@@ -9,7 +9,7 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.widgets import Input
 
-from prunetui.tui.widgets.table import Table
+from prunetui.tui.widgets.virtual_table import Table
 
 
 class Filtered(Vertical):

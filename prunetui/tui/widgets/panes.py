@@ -9,8 +9,8 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.widget import Widget
 
-from prunetui.tui.widgets.chart import Chart
-from prunetui.tui.widgets.table import Table
+from prunetui.tui.widgets.chart_view import Chart
+from prunetui.tui.widgets.virtual_table import Table
 
 HIGH, WIDE = 34, 150
 

@@ -18,24 +18,10 @@ from prunetui.results.axes import X_AXES, Y_AXES, Point, after, axis, best, curv
 from prunetui.results.chart import DENSE_COLOR, DENSE_MARKER, Picture
 from prunetui.results.figure import figure_bytes
 from prunetui.results.summary import Line, only_masks
-from prunetui.tui import viewport
-from prunetui.tui.widgets.chart import Chart
+from prunetui.tui.widgets import viewport
+from prunetui.tui.widgets.chart_view import Chart
 from prunetui.tui.widgets.legend import Legend
 
-AXES = Binding.Group("Axes")
-KEYS: list[BindingType] = [
-    Binding("x", "plot('x', 1)", "X axis", group=AXES),
-    Binding("y", "plot('y', 1)", "Y axis", group=AXES),
-    Binding("Y", "plot('y', -1)", "Y axis, backwards", show=False),
-    Binding("X", "plot('x', -1)", "X axis, backwards", show=False),
-    Binding("o,L", "plot('log')", "Log x", show=False),
-    Binding("f", "plot('front')", "Front: what no other result beats", show=False),
-    Binding("a", "plot('all')", "All methods", show=False),
-    Binding("plus,equals_sign", "plot('zoom', 0.8)", "Zoom in", show=False, key_display="+"),
-    Binding("minus", "plot('zoom', 1.25)", "Zoom out", show=False, key_display="-"),
-    Binding("0", "plot('reset')", "Show everything", show=False),
-]
-"""For screens that have a plot: they give ``action_plot`` on to it, whatever has the focus."""
 NARROW = 100
 """Cells from which the legend stands beside the chart."""
 HINT = "Arrow keys point at results; enter opens the one pointed at."
@@ -70,8 +56,9 @@ class Plot(Container):
             self.x, self.y = x, y
             super().__init__()
 
-    def __init__(self, x: str = "sparsity", y: str = "top1", **more: Any) -> None:
+    def __init__(self, x: str = "sparsity", y: str = "top1", ascii_only: bool = False, **more: Any) -> None:
         super().__init__(**more)
+        self._ascii = ascii_only
         self.x_axis, self.y_axis = axis(X_AXES, x), axis(Y_AXES, y)
         self.picture = Picture(())
         self.point: Point | None = None
@@ -84,7 +71,7 @@ class Plot(Container):
 
     def compose(self) -> ComposeResult:
         with Container(classes="plot-body"):
-            yield Chart("Reading the results.")
+            yield Chart("Reading the results.", self._ascii)
             yield Legend()
         yield Static(Text(HINT, "dim"), classes="point")
 

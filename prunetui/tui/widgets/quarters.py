@@ -8,6 +8,7 @@ from typing import Any
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.containers import Container
+from textual.screen import Screen
 
 WIDE, HIGH = 110, 34
 """Cells of the terminal from which all four are shown at once."""
@@ -55,3 +56,15 @@ def pane_keys(names: Sequence[str]) -> list[BindingType]:
         Binding("tab", "next_pane", "Pane"),
         *(Binding(str(i), f"pane('{name}')", name.title(), show=False) for i, name in enumerate(names, 1)),
     ]
+
+
+class FourPanes(Screen[None]):
+    """A screen with ``Quarters`` and the keys of ``pane_keys``."""
+
+    def action_pane(self, name: str) -> None:
+        """Bring a pane to the front."""
+        self.query_one(Quarters).bring(name)
+
+    def action_next_pane(self) -> None:
+        """The next pane."""
+        self.query_one(Quarters).bring_next()

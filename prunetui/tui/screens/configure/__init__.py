@@ -1,0 +1,1 @@
+"""A study in the making: its form, its mistakes, its plan and its TOML."""
