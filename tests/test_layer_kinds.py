@@ -12,18 +12,21 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from prunetui.api import Net
 from prunetui.api.groups import Group, Slice, left_of, one_each
 from prunetui.engine import layers
 from prunetui.engine.count import count, used_layers
-from prunetui.engine.edits import remove_channels, zero_channels
+from prunetui.engine.edits import apply, remove_channels, zero_channels
 from prunetui.engine.graph import Graph, trace_model
 from prunetui.engine.layers.grouped_convolution import GroupedConvolution
 from prunetui.engine.layers.kind import LayerKind, Shapes
 from prunetui.engine.models import Architecture
 from prunetui.engine.state import State
+from prunetui.plugins import method_catalogue
 
 ANY = Architecture("vgg11", 1, 8, 10)
 """Of a state that is only sliced; nothing is built from it."""
+CHANNELS = [n for n, info in method_catalogue.catalogue().methods.items() if info.edit == "channels"]
 
 
 @pytest.fixture(autouse=True)
@@ -131,6 +134,22 @@ def test_a_linear_layer_reads_a_run_of_columns_of_every_flattened_channel() -> N
     assert graph.groups[0].slices[-1] == Slice("3.weight", 1, ((0, 1, 2, 3), (4, 5, 6, 7), (8, 9, 10, 11)), "reads")
     after = proved(model, graph, {"0": kept(1, 0, 1)}, example)
     assert torch.equal(after.tensors["3.weight"], state_columns(model, "3.weight", 0, 1, 2, 3, 8, 9, 10, 11))
+
+
+@pytest.mark.parametrize("name", CHANNELS)
+def test_every_method_that_removes_channels_knows_the_columns_of_a_flattened_channel(name: str) -> None:
+    model = nn.Sequential(
+        nn.Conv2d(2, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 4, 1), nn.BatchNorm2d(4), nn.ReLU(),
+        nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(16, 5),
+    )  # fmt: skip
+    graph, state = trace_model(model, torch.zeros(1, 2, 4, 4)), state_of(model)
+    batches = [(torch.randn(4, 2, 4, 4), torch.arange(4))]
+    rules = graph.constraints(state, edit="channels", target="channels")
+    net = Net(made(model, state), {}, batches, torch.Generator().manual_seed(0), rules, 1.0)
+    after = apply(method_catalogue.load(name)(round_to=1).prune(net, 0.5), state, graph)
+    merged = name == "kmeans-merge"  # which leaves the first alone, and what is not read column by column
+    assert graph.widths(after.tensors) == ({"0": 6, "3": 2, "6": 4} if merged else {"0": 3, "3": 2, "6": 2})
+    assert after.tensors["10.weight"].shape == (5, 16 if merged else 8)
 
 
 def state_columns(model: nn.Module, name: str, *columns: int) -> Tensor:

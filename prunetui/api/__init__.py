@@ -20,7 +20,7 @@ from prunetui.api.net import Keep, Net
 from prunetui.api.obs_solver import compensated, removal_costs
 from prunetui.api.options import Count, Factor, Positive, Scope, Share
 from prunetui.api.registry import PruningMethod, register, registered
-from prunetui.api.scores import feature_maps, per_channel, zero_scores
+from prunetui.api.scores import channel_maps, feature_maps, per_channel, zero_scores
 from prunetui.api.selection import channel_widths, filters_kept, keep_above, keep_channels, keep_erk, keep_top
 from prunetui.api.training import Training
 from prunetui.errors import TrialError
@@ -46,6 +46,7 @@ __all__ = [
     "Training",
     "TrialError",
     "compensated",
+    "channel_maps",
     "channel_widths",
     "cluster_filters",
     "dataclass",

@@ -123,9 +123,14 @@ def left_of(groups: Sequence[Group], kept: Sequence[Tensor]) -> tuple[Group, ...
             return piece
         index = piece.index[stay]
         below = torch.searchsorted(torch.cat(removed).sort().values, index)
-        return Slice(piece.tensor, piece.dimension, tuple(map(tuple, (index - below).tolist())), piece.role)
+        return Slice(piece.tensor, piece.dimension, _as_tuples(index - below), piece.role)
 
     return tuple(
         Group(group.name, tuple(left(piece, stay) for piece in group.slices))
         for group, stay in zip(groups, kept, strict=True)
     )
+
+
+def _as_tuples(index: Tensor) -> Indices:
+    plain = index.shape[1] == 1 and torch.equal(index[:, 0], torch.arange(len(index)))
+    return one_each(len(index)) if plain else tuple(map(tuple, index.tolist()))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from prunetui.api.constraints import Constrained
-from prunetui.api.groups import Role
+from prunetui.api.groups import Role, Slice
 from prunetui.api.net import Net
 
 
@@ -32,9 +32,14 @@ def zero_scores(net: Constrained) -> dict[str, Tensor]:
 
 def feature_maps(net: Net) -> Iterator[dict[str, Tensor]]:
     """The maps [B, width, H, W] that each group's first consumer reads, one batch after the other."""
+    first = {group.name: next(group.weights("reads")) for group in net.groups()}
     for seen in net.inputs():
-        yield {group.name: _as_maps(seen[group.consumers[0]]) for group in net.groups()}
+        yield {name: channel_maps(part, seen[part.layer]) for name, part in first.items()}
 
 
-def _as_maps(features: Tensor) -> Tensor:
-    return features if features.dim() == 4 else features[:, :, None, None]
+def channel_maps(part: Slice, read: Tensor) -> Tensor:
+    """What the layer of ``part`` reads of a group's channels, [B, width, H, W], of all that it reads."""
+    maps = read if read.dim() == 4 else read[:, :, None, None]
+    if part.in_order and maps.shape[1] == len(part.indices):
+        return maps
+    return maps[:, part.index.to(maps.device)].flatten(2, 3)  # a flattened map comes back as one column
