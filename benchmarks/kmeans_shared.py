@@ -22,8 +22,8 @@ from prunetui.api import Net
 from prunetui.config import Layers
 from prunetui.engine.edits import apply
 from prunetui.engine.graph import Graph, trace
+from prunetui.engine.layers.shared_convolution import SharedConv2d
 from prunetui.engine.models import Architecture, build
-from prunetui.engine.models.shared import SharedConv2d
 from prunetui.engine.state import State, instantiate
 from prunetui.plugins import method_catalogue
 
@@ -70,10 +70,7 @@ def _shared(state: State, graph: Graph, model: nn.Module, images: Tensor) -> Sta
         masks={},
         batches=[(images, torch.zeros(len(images), dtype=torch.int64))],
         generator=torch.Generator().manual_seed(0),
-        target="channels",
+        constraints=graph.constraints(state, edit="modules", target="channels"),
         progress=1.0,
-        coupled=graph.current(state.tensors),
-        costs=graph.costs(state.tensors),
-        exempt=graph.exempt,
     )
     return apply(method_catalogue.load("kmeans-shared")().prune(net, RATIO), state, graph)

@@ -90,8 +90,8 @@ def case(name: str, ours: Timed, peer: Timed, batch: int) -> dict[str, Any]:
 def pruned(state: State, graph: Graph, sparsity: float, round_to: int) -> State:
     """What l2-structured leaves of the channels; which ones they are does not matter here, so weights are random."""
     net = Net(
-        model=instantiate(state, CPU), masks={}, batches=[], generator=torch.Generator(), target="channels",
-        progress=1.0, coupled=graph.current(state.tensors), costs=graph.costs(state.tensors), exempt=frozenset(),
+        model=instantiate(state, CPU), masks={}, batches=[], generator=torch.Generator(),
+        constraints=graph.constraints(state, edit="channels", target="channels"), progress=1.0,
     )  # fmt: skip
     method: Any = method_catalogue.load("l2-structured")
     return apply(method(round_to=round_to).prune(net, sparsity), state, graph)

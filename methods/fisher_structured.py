@@ -1,6 +1,6 @@
 import torch
 
-from prunetui.api import Channels, Count, Net, Scope, dataclass, keep_channels, register, zero_scores
+from prunetui.api import Channels, Count, Net, Scope, channel_maps, dataclass, keep_channels, register, zero_scores
 
 
 @register("fisher-structured", source="Theis et al. 2018, arXiv:1801.05787")
@@ -22,7 +22,8 @@ class FisherStructured:
         scores = zero_scores(net)
         for maps, grads in net.inputs_and_gradients():
             for group in net.groups():
-                flows = [(maps[layer] * grads[layer]).float() for layer in group.consumers]
-                signal = torch.stack([flow.flatten(2).sum(2) if flow.dim() > 2 else flow for flow in flows]).sum(0)
+                parts = list(group.weights("reads"))
+                flows = [channel_maps(p, maps[p.layer] * grads[p.layer]).float().flatten(2).sum(2) for p in parts]
+                signal = torch.stack(flows).sum(0)
                 scores[group.name] += signal.square().sum(0) / 2
         return Channels(keep_channels(net, scores, sparsity, self.scope, self.round_to))

@@ -11,4 +11,4 @@ class GlobalUnstructured:
 
     def prune(self, net: Net, sparsity: float) -> Masks:
         scores = {name: w.abs() for name, w in net.weights().items()}
-        return Masks(keep_top(scores, sparsity, "global", within=net.masks, floor=net.floor))
+        return Masks(keep_top(scores, sparsity, "global", within=net))

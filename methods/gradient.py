@@ -12,4 +12,4 @@ class Gradient:
     def prune(self, net: Net, sparsity: float) -> Masks:
         with net.gradients() as grads:
             scores = {name: (w * grads[name]).abs() for name, w in net.weights().items()}
-        return Masks(keep_top(scores, sparsity, self.scope, within=net.masks, floor=net.floor))
+        return Masks(keep_top(scores, sparsity, self.scope, within=net))

@@ -26,4 +26,4 @@ class Grasp:
                 product = torch.stack([(g * g.detach()).sum() for g in grads]).sum()
                 flow = [f + h for f, h in zip(flow, torch.autograd.grad(product, weights), strict=True)]
         keep_score = {name: w.detach() * f for name, w, f in zip(parameters, weights, flow, strict=True)}  # = -S
-        return Masks(keep_top(keep_score, sparsity, "global", within=net.masks, floor=net.floor))
+        return Masks(keep_top(keep_score, sparsity, "global", within=net))

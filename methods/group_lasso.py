@@ -61,11 +61,8 @@ def _energy(net: Net | Training, weights: Mapping[str, Tensor]) -> dict[str, Ten
 
 
 def _shrink(group: Group, weights: Mapping[str, Tensor], strength: Tensor) -> None:
-    """Add the penalty's gradient: a channel's rows in its producers, its columns in its consumers."""
-    for dim, names in ((0, group.producers), (1, group.consumers)):
-        for name in names:
-            weight = weights[name]
-            shape = [1] * weight.dim()
-            shape[dim] = group.width
-            if weight.grad is not None:
-                weight.grad += strength.view(shape) * weight
+    """Add the penalty's gradient to the weights that make a channel and to those that read it."""
+    for part in group.weights("makes", "reads"):
+        weight = weights[part.layer]
+        if weight.grad is not None:
+            weight.grad += part.spread(strength, weight) * weight

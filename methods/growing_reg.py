@@ -45,10 +45,10 @@ class GrowingRegularization:
             training.memory.update(keep_channels(training, norms, sparsity, self.scope, self.round_to))
         for group in training.groups():
             decay = self.limit * training.progress * (~training.memory[group.name]).float()
-            for name in group.producers:
-                weight = weights[name]
+            for part in group.weights("makes"):
+                weight = weights[part.layer]
                 if weight.grad is not None:
-                    weight.grad += decay.view(-1, *[1] * (weight.dim() - 1)) * weight
+                    weight.grad += part.spread(decay, weight) * weight
 
     def prune(self, net: Net, sparsity: float) -> Channels:
         norms = per_channel(net, {name: w.abs().float() for name, w in net.weights().items()})

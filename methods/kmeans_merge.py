@@ -61,7 +61,8 @@ class KMeansMerge:
 
     def prune(self, net: Net, sparsity: float) -> Channels:
         first, products = net.first_convolution(), map_products(net)
-        groups = [group for group in net.groups() if len(group.producers) == 1 and group.name != first]
+        single = [group for group in net.groups() if len(group.producers) == 1 and group.name != first]
+        groups = [group for group in single if _one_column_each(group, net)]
         widths = channel_widths(net, groups, sparsity, self.round_to)
         state = {name: tensor.detach().cpu().double() for name, tensor in net.model.state_dict().items()}
         keep, moved = {}, State()
@@ -139,6 +140,12 @@ def coordinates(products: Tensor) -> Tensor:
     values, vectors = torch.linalg.eigh(products)
     points: Tensor = vectors * values.clamp_min(0).sqrt()
     return points
+
+
+def _one_column_each(group: Group, net: Net) -> bool:
+    """Whether what reads the group reads nothing else, each channel with one column: no flattened maps."""
+    parts = group.weights("reads")
+    return all(part.in_order and net.weights()[part.layer].shape[1] == group.width for part in parts)
 
 
 def _slices(state: State, reader: str) -> Tensor:

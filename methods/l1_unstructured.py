@@ -8,4 +8,4 @@ class L1Unstructured:
 
     def prune(self, net: Net, sparsity: float) -> Masks:
         scores = {name: w.abs() for name, w in net.weights().items()}
-        return Masks(keep_top(scores, sparsity, "local", within=net.masks, floor=net.floor))
+        return Masks(keep_top(scores, sparsity, "local", within=net))

@@ -18,4 +18,4 @@ class Lamp:
             scores[name] = torch.empty_like(squares)
             scores[name][order] = squares / squares.cumsum(0).clamp_min(1e-300)
             scores[name] = scores[name].view(w.shape)
-        return Masks(keep_top(scores, sparsity, "global", within=net.masks, floor=net.floor))
+        return Masks(keep_top(scores, sparsity, "global", within=net))

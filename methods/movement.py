@@ -26,4 +26,4 @@ class Movement:
         if not net.memory:
             raise TrialError("movement has watched no training: it needs epochs > 0")
         scores = {name: net.memory[name] for name in net.weights()}
-        return Masks(keep_top(scores, sparsity, self.scope, within=net.masks, floor=net.floor))
+        return Masks(keep_top(scores, sparsity, self.scope, within=net))

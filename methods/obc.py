@@ -45,7 +45,7 @@ class OptimalBrainCompression:
 
     def prune(self, net: Net, sparsity: float) -> Masks:
         costs = self._costs(net)
-        keep = keep_top(costs, sparsity, self.scope, within=net.masks, floor=net.floor)
+        keep = keep_top(costs, sparsity, self.scope, within=net)
         moved: dict[str, Tensor] = {}
         for name in costs:
             before = net.with_weights(moved) if self.sequential else net

@@ -17,4 +17,4 @@ class OptimalBrainDamage:
     def prune(self, net: Net, sparsity: float) -> Masks:
         curvature = net.fisher()
         scores = {name: w.square() * curvature[name] / 2 for name, w in net.weights().items()}
-        return Masks(keep_top(scores, sparsity, self.scope, within=net.masks, floor=net.floor))
+        return Masks(keep_top(scores, sparsity, self.scope, within=net))

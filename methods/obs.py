@@ -47,12 +47,13 @@ class OptimalBrainSurgeon:
         start = 1 - sum(int((~mask).sum()) for mask in keep.values()) / total
         for i in range(1, self.rounds + 1):
             density = start * ((1 - sparsity) / start) ** (i / self.rounds)
-            fisher = fisher_blocks(net.with_weights(weights, keep), self.block, self.damping)
+            moving = net.with_weights(weights, keep)
+            fisher = fisher_blocks(moving, self.block, self.damping)
             costs = {
                 name: removal_costs(blocks(w, self.block), fisher[name]).view(-1)[: w.numel()].view_as(w)
                 for name, w in weights.items()
             }
-            keep = keep_top(costs, 1 - density, self.scope, within=keep, floor=net.floor)
+            keep = keep_top(costs, 1 - density, self.scope, within=moving)
             weights = {name: moved(w, keep[name], fisher.pop(name)) for name, w in weights.items()}
         return Masks(keep, {f"{name}.weight": w for name, w in weights.items()})
 

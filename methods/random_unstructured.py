@@ -17,4 +17,4 @@ class RandomUnstructured:
 
     def prune(self, net: Net, sparsity: float) -> Masks:
         scores = {name: -torch.rand(w.shape, generator=net.generator) for name, w in net.weights().items()}
-        return Masks(keep_top(scores, sparsity, self.scope, within=net.masks, floor=net.floor))
+        return Masks(keep_top(scores, sparsity, self.scope, within=net))

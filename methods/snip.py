@@ -16,4 +16,4 @@ class Snip:
     def prune(self, net: Net, sparsity: float) -> Masks:
         with net.gradients() as grads:
             sensitivity = {name: (w * grads[name]).abs() for name, w in net.weights().items()}
-        return Masks(keep_top(sensitivity, sparsity, self.scope, within=net.masks, floor=net.floor))
+        return Masks(keep_top(sensitivity, sparsity, self.scope, within=net))

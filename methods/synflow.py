@@ -22,7 +22,7 @@ class SynFlow:
         keep = net.masks
         for i in range(1, self.rounds + 1):
             density = start * ((1 - sparsity) / start) ** (i / self.rounds)
-            keep = keep_top(synaptic_flow(net, keep), 1 - density, "global", within=keep, floor=net.floor)
+            keep = keep_top(synaptic_flow(net, keep), 1 - density, "global", within=net.with_masks(keep))
         return Masks(keep)
 
 

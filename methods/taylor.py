@@ -21,4 +21,4 @@ class Taylor:
         for grads in net.batch_gradients():
             for name, w in weights.items():
                 scores[name] += (w * grads[name]).float().square()
-        return Masks(keep_top(scores, sparsity, self.scope, within=net.masks, floor=net.floor))
+        return Masks(keep_top(scores, sparsity, self.scope, within=net))

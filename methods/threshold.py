@@ -11,4 +11,4 @@ class Threshold:
 
     def prune(self, net: Net, sparsity: float) -> Masks:
         scores = {name: w.abs() for name, w in net.weights().items()}
-        return Masks(keep_above(scores, sparsity, within=net.masks, floor=net.floor))
+        return Masks(keep_above(scores, sparsity, within=net))

@@ -20,7 +20,7 @@ class Wanda:
             for name, inputs in seen.items():
                 energy[name] += input_energy(layers[name], inputs.float().square())
         scores = {name: _ranked_by_output(w.abs().float() * energy[name].sqrt()) for name, w in weights.items()}
-        return Masks(keep_top(scores, sparsity, "local", within=net.masks, floor=net.floor))
+        return Masks(keep_top(scores, sparsity, "local", within=net))
 
 
 def input_energy(layer: nn.Module, squares: Tensor) -> Tensor:

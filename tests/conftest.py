@@ -139,6 +139,8 @@ def net_of() -> Callable[..., Net]:
         batches: Any = (),
         dtype: torch.dtype = torch.float32,
         device: str = "cpu",
+        floor: float = 0.0,
+        edit: str = "channels",
     ) -> Net:
         where = torch.device(device)
         return Net(
@@ -146,10 +148,8 @@ def net_of() -> Callable[..., Net]:
             masks={name: mask.to(where, copy=True) for name, mask in state.masks.items()},
             batches=[(images.to(where, dtype), labels.to(where)) for images, labels in batches],
             generator=torch.Generator().manual_seed(seed),
-            target=target,
+            constraints=graph.constraints(state, edit=edit, target=target, floor=floor),
             progress=1.0,
-            coupled=graph.current(state.tensors),
-            costs=graph.costs(state.tensors),
         )
 
     return make

@@ -90,8 +90,8 @@ def noted(name: str, method: Any, net: Net, value: float) -> Net:
     if not trains:
         return net
     training = Training(
-        model=copy.deepcopy(net.model), exempt=net.exempt, coupled=net.groups(), costs=net.costs, floor=net.floor,
-        target=net.target, masks=dict(net.masks), memory=dict(net.memory), generator=torch.Generator(), lr=0.1,
+        model=copy.deepcopy(net.model), constraints=net.constraints, masks=dict(net.masks), memory=dict(net.memory),
+        generator=torch.Generator(), lr=0.1,
     )  # fmt: skip
     for images, labels in (net.batches * 2)[:2]:
         training.model.zero_grad()
@@ -240,13 +240,12 @@ def test_every_level_is_reached_exactly_and_edits_nest_along_a_schedule(subject:
 
 
 def first(graph: Graph) -> str:
-    return next(name for name, layer in graph.layers.items() if layer.kernel)
+    return graph.weighted[0]
 
 
 def inner_convolutions(graph: Graph) -> list[str]:
     """All convolutions but the first, in the net's order."""
-    weighted = [name for name, layer in graph.layers.items() if layer.kernel]
-    return weighted[1:-1]  # the last is the classifier
+    return graph.weighted[1:-1]  # the last is the classifier
 
 
 @every_method
@@ -369,7 +368,7 @@ class Agreement:
 
     def prune(self, net: Net, sparsity: float) -> Masks:
         scores = {name: net.memory[name].abs() + w.abs().tanh() for name, w in net.weights().items()}
-        return Masks(keep_top(scores, sparsity, self.scope, within=net.masks, floor=net.floor))
+        return Masks(keep_top(scores, sparsity, self.scope, within=net))
 '''
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from prunetui.engine.count import LayerCost, count, layer_costs
+from prunetui.engine.count import count, used_layers
 
 EXAMPLE = torch.zeros(1, 2, 4, 4)
 
@@ -62,9 +62,12 @@ def test_macs_are_of_one_image_whatever_the_example_holds_and_the_net_is_left_as
     assert not small[0]._forward_hooks
 
 
-def test_a_layers_cost_follows_its_widths(small: nn.Sequential) -> None:
-    layer = layer_costs(small, EXAMPLE)["0"]
-    assert layer == LayerCost(inputs=2, outputs=3, kernel=9, places=4, per_output=1)
-    narrow = layer.at(outputs=2)
-    assert [narrow.cost(kind) for kind in ("sparsity", "params", "macs")] == [36, 38, 144]
-    assert layer_costs(small, EXAMPLE)["1"].cost("params") == 6
+def test_a_layers_cost_follows_its_shapes(small: nn.Sequential) -> None:
+    layer = used_layers(small, EXAMPLE)["0"]
+    assert (layer.shapes, layer.places) == ({"weight": (3, 2, 3, 3), "bias": (3,)}, 4)
+    narrow = {"weight": (2, 2, 3, 3), "bias": (2,)}
+    assert [layer.cost(kind, narrow) for kind in ("sparsity", "params", "macs")] == [36, 38, 144]
+    norm = used_layers(small, EXAMPLE)["1"]
+    assert [norm.cost(kind) for kind in ("sparsity", "params", "macs")] == [0, 6, 0]
+    with pytest.raises(ValueError, match="no cost called weights"):
+        layer.cost("weights")

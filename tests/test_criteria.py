@@ -11,6 +11,9 @@ from torch.nn import functional as F
 
 from prunetui.api import Group, Masks, Net
 from prunetui.api.budget import Costs
+from prunetui.api.constraints import Constraints
+from prunetui.api.groups import Slice, one_each
+from prunetui.engine.layers import prunable_layers
 from prunetui.plugins import method_catalogue
 
 
@@ -18,7 +21,8 @@ def net(model: nn.Module, batches: list[tuple[Tensor, Tensor]], groups: tuple[Gr
     """What a method sees of a model whose groups all cost their width."""
     widths = {group.name: group.width for group in groups}
     costs = Costs(widths, dict(widths), lambda kind, w: sum(w.values()))
-    return Net(model.eval(), {}, batches, torch.Generator().manual_seed(0), "channels", 1.0, groups, costs)
+    rules = Constraints(prunable_layers(model), groups, costs, "channels")
+    return Net(model.eval(), {}, batches, torch.Generator().manual_seed(0), rules, 1.0)
 
 
 def masks(name: str, subject: Net, sparsity: float, **options: Any) -> dict[str, list[Any]]:
@@ -61,7 +65,9 @@ class Pair(nn.Module):
 
     @property
     def group(self) -> Group:
-        return Group("conv", self.conv.out_channels, ("conv",), ("norm",), ("read",))
+        channels = one_each(self.conv.out_channels)
+        makes, reads = Slice("conv.weight", 0, channels, "makes"), Slice("read.weight", 1, channels, "reads")
+        return Group("conv", (makes, Slice("norm.weight", 0, channels, "scales"), reads))
 
 
 @pytest.fixture

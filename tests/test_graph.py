@@ -57,7 +57,7 @@ def test_the_cost_at_full_width_is_that_of_the_dense_net(
     graph = graph_of(NETS[net])
     state = lively(NETS[net])
     counts = count(instantiate(state, torch.device("cpu")), torch.zeros(1, NETS[net].channels, 16, 16))
-    costs = graph.costs(state.tensors)
+    costs = graph.constraints(state, edit="channels").costs
     assert costs.dense == costs.current
     assert [graph.cost(kind, costs.dense) for kind in ("params", "macs", "sparsity")] == [
         counts.params, counts.macs, counts.weights,

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from prunetui.api import Masks, Net, keep_top_kernels
-from prunetui.api.budget import Costs
+from prunetui.api.constraints import Constraints
+from prunetui.engine.layers import prunable_layers
 from prunetui.engine.models import Architecture
 from prunetui.engine.state import State
 from prunetui.engine.verify_edit import check_achieved
@@ -32,9 +33,8 @@ class Three(nn.Module):
 
 
 def net(model: nn.Module, masks: dict[str, Tensor] | None = None, floor: float = 0.0) -> Net:
-    costs = Costs({}, {}, lambda kind, widths: 0)
-    random = torch.Generator().manual_seed(0)
-    return Net(model.eval(), masks or {}, [], random, "sparsity", 1.0, (), costs, frozenset(), floor)
+    rules = Constraints(prunable_layers(model), floor=floor)
+    return Net(model.eval(), masks or {}, [], torch.Generator().manual_seed(0), rules, 1.0)
 
 
 def removed(name: str, subject: Net, sparsity: float, **options: Any) -> dict[str, list[Any]]:
@@ -144,7 +144,7 @@ def test_every_layer_keeps_its_floor() -> None:
     """Of 36 weights a third is two kernels, for one is too few; of 4 it is two."""
     found = removed("kernel-norm", net(Three([1.0, 3.0, 2.0, 4.0]), floor=1 / 3), 22 / 44)
     assert found == {"wide": [[9, 0], [9, 0]], "point": [[1, 1], [0, 0]], "read": [[1, 1], [0, 0]]}
-    with pytest.raises(TrialError, match=r"cannot remove 40 more weights: the floor of every layer leaves 22"):
+    with pytest.raises(TrialError, match=r"cannot remove 40 more weights: 22 may go before"):
         removed("kernel-norm", net(Three([1.0, 3.0, 2.0, 4.0]), floor=1 / 3), 0.9)
 
 
@@ -163,7 +163,7 @@ def test_the_engine_grants_kernels_their_size_even_when_some_are_open(lively: An
     architecture = Architecture("resnet20", 1, 8, 10, width=4)
     state, graph = lively(architecture), graph_of(architecture)
     total = graph.cost("sparsity", graph.dense)
-    names = [name for name, layer in graph.layers.items() if layer.kernel]
+    names = graph.weighted
     before = {name: torch.ones(state.tensors[f"{name}.weight"].shape, dtype=torch.bool) for name in names}
     before["conv1"][:2, 0, 0, 0] = False
     after = {name: mask.clone() for name, mask in before.items()}

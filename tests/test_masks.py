@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 
 from prunetui.api import Masks, Net, Scope, keep_above, keep_top
+from prunetui.api.constraints import Constraints
 from prunetui.engine.models import Architecture, build
 from prunetui.engine.models.checkpoint import fitted, read_checkpoint
 from prunetui.engine.state import State
@@ -48,6 +49,23 @@ def test_what_is_already_removed_counts_and_stays_removed() -> None:
     scores = {"a": torch.tensor([9.0, 1.0, 2.0, 3.0])}
     kept = keep_top(scores, 0.5, "global", within={"a": bools(0, 1, 1, 1)})
     assert kept["a"].equal(bools(0, 0, 1, 1))  # the 9 was gone; of the rest only the 1 follows
+
+
+def test_within_a_net_its_masks_hold_and_every_layer_keeps_the_floor_of_the_study() -> None:
+    """The 6 is gone already; three more go. Without a floor they are 1, 2 and 3, with one of a half 1, 2 and 5."""
+    scores = {"a": torch.tensor([1.0, 2.0, 3.0, 4.0]), "b": torch.tensor([5.0, 6.0, 7.0, 8.0])}
+    masks = {"b": bools(1, 0, 1, 1)}
+    rules = Constraints(("a", "b"), floor=0.5)
+    net = Net(nn.Identity(), masks, [], torch.Generator(), rules, 1.0)
+    kept = keep_top(scores, 0.5, "global", within=net)
+    assert kept["a"].equal(bools(0, 0, 1, 1))
+    assert kept["b"].equal(bools(0, 0, 1, 1))
+    same = keep_top(scores, 0.5, "global", within=masks, floor=0.5)
+    assert all(kept[name].equal(same[name]) for name in scores)
+    assert keep_top(scores, 0.5, "global", within=masks)["a"].equal(bools(0, 0, 0, 1))  # without the floor
+    assert keep_above(scores, 6.5, within=net)["a"].equal(bools(0, 0, 1, 1))
+    with pytest.raises(TrialError, match=r"cannot remove 75\.00% of the weights: 50\.00% may go before every layer"):
+        keep_top(scores, 0.75, "global", within=net)
 
 
 def test_negative_scores_are_ranked_by_value_and_not_by_magnitude() -> None:

@@ -47,8 +47,7 @@ def edit_of(name: str, net: Net, sparsity: float) -> Channels:
         found: Channels = chosen.prune(net, sparsity)
         return found
     training = Training(
-        model=copy.deepcopy(net.model), exempt=frozenset(), coupled=net.groups(), costs=net.costs, floor=0.0,
-        target=net.target, masks={}, memory={}, generator=torch.Generator(),
+        model=copy.deepcopy(net.model), constraints=net.constraints, masks={}, memory={}, generator=torch.Generator(),
     )  # fmt: skip
     for images, labels in net.batches:
         training.model.zero_grad()

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from prunetui.api import Masks, Net, compensated, removal_costs
-from prunetui.api.budget import Costs
+from prunetui.api.constraints import Constraints
+from prunetui.engine.layers import prunable_layers
 from prunetui.errors import TrialError
 from prunetui.plugins import method_catalogue
 
@@ -22,8 +23,7 @@ SHARP = 1e-6
 
 
 def net(model: nn.Module, batches: Batches, masks: dict[str, Tensor] | None = None) -> Net:
-    costs = Costs({}, {}, lambda kind, widths: 0)
-    return Net(model.eval(), masks or {}, batches, torch.Generator(), "sparsity", 1.0, (), costs)
+    return Net(model.eval(), masks or {}, batches, torch.Generator(), Constraints(prunable_layers(model)), 1.0)
 
 
 def pruned(name: str, subject: Net, sparsity: float, **options: Any) -> Masks:

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 import prunetui
+from prunetui.engine.layers.convolution import Pointwise
 from prunetui.engine.models import Architecture, build
-from prunetui.engine.semi_structured import Pointwise, convert, fitting, is_two_of_four
+from prunetui.engine.semi_structured import convert, fitting, is_two_of_four
 from prunetui.engine.state import State, model_bytes
 from prunetui.errors import UsageError
 

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from prunetui import events
 from prunetui.api import Group, Net, Training, exchanged
 from prunetui.api.budget import Costs
+from prunetui.api.constraints import Constraints
+from prunetui.api.groups import Slice, one_each
 from prunetui.config import Recipe, parse_study
 from prunetui.engine.data import Dataset
 from prunetui.engine.device import Device
@@ -244,7 +246,7 @@ class Spied:
 
 
 def shape(hook: Callable[[Training], None], graph: Graph) -> Shape:
-    return Shape(hook, graph.groups, frozenset(), Costs(graph.dense, graph.dense, graph.cost), 0.0, "sparsity")
+    return Shape(hook, Constraints(graph.weighted, graph.groups, Costs(graph.dense, graph.dense, graph.cost)))
 
 
 def recipe(**changes: Any) -> dict[str, Any]:
@@ -368,11 +370,11 @@ class Narrow(nn.Module):
 
 def in_training(model: nn.Module, **more: Any) -> Training:
     """A training of ``Narrow``, whose two hidden units may go."""
-    group = Group("a", 2, ("a",), (), ("b",))
+    group = Group("a", (Slice("a.weight", 0, one_each(2), "makes"), Slice("b.weight", 1, one_each(2), "reads")))
     costs = Costs({"a": 2}, {"a": 2}, lambda kind, widths: 3 * widths["a"])
     defaults: dict[str, Any] = {
-        "exempt": frozenset(), "coupled": (group,), "costs": costs, "floor": 0.0, "target": "sparsity", "masks": {},
-        "memory": {}, "generator": torch.Generator(),
+        "constraints": Constraints(("a", "b"), (group,), costs), "masks": {}, "memory": {},
+        "generator": torch.Generator(),
     }  # fmt: skip
     return Training(model=model, **{**defaults, **more})
 
@@ -441,7 +443,7 @@ def test_what_growing_regularization_pressed_is_removed_even_if_it_did_not_fade(
     graph, state = graph_of(SMALL), lively(SMALL)
     net = net_of(state, graph)
     notes: dict[str, Tensor] = {}
-    training = in_training(net.model, coupled=net.groups(), costs=net.costs, memory=notes, exempt=frozenset())
+    training = in_training(net.model, constraints=net.constraints, memory=notes)
     shaped_by("growing-reg", training, 0.6, scope=scope)
     chosen: Any = method_catalogue.load("growing-reg")(scope=scope)
     reversed_order = {name: t.flip(0) if name.endswith("weight") else t for name, t in state.tensors.items()}
@@ -496,8 +498,8 @@ def test_slimming_adds_the_sign_of_the_scales_to_their_gradients() -> None:
     norm = nn.BatchNorm2d(3)
     norm.weight.data, norm.weight.grad = torch.tensor([2.0, -1.0, 0.0]), torch.tensor([1.0, 1.0, 1.0])
     model = nn.Sequential(nn.Conv2d(1, 3, 1), norm)
-    group = Group("0", 3, ("0",), ("1",), ())
-    shaped_by("bn-scale", in_training(model, coupled=(group,)), l1=0.5)
+    group = Group("0", (Slice("0.weight", 0, one_each(3), "makes"), Slice("1.weight", 0, one_each(3), "scales")))
+    shaped_by("bn-scale", in_training(model, constraints=Constraints(("0",), (group,))), l1=0.5)
     assert norm.weight.grad.tolist() == [1.5, 0.5, 1.0]
 
 

@@ -18,9 +18,9 @@ from prunetui.config import Layers
 from prunetui.engine.count import count
 from prunetui.engine.edits import apply
 from prunetui.engine.graph import Graph
+from prunetui.engine.layers.shared_convolution import SharedConv2d
 from prunetui.engine.models import Architecture
 from prunetui.engine.models.checkpoint import read_checkpoint
-from prunetui.engine.models.shared import SharedConv2d
 from prunetui.engine.state import State, from_files, instantiate, model_bytes
 from prunetui.engine.verify_edit import check_achieved
 from prunetui.errors import TrialError
@@ -107,15 +107,15 @@ def test_multiples_and_the_floor_are_respected(
 ) -> None:  # fmt: skip
     """Of 16 channels a ratio of 0.8 keeps 3, not below 4 in multiples of 4, and 4 where a fifth is the least."""
     state, graph = lively(CIFAR), graph_of(CIFAR)
-    net = net_of(state, graph, "channels", batches=[(torch.randn(2, 3, 32, 32), torch.arange(2))])
-    object.__setattr__(net, "floor", floor)
+    images = [(torch.randn(2, 3, 32, 32), torch.arange(2))]
+    net = net_of(state, graph, "channels", batches=images, floor=floor)
     edit = method_catalogue.load(name)(**options).prune(net, 0.8)
     found = len(edit.shared[LAYER].weight) if isinstance(edit, Modules) else int(edit.keep[LAYER].sum())
     assert found == width
     step = Prune(name, dict(options), "", "channels", 0.8, 1.0, 16, {"floor": floor})
     check_achieved(step, edit, state, apply(edit, state, graph), graph)
-    object.__setattr__(net, "floor", 0.5)
-    with pytest.raises(TrialError, match="the floor of every layer leaves"):
+    net = net_of(state, graph, "channels", batches=images, floor=0.5)
+    with pytest.raises(TrialError, match=r"50\.00% may go before every layer is at its floor"):
         method_catalogue.load(name)(**options).prune(net, 0.8)
 
 
@@ -123,8 +123,8 @@ def test_layers_that_a_study_keeps_are_not_shared(
     lively: Lively, graph_of: GraphOf, net_of: Callable[..., Net]
 ) -> None:
     graph = graph_of(SMALL).restricted(Layers(exclude=("layer2.*",)))
-    net = net_of(lively(SMALL), graph, "channels", batches=[(torch.randn(2, 1, 8, 8), torch.arange(2))])
-    object.__setattr__(net, "exempt", graph.exempt)
+    images = [(torch.randn(2, 1, 8, 8), torch.arange(2))]
+    net = net_of(lively(SMALL), graph, "channels", batches=images, edit="modules")
     shared = method_catalogue.load("kmeans-shared")().prune(net, 0.5).shared
     assert {name.split(".")[0] for name in shared} == {"layer1", "layer3"}
 

@@ -13,13 +13,14 @@ from typing import Annotated, Literal
 
 from prunetui.api.clusters import Clusters, cluster_filters, filter_weights
 from prunetui.api.edit import Channels, Masks, Modules, Shared
+from prunetui.api.groups import Group, Slice
 from prunetui.api.kernel_selection import keep_top_kernels, kernels_of, weights_left
 from prunetui.api.layer_budgets import erk_budgets, exchanged
-from prunetui.api.net import Group, Keep, Net
+from prunetui.api.net import Keep, Net
 from prunetui.api.obs_solver import compensated, removal_costs
 from prunetui.api.options import Count, Factor, Positive, Scope, Share
 from prunetui.api.registry import PruningMethod, register, registered
-from prunetui.api.scores import feature_maps, per_channel, zero_scores
+from prunetui.api.scores import channel_maps, feature_maps, per_channel, zero_scores
 from prunetui.api.selection import channel_widths, filters_kept, keep_above, keep_channels, keep_erk, keep_top
 from prunetui.api.training import Training
 from prunetui.errors import TrialError
@@ -41,9 +42,11 @@ __all__ = [
     "Scope",
     "Share",
     "Shared",
+    "Slice",
     "Training",
     "TrialError",
     "compensated",
+    "channel_maps",
     "channel_widths",
     "cluster_filters",
     "dataclass",

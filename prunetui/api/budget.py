@@ -66,8 +66,9 @@ def check_floor(ratio: float, floor: float) -> None:
         TrialError: the floor keeps more than the ratio asks for.
     """
     if floor > 1 - ratio + 1e-9:
-        most = f"the floor of every layer leaves {1 - floor:.2%}"
-        raise TrialError(f"cannot remove {ratio:.2%} of the channels: {most}")
+        raise TrialError(
+            f"cannot remove {ratio:.2%} of the channels: {1 - floor:.2%} may go before every layer is at its floor"
+        )
 
 
 def solve_widths(

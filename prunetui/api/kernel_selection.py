@@ -81,7 +81,9 @@ def _keep(scores: Tensor, sizes: Tensor, wanted: float) -> Tensor:
     if wanted < -half:
         raise TrialError(f"{-wanted:.0f} weights more than asked for are already pruned")
     if wanted > int(gone[-1]) + half:
-        raise TrialError(f"cannot remove {wanted:.0f} more weights: the floor of every layer leaves {int(gone[-1])}")
+        raise TrialError(
+            f"cannot remove {wanted:.0f} more weights: {int(gone[-1])} may go before every layer is at its floor"
+        )
     keep = torch.ones(len(scores), dtype=torch.bool, device=scores.device)
     keep[order[: int((gone - wanted).abs().argmin())]] = False
     return keep

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from prunetui.api.budget import Costs
+from prunetui.api.constraints import Constrained, Constraints
 
 Keep = Mapping[str, Tensor]
 Batch = tuple[Tensor, Tensor]
@@ -20,31 +20,7 @@ PER_IMAGE_CHUNK = 16
 
 
 @dataclass(frozen=True)
-class Group:
-    """Channels that can only go together: one index removes an output of every producer.
-
-    ``producers`` are the convolutions and linear layers that make these channels, ``norms`` the batch
-    norms on them, ``consumers`` the layers that read them. ``name`` is that of the first producer.
-    """
-
-    name: str
-    width: int
-    producers: tuple[str, ...]
-    norms: tuple[str, ...]
-    consumers: tuple[str, ...]
-
-
-def prunable_layers(model: nn.Module, exempt: frozenset[str] = frozenset()) -> dict[str, nn.Module]:
-    """The convolutions and linear layers of a network but those ``exempt``, in the order they were made."""
-    return {
-        name: module
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Conv2d | nn.Linear) and name not in exempt
-    }
-
-
-@dataclass(frozen=True)
-class Net:
+class Net(Constrained):
     """What a method may look at. The model is left as found: the engine checks it."""
 
     model: nn.Module
@@ -55,16 +31,10 @@ class Net:
     """Calibration images, normalised, [B, C, H, W], with labels [B]; training data, never test data."""
     generator: torch.Generator
     """The only randomness a method may use (on the CPU)."""
-    target: str
-    """What the sparsity is a fraction of: sparsity, channels, params, macs or threshold."""
+    constraints: Constraints
+    """What may go, what it costs, and how much must stay."""
     progress: float
     """Place in the schedule, in (0, 1]; 1 is the last prune step."""
-    coupled: Sequence[Group]
-    costs: Costs
-    exempt: frozenset[str] = frozenset()
-    """Layers that the study keeps as they are; ``weights()`` and its kin do not show them."""
-    floor: float = 0.0
-    """Fraction of its weights, or channels, that every layer must keep."""
     memory: Keep = field(default_factory=dict)
     """What the method's ``during_training`` has noted, by the names it chose."""
 
@@ -72,17 +42,9 @@ class Net:
         """Prunable weights by layer name: of convolutions [out, in, k, k] and linear layers [out, in]."""
         return {name: weight.detach() for name, weight in self.parameters().items()}
 
-    def groups(self) -> Sequence[Group]:
-        """The groups of coupled channels that may be removed; the classes are never among them."""
-        return self.coupled
-
-    def layers(self) -> dict[str, nn.Module]:
-        """The convolutions and linear layers, in the order of ``weights()``."""
-        return prunable_layers(self.model, self.exempt)
-
-    def parameters(self) -> dict[str, Tensor]:
-        """The weights as the model holds them, to differentiate with respect to; ``weights()`` are detached."""
-        return {name: layer.weight for name, layer in self.layers().items()}  # type: ignore[misc]
+    def with_masks(self, masks: Keep) -> Net:
+        """The same net with other masks in force, for methods that prune in rounds."""
+        return replace(self, masks=masks)
 
     def with_weights(self, weights: Mapping[str, Tensor], masks: Keep | None = None) -> Net:
         """Another net with these weights, by layer name, to look ahead with; this one stays as it is."""
@@ -97,21 +59,18 @@ class Net:
 
     def norms(self) -> dict[str, str]:
         """The batch norm that reads each layer's output, for layers that one reads directly."""
-        made: dict[int, str] = {}
+        makers: list[tuple[str, Tensor]] = []
         found: dict[str, str] = {}
 
         def watch(name: str, module: nn.Module) -> Callable[..., None]:
-            def hook(_: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> None:
-                if isinstance(module, nn.BatchNorm2d):
-                    if id(arguments[0]) in made:
-                        found[made[id(arguments[0])]] = name
-                else:
-                    made[id(output)] = name
-                    alive.append(output)  # ids are only unique while their objects live
+            def made(_: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> None:
+                makers.append((name, output))
 
-            return hook
+            def read(_: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> None:
+                found.update({maker: name for maker, output in makers if output is arguments[0]})
 
-        alive: list[Tensor] = []
+            return read if isinstance(module, nn.BatchNorm2d) else made
+
         watched = {n: m for n, m in self.model.named_modules() if isinstance(m, nn.BatchNorm2d)} | self.layers()
         handles = [module.register_forward_hook(watch(name, module)) for name, module in watched.items()]
         try:

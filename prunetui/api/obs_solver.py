@@ -35,7 +35,7 @@ def removal_costs(weights: Tensor, hessian: Tensor) -> Tensor:
     inverses = torch.cat([_inverse(part).to(weights.dtype) for part in torch.split(hessian, chunk)])
     inverses = inverses.expand(len(weights), -1, -1)
     parts = zip(torch.split(weights, chunk), torch.split(inverses, chunk), strict=True)
-    return torch.cat([_traced(*part) for part in parts])
+    return torch.cat([_costs_one_by_one(*part) for part in parts])
 
 
 def compensated(target: Tensor, hessian: Tensor, keep: Tensor) -> Tensor:
@@ -76,30 +76,50 @@ def _cholesky(hessian: Tensor) -> Tensor:
     return factor
 
 
-def _traced(weights: Tensor, inverse: Tensor) -> Tensor:
+def _costs_one_by_one(weights: Tensor, inverse: Tensor) -> Tensor:
+    """``removal_costs`` of problems with these ``weights`` [R, d] and inverse Hessians [R, d, d].
+
+    What is left shrinks after every panel of removals: ``variable`` says which of the d variables each of them is.
+    """
+    rows, size = weights.shape
+    costs, highest = torch.empty_like(weights), weights.new_zeros(rows)
+    variable = torch.arange(size, device=weights.device).expand(rows, size)
+    for done in range(0, size, PANEL):
+        removals = min(PANEL, size - done)
+        order, spent, weights, columns = _panel(weights, inverse, removals)
+        for removed, cost in zip(order, spent, strict=True):
+            highest = torch.maximum(highest * (1 + TIE), cost)
+            costs.scatter_(1, variable.gather(1, removed[:, None]), highest[:, None])
+        gone = torch.zeros_like(weights, dtype=torch.bool).scatter_(1, torch.stack(order, 1), True)
+        stay = (~gone).nonzero()[:, 1].view(rows, size - done - removals)
+        inverse = _minor(torch.baddbmm(inverse, columns.mT, columns, alpha=-1), stay)
+        weights, variable = weights.gather(1, stay), variable.gather(1, stay)
+    return costs
+
+
+def _panel(weights: Tensor, inverse: Tensor, removals: int) -> tuple[list[Tensor], list[Tensor], Tensor, Tensor]:
+    """The next ``removals`` of every problem: which variables [R], their costs [R], and the weights after them.
+
+    ``inverse`` stays as it is meanwhile. What it loses with a removal is the outer product of a column with itself:
+    the last of the four, [R, removals, d], are those columns, from which its diagonal and single columns are kept up.
+    """
     rows, size = weights.shape
     row = torch.arange(rows, device=weights.device)
-    costs, highest = torch.empty_like(weights), weights.new_zeros(rows)
-    place = torch.arange(size, device=weights.device).expand(rows, size)
-    for done in range(0, size, PANEL):
-        left = size - done
-        panel = weights.new_zeros(rows, min(PANEL, left), left)  # scaled columns that the inverse has yet to lose
-        diagonal, gone = inverse.diagonal(dim1=1, dim2=2).clone(), torch.zeros_like(weights, dtype=torch.bool)
-        for i in range(panel.shape[1]):
-            diagonal.clamp_min_(torch.finfo(diagonal.dtype).tiny)  # rounding may take it below zero
-            cost, p = (weights.square() / (2 * diagonal)).masked_fill_(gone, torch.inf).min(1)
-            lost = (panel[row, :i, p][:, None] @ panel[:, :i])[:, 0]
-            at_p = diagonal[row, p].sqrt()[:, None]
-            panel[:, i] = column = (inverse[row, p] - lost) / at_p
-            weights = weights - weights[row, p, None] / at_p * column
-            diagonal -= column.square()
-            gone[row, p] = True
-            highest = torch.maximum(highest * (1 + TIE), cost)
-            costs[row, place[row, p]] = highest
-        stay = (~gone).nonzero()[:, 1].view(rows, left - panel.shape[1])
-        inverse = _minor(torch.baddbmm(inverse, panel.mT, panel, alpha=-1), stay)
-        weights, place = weights.gather(1, stay), place.gather(1, stay)
-    return costs
+    columns = weights.new_zeros(rows, removals, size)
+    diagonal, gone = inverse.diagonal(dim1=1, dim2=2).clone(), torch.zeros_like(weights, dtype=torch.bool)
+    order, costs = [], []
+    for i in range(removals):
+        diagonal.clamp_min_(torch.finfo(diagonal.dtype).tiny)  # rounding may take it below zero
+        cost, p = (weights.square() / (2 * diagonal)).masked_fill_(gone, torch.inf).min(1)
+        lost = (columns[row, :i, p][:, None] @ columns[:, :i])[:, 0]
+        at_p = diagonal[row, p].sqrt()[:, None]
+        columns[:, i] = column = (inverse[row, p] - lost) / at_p
+        weights = weights - weights[row, p, None] / at_p * column
+        diagonal -= column.square()
+        gone[row, p] = True
+        order.append(p)
+        costs.append(cost)
+    return order, costs, weights, columns
 
 
 def _minor(matrices: Tensor, index: Tensor) -> Tensor:

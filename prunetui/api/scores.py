@@ -2,45 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Iterator, Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from prunetui.api.budget import Costs
-from prunetui.api.net import Group, Net
-
-
-class Channeled(Protocol):
-    """A network whose channels may go: ``Net`` and ``Training``."""
-
-    @property
-    def model(self) -> nn.Module: ...
-    @property
-    def costs(self) -> Costs: ...
-    @property
-    def target(self) -> str: ...
-    @property
-    def floor(self) -> float: ...
-    def groups(self) -> Sequence[Group]: ...
+from prunetui.api.constraints import Constrained
+from prunetui.api.groups import Role, Slice
+from prunetui.api.net import Net
 
 
-def per_channel(net: Channeled, values: Mapping[str, Tensor], consumers: bool = False) -> dict[str, Tensor]:
+def per_channel(net: Constrained, values: Mapping[str, Tensor], consumers: bool = False) -> dict[str, Tensor]:
     """Values of single weights, by layer, summed over each channel of each group.
 
-    A channel owns the rows of its producers and, with ``consumers``, the columns of its consumers too.
+    A channel owns the weights that make it and, with ``consumers``, those that read it too.
     """
-    scores = {}
-    for group in net.groups():
-        parts = [values[layer].flatten(1).sum(1) for layer in group.producers]
-        if consumers:
-            parts += [values[layer].transpose(0, 1).flatten(1).sum(1) for layer in group.consumers]
-        scores[group.name] = torch.stack(parts).sum(0)
-    return scores
+    roles: tuple[Role, ...] = ("makes", "reads") if consumers else ("makes",)
+    return {
+        group.name: torch.stack([part.sums(values[part.layer]) for part in group.weights(*roles)]).sum(0)
+        for group in net.groups()
+    }
 
 
-def zero_scores(net: Channeled) -> dict[str, Tensor]:
+def zero_scores(net: Constrained) -> dict[str, Tensor]:
     """A float32 zero for each channel of each group, to add to."""
     device = next(net.model.parameters()).device
     return {group.name: torch.zeros(group.width, device=device) for group in net.groups()}
@@ -48,9 +32,14 @@ def zero_scores(net: Channeled) -> dict[str, Tensor]:
 
 def feature_maps(net: Net) -> Iterator[dict[str, Tensor]]:
     """The maps [B, width, H, W] that each group's first consumer reads, one batch after the other."""
+    first = {group.name: next(group.weights("reads")) for group in net.groups()}
     for seen in net.inputs():
-        yield {group.name: _as_maps(seen[group.consumers[0]]) for group in net.groups()}
+        yield {name: channel_maps(part, seen[part.layer]) for name, part in first.items()}
 
 
-def _as_maps(features: Tensor) -> Tensor:
-    return features if features.dim() == 4 else features[:, :, None, None]
+def channel_maps(part: Slice, read: Tensor) -> Tensor:
+    """What the layer of ``part`` reads of a group's channels, [B, width, H, W], of all that it reads."""
+    maps = read if read.dim() == 4 else read[:, :, None, None]
+    if part.in_order and maps.shape[1] == len(part.indices):
+        return maps
+    return maps[:, part.index.to(maps.device)].flatten(2, 3)  # a flattened map comes back as one column

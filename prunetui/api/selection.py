@@ -9,31 +9,33 @@ import torch
 from torch import Tensor
 
 from prunetui.api.budget import check_floor, kept_width, solve_widths, width_unit
+from prunetui.api.constraints import Constrained
+from prunetui.api.groups import Group
 from prunetui.api.layer_budgets import by_budget, erk_budgets
-from prunetui.api.net import Group, Keep, Net
+from prunetui.api.net import Keep, Net
 from prunetui.api.options import Scope
-from prunetui.api.scores import Channeled
 from prunetui.errors import TrialError
 
 
 def keep_top(
-    scores: Mapping[str, Tensor], sparsity: float, scope: Scope, within: Keep | None = None, floor: float = 0.0
+    scores: Mapping[str, Tensor], sparsity: float, scope: Scope, within: Net | Keep | None = None, floor: float = 0.0
 ) -> dict[str, Tensor]:
     """Keep the highest scores and remove exactly ``round(sparsity * n)`` of n.
 
-    n counts all scores (``global``) or those of each layer (``local``). What ``within`` has already
+    n counts all scores (``global``) or those of each layer (``local``). What ``within``, a net or masks, has already
     removed stays removed and counts. Equal scores fall as ``torch.topk`` breaks the tie. Every layer keeps at
-    least the fraction ``floor`` of its weights: its highest scores, whatever those of other layers are.
+    least the fraction ``floor`` of its weights, or that of the net: its highest scores, whatever other layers have.
 
     Raises:
         TrialError: ``within`` has removed more than ``sparsity`` (of every layer, if ``local``), or the floors leave
             too little to remove.
     """
+    held_by, floor = _masks_and_floor(within, floor)
     names = list(scores)
     flat = []
     for name in names:
         score = scores[name].detach().float()
-        held = (within or {}).get(name)
+        held = held_by.get(name)
         score = (score if held is None else score.masked_fill(~held.to(score.device), -torch.inf)).flatten()
         flat.append(_protected(score, floor) if floor else score)
     if scope == "global":
@@ -46,6 +48,10 @@ def keep_top(
     return {name: keep.view(scores[name].shape) for name, keep in zip(names, kept, strict=True)}
 
 
+def _masks_and_floor(within: Net | Keep | None, floor: float) -> tuple[Keep, float]:
+    return (within.masks, within.floor) if isinstance(within, Net) else (within or {}, floor)
+
+
 def _keep_flat(scores: Tensor, sparsity: float) -> Tensor:
     removed = round(sparsity * len(scores))
     gone = int((scores == -torch.inf).sum())
@@ -55,7 +61,10 @@ def _keep_flat(scores: Tensor, sparsity: float) -> Tensor:
         )
     most = int((scores != torch.inf).sum())
     if removed > most:
-        raise TrialError(f"cannot remove {sparsity:.2%}: the floor of every layer leaves {most / len(scores):.2%}")
+        raise TrialError(
+            f"cannot remove {sparsity:.2%} of the weights: {most / len(scores):.2%} may go before every layer is at "
+            "its floor"
+        )
     keep = torch.ones(len(scores), dtype=torch.bool, device=scores.device)
     keep[torch.topk(scores, removed, largest=False).indices] = False
     return keep
@@ -77,22 +86,23 @@ def keep_erk(net: Net, scores: Mapping[str, Tensor], sparsity: float) -> dict[st
     """
     budgets = erk_budgets({name: tuple(score.shape) for name, score in scores.items()}, sparsity)
     ranked = by_budget(scores, budgets, net.masks)
-    return keep_top(ranked, sparsity, "global", within=net.masks, floor=net.floor)
+    return keep_top(ranked, sparsity, "global", within=net)
 
 
 def keep_above(
-    scores: Mapping[str, Tensor], threshold: float, within: Keep | None = None, floor: float = 0.0
+    scores: Mapping[str, Tensor], threshold: float, within: Net | Keep | None = None, floor: float = 0.0
 ) -> dict[str, Tensor]:
-    """Keep what is in ``within`` and scores above ``threshold``, and of every layer at least ``floor`` of it."""
+    """Keep what is in ``within`` (a net or masks) and scores above ``threshold``, and of every layer its floor."""
+    held, floor = _masks_and_floor(within, floor)
     kept = {name: score.detach() > threshold for name, score in scores.items()}
     if floor:
-        highest = keep_top(scores, 1 - floor, "local", within)
+        highest = keep_top(scores, 1 - floor, "local", held)
         kept = {name: keep | highest[name] for name, keep in kept.items()}
-    return {name: keep & within[name] if within and name in within else keep for name, keep in kept.items()}
+    return {name: keep & held[name] if name in held else keep for name, keep in kept.items()}
 
 
 def keep_channels(
-    net: Channeled, scores: Mapping[str, Tensor], sparsity: float, scope: Scope = "local", round_to: int = 0
+    net: Constrained, scores: Mapping[str, Tensor], sparsity: float, scope: Scope = "local", round_to: int = 0
 ) -> dict[str, Tensor]:
     """Keep the highest-scored channels of each group, as many as the net's target allows.
 
@@ -130,6 +140,6 @@ def filters_kept(net: Net, layer: str, sparsity: float, round_to: int = 0) -> in
         TrialError: its outputs share filters already, or the floor keeps more than the ratio asks for.
     """
     check_floor(sparsity, net.floor)
-    if "labels" in dict(net.layers()[layer].named_buffers()):
+    if layer in net.constraints.sharing:
         raise TrialError(f"the outputs of {layer} share filters already")
     return kept_width(len(net.parameters()[layer]), sparsity, width_unit(net.costs.dense, round_to), net.floor)

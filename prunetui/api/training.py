@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from prunetui.api.budget import Costs
-from prunetui.api.net import Group, prunable_layers
+from prunetui.api.constraints import Constrained, Constraints
 
 
 @dataclass
-class Training:
+class Training(Constrained):
     """A network between a backward pass and the optimiser's step.
 
     A method's ``during_training`` may add to the gradients (a penalty), replace entries of ``masks`` (weights that
@@ -23,14 +21,8 @@ class Training:
 
     model: nn.Module
     """The network in training mode, with gradients of this batch."""
-    exempt: frozenset[str]
-    """Layers that the study keeps as they are."""
-    coupled: Sequence[Group]
-    costs: Costs
-    floor: float
-    """Fraction of its weights, or channels, that every layer must keep."""
-    target: str
-    """What a sparsity is a fraction of."""
+    constraints: Constraints
+    """What may go, what it costs, and how much must stay."""
     masks: dict[str, Tensor]
     """Masks in force, by layer name."""
     memory: dict[str, Tensor]
@@ -45,11 +37,3 @@ class Training:
     """Batches of one epoch."""
     lr: float = 0.0
     """Learning rate of this batch."""
-
-    def parameters(self) -> dict[str, Tensor]:
-        """The prunable weights by layer; their ``grad`` is dense, also where weights are masked."""
-        return {name: layer.weight for name, layer in prunable_layers(self.model, self.exempt).items()}  # type: ignore[misc]
-
-    def groups(self) -> Sequence[Group]:
-        """The groups of coupled channels that may be removed."""
-        return self.coupled

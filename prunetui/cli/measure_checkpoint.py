@@ -118,10 +118,11 @@ def _network(read: Any, study: Study, dataset: Any, path: Path, device: Any) -> 
 def _state(read: Any, study: Study, dataset: Any, path: Path) -> Any:
     import torch
 
+    from prunetui.engine.layers import resize
     from prunetui.engine.models import Architecture, build
     from prunetui.engine.models.checkpoint import fitted
     from prunetui.engine.models.start import start_from
-    from prunetui.engine.state import State, resize
+    from prunetui.engine.state import State
 
     model, shape = study.model, (dataset.channels, dataset.size, len(dataset.classes))
     if not read.header:

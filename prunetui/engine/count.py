@@ -6,40 +6,13 @@ Torch-Pruning also counts activations and pooling (+0.3 to +0.9 %).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-
-@dataclass(frozen=True)
-class LayerCost:
-    """What one layer costs: ``kernel`` weights connect each input with each output at ``places`` positions."""
-
-    inputs: int
-    outputs: int
-    kernel: int
-    places: int
-    per_output: int
-    """Parameters that come once an output channel: bias, or scale and shift."""
-
-    def at(self, inputs: int | None = None, outputs: int | None = None) -> LayerCost:
-        """The same layer with other widths."""
-        return replace(
-            self,
-            inputs=self.inputs if inputs is None else inputs,
-            outputs=self.outputs if outputs is None else outputs,
-        )
-
-    def cost(self, kind: str) -> int:
-        """Prunable weights (``sparsity``), ``params`` or ``macs``."""
-        weights = self.inputs * self.outputs * self.kernel
-        return {
-            "sparsity": weights,
-            "params": weights + self.outputs * self.per_output,
-            "macs": weights * self.places,
-        }[kind]
+from prunetui.engine.layers import Layer, LayerKind, kind_of
 
 
 @dataclass(frozen=True)
@@ -58,20 +31,19 @@ class Counts:
     macs_nonzero: int
 
 
-def layer_costs(model: nn.Module, example: Tensor) -> dict[str, LayerCost]:
-    """The cost of every layer with parameters, for one image shaped like ``example`` [1, C, H, W]."""
-    costs: dict[str, LayerCost] = {}
-    handles = []
+def used_layers(model: nn.Module, example: Tensor) -> dict[str, Layer]:
+    """Every layer that ``example``, a batch of one, passes through, in that order."""
+    layers: dict[str, Layer] = {}
 
-    def hook(name: str) -> object:
-        def record(module: nn.Module, inputs: object, output: Tensor) -> None:
-            costs[name] = _cost(module, output)
+    def watch(name: str, kind: LayerKind) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+        def record(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            shapes = {own: tuple(parameter.shape) for own, parameter in module.named_parameters(recurse=False)}
+            layers[name] = Layer(kind, shapes, kind.places(inputs[0], output))
 
         return record
 
-    for name, module in model.named_modules():
-        if isinstance(module, nn.Conv2d | nn.Linear | nn.BatchNorm2d):
-            handles.append(module.register_forward_hook(hook(name)))  # type: ignore[arg-type]
+    kinds = {name: (module, kind_of(module)) for name, module in model.named_modules()}
+    handles = [module.register_forward_hook(watch(name, kind)) for name, (module, kind) in kinds.items() if kind]
     was_training = model.training
     try:
         with torch.no_grad():
@@ -80,39 +52,24 @@ def layer_costs(model: nn.Module, example: Tensor) -> dict[str, LayerCost]:
         model.train(was_training)
         for handle in handles:
             handle.remove()
-    return costs
-
-
-def _cost(module: nn.Module, output: Tensor) -> LayerCost:
-    if isinstance(module, nn.BatchNorm2d):
-        return LayerCost(0, module.num_features, 0, 0, 2)
-    bias = int(module.bias is not None)
-    if isinstance(module, nn.Conv2d):
-        kernel = module.kernel_size[0] * module.kernel_size[1]
-        places = output.shape[-2] * output.shape[-1]
-        return LayerCost(module.in_channels // module.groups, module.out_channels, kernel, places, bias)
-    assert isinstance(module, nn.Linear)
-    return LayerCost(module.in_features, module.out_features, 1, 1, bias)
+    return layers
 
 
 def count(model: nn.Module, example: Tensor, masks: Mapping[str, Tensor] | None = None) -> Counts:
     """Count a net; what a mask removes is zero even where the weight itself would be."""
-    layers = layer_costs(model, example)
+    layers = used_layers(model, example)
     parameters = dict(model.named_parameters())
     zeros = {name: int((p == 0).sum()) for name, p in parameters.items()}
-    weights = [f"{n}.weight" for n, layer in layers.items() if layer.kernel]
+    removed = {name: int((~keep).sum()) for name, keep in (masks or {}).items()}
     params = sum(p.numel() for p in parameters.values())
-    total = sum(parameters[name].numel() for name in weights)
-    removed = {f"{name}.weight": int((~keep).sum()) for name, keep in (masks or {}).items()}
+    weights = sum(layer.cost("sparsity") for layer in layers.values())
+    macs = sum(layer.cost("macs") for layer in layers.values())
+    prunable = [name for name, layer in layers.items() if layer.prunable]
     return Counts(
         params=params,
         params_nonzero=params - sum(zeros.values()),
-        weights=total,
-        weights_nonzero=total - sum(removed.get(name, 0) for name in weights),
-        macs=sum(layer.cost("macs") for layer in layers.values()),
-        macs_nonzero=sum(
-            (parameters[f"{n}.weight"].numel() - zeros[f"{n}.weight"]) * layer.places
-            for n, layer in layers.items()
-            if layer.kernel
-        ),
+        weights=weights,
+        weights_nonzero=weights - sum(removed.get(name, 0) for name in prunable),
+        macs=macs,
+        macs_nonzero=macs - sum(zeros[f"{name}.weight"] * layers[name].places for name in prunable),
     )

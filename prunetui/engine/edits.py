@@ -7,19 +7,19 @@ remove the same is tested.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from prunetui.api import Channels, Group, Masks, Modules
+from prunetui.api import Channels, Masks, Modules
 from prunetui.engine.graph import Graph
-from prunetui.engine.sharing import share_filters
+from prunetui.engine.share_filters import share_filters
 from prunetui.engine.state import State, instantiate
 from prunetui.errors import TrialError
+from prunetui.formats.shared_filters import sharing_layers
 
-NORM_TENSORS = ("weight", "bias", "running_mean", "running_var")
 EQUIVALENCE = 1e-3
 """Largest difference of logits, relative to the largest logit, that removal may cause in float32."""
 
@@ -91,9 +91,9 @@ def remove_channels(keep: Mapping[str, Tensor], state: State, graph: Graph) -> S
     cuts = _cuts(keep, state, graph)
 
     def cut(name: str, tensor: Tensor) -> Tensor:
-        for dim, index in cuts.get(name, ()):
-            if tensor.dim() > dim:  # not the scalars that some optimisers keep
-                tensor = tensor.index_select(dim, index.to(tensor.device))
+        for dimension, index in cuts.get(name, {}).items():
+            if tensor.dim() > dimension:  # not the scalars that some optimisers keep
+                tensor = tensor.index_select(dimension, index.to(tensor.device))
         return tensor
 
     return replace(
@@ -112,49 +112,41 @@ def _left(keep: Mapping[str, Tensor], state: State) -> dict[str, Tensor]:
     return {name: before[name][mask.cpu()] for name, mask in keep.items()}
 
 
-def _cuts(keep: Mapping[str, Tensor], state: State, graph: Graph) -> dict[str, list[tuple[int, Tensor]]]:
-    """Tensor name -> the (dimension, kept indices) to select."""
-    groups = {group.name: group for group in graph.current(state.tensors)}
-    cuts: dict[str, list[tuple[int, Tensor]]] = {}
+def _cuts(keep: Mapping[str, Tensor], state: State, graph: Graph) -> dict[str, dict[int, Tensor]]:
+    """Tensor -> dimension -> the indices that are kept of it."""
+    groups, sharing = {group.name: group for group in graph.current(state)}, sharing_layers(state.tensors)
+    stay: dict[str, dict[int, Tensor]] = {}
     for name, mask in keep.items():
         group = groups.get(name)
         if group is None:
             raise TrialError(f"no channels are called {name}, or they cannot be removed")
         if mask.shape != (group.width,) or mask.dtype != torch.bool:
             raise TrialError(f"{name} has {group.width} channels; got {tuple(mask.shape)} of {mask.dtype}")
-        index = mask.nonzero().flatten()
-        if not len(index):
+        if not bool(mask.any()):
             raise TrialError(f"{name} would lose all its {group.width} channels")
-        if any(f"{layer}.labels" in state.tensors for layer in group.producers):
+        if sharing & set(group.producers):
             raise TrialError(f"the outputs of {name} share filters; channels cannot be removed from it any more")
-        for tensor, dim in _tensors_of(group):
-            cuts.setdefault(tensor, []).append((dim, index))
-    return cuts
-
-
-def _tensors_of(group: Group) -> Iterable[tuple[str, int]]:
-    """Every tensor that has the group's channels, and the dimension they lie on."""
-    for layer in group.producers:
-        yield f"{layer}.weight", 0
-        yield f"{layer}.bias", 0
-    for layer in group.norms:
-        yield from ((f"{layer}.{name}", 0) for name in NORM_TENSORS)
-    for layer in group.consumers:
-        yield f"{layer}.weight", 1
+        for piece in group.slices:
+            size = state.tensors[piece.tensor].shape[piece.dimension]
+            kept = stay.setdefault(piece.tensor, {}).setdefault(piece.dimension, torch.ones(size, dtype=torch.bool))
+            kept[piece.index[~mask.cpu()]] = False
+    return {
+        tensor: {dimension: kept.nonzero().flatten() for dimension, kept in of.items()} for tensor, of in stay.items()
+    }
 
 
 def zero_channels(keep: Mapping[str, Tensor], state: State, graph: Graph) -> State:
-    """The same channels silenced instead of removed: what removal must be equivalent to."""
+    """The same channels silenced instead of removed: what removal must be equivalent to.
+
+    What makes and scales them is zeroed, statistics included; what reads them is left to read zeros.
+    """
     tensors = dict(state.tensors)
-    for group in graph.current(state.tensors):
-        if group.name not in keep:
-            continue
-        silent = [f"{layer}.{name}" for layer in group.norms for name in ("weight", "bias")]
-        silent += [name for layer in group.producers for name in (f"{layer}.weight", f"{layer}.bias")]
-        for name in silent:
-            if name in tensors:
-                mask = keep[group.name].to(tensors[name].device)
-                tensors[name] = tensors[name] * mask.view(-1, *[1] * (tensors[name].dim() - 1))
+    for group in graph.current(state):
+        for piece in group.slices if group.name in keep else ():
+            if piece.role != "reads":
+                tensor = tensors[piece.tensor]
+                mask = keep[group.name].to(tensor.device)
+                tensors[piece.tensor] = tensor * piece.spread(mask, tensor, elsewhere=1)
     return replace(state, tensors=tensors)
 
 

@@ -1,15 +1,17 @@
 """Which channels can only go together, and what a net costs at given widths.
 
-The graph is Torch-Pruning's. A group is used only when every layer in it has the group's own number of
-channels: across a zero-padded shortcut it has not, and removal there would be wrong, so such channels stay.
+The graph is Torch-Pruning's, put into slices here and nowhere else. A group is used only when its channels are all
+that every layer in it has there: across a zero-padded shortcut they are not, and removal would be wrong, so they stay.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
+from itertools import chain
+from typing import Any
 
 import torch
 import torch_pruning
@@ -17,13 +19,16 @@ from torch import Tensor, nn
 
 from prunetui.api import Group
 from prunetui.api.budget import Costs, Widths
+from prunetui.api.constraints import Constraints
+from prunetui.api.groups import Slice, left_of
 from prunetui.config import Layers
-from prunetui.engine.count import LayerCost, layer_costs
+from prunetui.engine.count import used_layers
+from prunetui.engine.layers import Layer, Side, kind_of
 from prunetui.engine.models import Architecture, build
+from prunetui.engine.state import State
 from prunetui.errors import UsageError
+from prunetui.formats.shared_filters import sharing_layers
 from prunetui.plan import Units
-
-OUTPUT_FUNCTIONS = ("prune_out_channels",)
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class Graph:
 
     groups: tuple[Group, ...]
     refused: tuple[str, ...]
-    layers: Mapping[str, LayerCost]
+    layers: Mapping[str, Layer]
     exempt: frozenset[str] = frozenset()
 
     def restricted(self, rules: Layers) -> Graph:
@@ -47,7 +52,7 @@ class Graph:
         Raises:
             UsageError: a pattern fits no layer, or nothing is left to prune.
         """
-        weighted = [name for name, layer in self.layers.items() if layer.kernel]
+        weighted = self.weighted
         for pattern in rules.exclude:
             if not any(fnmatchcase(name, pattern) for name in weighted):
                 raise UsageError(f'layers.exclude: no layer fits "{pattern}"; there are: {", ".join(weighted)}')
@@ -60,109 +65,179 @@ class Graph:
         return replace(self, groups=groups, exempt=frozenset(excluded | ends))
 
     @cached_property
-    def _slots(self) -> dict[str, list[tuple[str, str]]]:
-        """For each layer, which group makes its outputs and which its inputs."""
-        slots: dict[str, list[tuple[str, str]]] = {name: [] for name in self.layers}
-        for group in self.groups:
-            for layer in (*group.producers, *group.norms):
-                slots[layer].append(("outputs", group.name))
-            for layer in group.consumers:
-                slots[layer].append(("inputs", group.name))
-        return slots
+    def weighted(self) -> list[str]:
+        """The layers with prunable weights, those that the study keeps included."""
+        return [name for name, layer in self.layers.items() if layer.prunable]
 
-    def widths(self, tensors: Mapping[str, Tensor]) -> Widths:
-        """The width of each group in a state dict."""
-        return {group.name: outputs(tensors, group.producers[0]) for group in self.groups}
-
-    def cost(self, kind: str, widths: Widths) -> int:
-        """Prunable weights (``sparsity``), ``params`` or ``macs`` of the net at these widths."""
-        total = 0
-        for name, layer in self.layers.items():
-            if kind == "sparsity" and name in self.exempt:
-                continue
-            sizes = {side: widths[group] for side, group in self._slots[name]}
-            total += layer.at(**sizes).cost(kind)
-        return total
-
-    def present(self, kind: str, tensors: Mapping[str, Tensor]) -> int:
-        """What ``cost`` counts, of the tensors that are there."""
-        total = 0
-        for name, layer in self.layers.items():
-            weights = tensors[f"{name}.weight"].numel()
-            if kind == "params":
-                total += weights + (tensors[f"{name}.bias"].numel() if f"{name}.bias" in tensors else 0)
-            elif layer.kernel and not (kind == "sparsity" and name in self.exempt):
-                total += weights * (layer.places if kind == "macs" else 1)
-        return total
-
-    def units(self) -> Units:
-        """What a sensitivity study prunes one at a time; channels that must stay are not among them."""
-        weighted = [name for name, layer in self.layers.items() if layer.kernel]
-        free = {layer for group in self.groups for layer in group.producers}
-        held = [name for name in weighted[:-1] if name not in free]  # the last makes the classes
-        prunable = [name for name in weighted if name not in self.exempt]
-        return Units(prunable, [group.producers for group in self.groups], held)
+    @property
+    def prunable(self) -> list[str]:
+        """Those whose weights may be pruned."""
+        return [name for name in self.weighted if name not in self.exempt]
 
     @cached_property
     def dense(self) -> Widths:
         """The widths before any pruning."""
         return {group.name: group.width for group in self.groups}
 
-    def costs(self, tensors: Mapping[str, Tensor]) -> Costs:
-        """What the budget solver needs to know of a net with this state dict."""
-        return Costs(dense=self.dense, current=self.widths(tensors), cost=self.cost)
+    def current(self, state: State) -> tuple[Group, ...]:
+        """The groups as they are in a state."""
+        widths = self.widths(state.tensors)
+        first = {name: torch.arange(width) for name, width in widths.items()}  # where it does not say which are left
+        return left_of(self.groups, [state.kept.get(group.name, first[group.name]) for group in self.groups])
 
-    def current(self, tensors: Mapping[str, Tensor]) -> tuple[Group, ...]:
-        """The groups at the widths of a state dict."""
-        widths = self.widths(tensors)
-        return tuple(Group(g.name, widths[g.name], g.producers, g.norms, g.consumers) for g in self.groups)
+    def widths(self, tensors: Mapping[str, Tensor]) -> Widths:
+        """The width of each group in a state dict."""
+        return {group.name: self._width(group, tensors) for group in self.groups}
 
+    def _width(self, group: Group, tensors: Mapping[str, Tensor]) -> int:
+        """By a dimension on which only this group lies; of a reader, for the layers that make it may share filters."""
+        for piece in sorted(group.slices, key=lambda piece: piece.role != "reads"):
+            cuts = self._cuts[piece.tensor][piece.dimension]
+            dense = self.layers[piece.layer].shapes.get(piece.own) if piece.layer in self.layers else None
+            if dense and all(name == group.name for name, _ in cuts):
+                gone = dense[piece.dimension] - tensors[piece.tensor].shape[piece.dimension]
+                return group.width - gone // sum(each for _, each in cuts)
+        raise ValueError(f"no tensor tells how many channels of {group.name} are left")
 
-def outputs(tensors: Mapping[str, Tensor], layer: str) -> int:
-    """The channels that a layer shows to others: as many as its labels where it shares filters."""
-    labels = tensors.get(f"{layer}.labels")
-    return len(labels) if labels is not None else tensors[f"{layer}.weight"].shape[0]
+    @cached_property
+    def _cuts(self) -> dict[str, dict[int, list[tuple[str, int]]]]:
+        """Tensor -> dimension -> the groups on it, and how many indices each of their channels has there."""
+        cuts: dict[str, dict[int, list[tuple[str, int]]]] = {}
+        for group in self.groups:
+            for piece in group.slices:
+                on = cuts.setdefault(piece.tensor, {}).setdefault(piece.dimension, [])
+                on.append((group.name, len(piece.indices[0])))
+        return cuts
+
+    def cost(self, kind: str, widths: Widths) -> int:
+        """Prunable weights (``sparsity``), ``params`` or ``macs`` of the net at these widths."""
+        return sum(self._cost(name, kind, widths) for name in (self.prunable if kind == "sparsity" else self.layers))
+
+    def _cost(self, name: str, kind: str, widths: Widths) -> int:
+        """The cost of one layer, looked up where a net with these widths there has been counted before."""
+        key = (name, kind, *(widths[group] for group in self._groups_in[name]))
+        if key not in self._costs:
+            lost = {group.name: group.width - widths[group.name] for group in self.groups}
+            shapes = {}
+            for own, dense in self.layers[name].shapes.items():
+                cuts = self._cuts.get(f"{name}.{own}", {})
+                gone = [sum(lost[group] * each for group, each in cuts.get(d, ())) for d in range(len(dense))]
+                shapes[own] = tuple(size - less for size, less in zip(dense, gone, strict=True))
+            self._costs[key] = self.layers[name].cost(kind, shapes)
+        return self._costs[key]
+
+    @cached_property
+    def _groups_in(self) -> dict[str, list[str]]:
+        """Layer -> the groups that have channels in it."""
+        found: dict[str, dict[str, None]] = {name: {} for name in self.layers}
+        for group in self.groups:
+            for piece in group.slices:
+                found.setdefault(piece.layer, {})[group.name] = None
+        return {name: list(groups) for name, groups in found.items()}
+
+    @cached_property
+    def _costs(self) -> dict[tuple[Any, ...], int]:
+        return {}
+
+    def present(self, kind: str, tensors: Mapping[str, Tensor]) -> int:
+        """What ``cost`` counts, of the tensors that are there."""
+        total = 0
+        for name in self.prunable if kind == "sparsity" else self.layers:
+            shapes = {own: tuple(tensors[f"{name}.{own}"].shape) for own in self.layers[name].shapes}
+            total += self.layers[name].cost(kind, shapes)
+        return total
+
+    def constraints(
+        self, state: State, *, edit: str, target: str = "sparsity", floor: float = 0.0, only: str | None = None
+    ) -> Constraints:
+        """What a method with this kind of edit may remove of a state: all that the study lets go, or ``only`` that."""
+        layers = self.prunable if only is None else [only]
+        if edit == "channels":  # of which it only sees those that may go; it may look at the weights of any layer
+            layers = self.weighted
+        return Constraints(
+            layers=layers,
+            groups=[group for group in self.current(state) if only in (None, group.name)],
+            costs=Costs(dense=self.dense, current=self.widths(state.tensors), cost=self.cost),
+            target=target,
+            floor=floor,
+            sharing=sharing_layers(state.tensors),
+        )
+
+    def units(self) -> Units:
+        """What a sensitivity study prunes one at a time; channels that must stay are not among them."""
+        free = {layer for group in self.groups for layer in group.producers}
+        held = [name for name in self.weighted[:-1] if name not in free]  # the last makes the classes
+        return Units(self.prunable, [group.producers for group in self.groups], held)
 
 
 def trace(architecture: Architecture) -> Graph:
     """The graph of an architecture, from one pass of a single image through a fresh dense net."""
     with torch.random.fork_rng(devices=[]):
         model = build(architecture)
-    example = torch.zeros(1, architecture.channels, architecture.size, architecture.size)
-    layers = layer_costs(model, example)
+    return trace_model(model, torch.zeros(1, architecture.channels, architecture.size, architecture.size))
+
+
+def trace_model(model: nn.Module, example: Tensor) -> Graph:
+    """The graph of a network, from one pass of ``example``, a batch of one. Its last layer makes the classes."""
+    layers = used_layers(model, example)
     with torch.enable_grad():  # Torch-Pruning follows autograd's graph
         dependency = torch_pruning.DependencyGraph().build_dependency(model, example)
     names = {module: name for name, module in model.named_modules()}
-    classifier = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
-    found = dependency.get_all_groups(ignored_layers=[classifier], root_module_types=[nn.Conv2d, nn.Linear])
+    roots = [model.get_submodule(name) for name, layer in layers.items() if layer.prunable]
+    kinds = list(dict.fromkeys(type(root) for root in roots))
     groups: list[Group] = []
     refused: list[str] = []
-    for raw in found:
-        group, sound = _read(raw, names, layers)
-        if sound:
-            groups.append(group)
+    for raw in dependency.get_all_groups(ignored_layers=roots[-1:], root_module_types=kinds):
+        members = list(_members(raw, names))
+        slices = [_slices(member, len(members[0].indices)) for member in members]
+        if all(found is not None for found in slices):
+            groups.append(Group(members[0].name, tuple(chain.from_iterable(found for found in slices if found))))
         else:
-            refused += group.producers
+            refused += [member.name for member in members if member.makes]
     return Graph(tuple(groups), tuple(refused), layers)
 
 
-def _read(raw: object, names: Mapping[nn.Module, str], layers: Mapping[str, LayerCost]) -> tuple[Group, bool]:
-    """A Torch-Pruning group as ours, and whether its channels may be removed."""
-    members: dict[str, list[str]] = {"producers": [], "norms": [], "consumers": []}
-    width = 0
-    sound = True
-    for dependency, indices in raw:  # type: ignore[attr-defined]
-        module = dependency.target.module
-        if module not in names:  # an operation without parameters
-            continue
-        name = names[module]
-        outputs = dependency.handler.__name__ in OUTPUT_FUNCTIONS
-        role = "consumers" if not outputs else "norms" if isinstance(module, nn.BatchNorm2d) else "producers"
-        if name in members[role]:
-            continue
-        members[role].append(name)
-        width = width or layers[name].outputs
-        channels = layers[name].outputs if outputs else layers[name].inputs
-        sound &= channels == width and sorted(indices) == list(range(width))
-    group = Group(members["producers"][0], width, *(tuple(members[role]) for role in members))
-    return group, sound
+@dataclass(frozen=True)
+class _Member:
+    """What Torch-Pruning says of one layer of a group: that these of its outputs or inputs go with its channels."""
+
+    name: str
+    module: nn.Module | nn.Parameter
+    side: Side
+    indices: Sequence[int]
+    roots: Sequence[int | None]
+    """The channel that each index belongs to."""
+
+    @property
+    def makes(self) -> bool:
+        kind = kind_of(self.module) if isinstance(self.module, nn.Module) else None
+        return self.side == "outputs" and kind is not None and kind.role == "makes"
+
+
+def _members(raw: Any, names: Mapping[nn.Module, str]) -> Iterator[_Member]:
+    """The layers of one of Torch-Pruning's groups, each side of a layer once; other operations have no parameters."""
+    seen: set[tuple[str, Side]] = set()
+    for item in raw:
+        module = item.dep.target.module
+        side: Side = "outputs" if item.dep.handler.__name__ == "prune_out_channels" else "inputs"
+        if isinstance(module, nn.Parameter):
+            yield _Member("", module, side, item.idxs, item.root_idxs)
+        elif module in names and (names[module], side) not in seen:
+            seen.add((names[module], side))
+            yield _Member(names[module], module, side, item.idxs, item.root_idxs)
+
+
+def _slices(member: _Member, width: int) -> tuple[Slice, ...] | None:
+    """Where a group of ``width`` channels lies in one of its layers; None where they cannot be removed from it."""
+    kind = kind_of(member.module) if isinstance(member.module, nn.Module) else None
+    if kind is None or not isinstance(member.module, nn.Module):
+        return None
+    size = kind.width(member.module, member.side)
+    channels: list[list[int]] = [[] for _ in range(width)]
+    for index, root in zip(member.indices, member.roots, strict=True):
+        if root is None or not root < width:
+            return None
+        channels[root].append(index)
+    if sorted(member.indices) != list(range(size)) or len({len(indices) for indices in channels}) != 1:
+        return None
+    return kind.slices(member.name, member.module, member.side, tuple(tuple(sorted(own)) for own in channels))

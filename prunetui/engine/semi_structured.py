@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from prunetui.engine.layers import kind_of
 from prunetui.errors import UsageError
 
 OUTPUTS, INPUTS = 32, 64
@@ -20,36 +20,21 @@ CAPABILITY = (8, 0)
 """Ampere, the first with sparse tensor cores."""
 
 
-class Pointwise(nn.Module):
-    """A 1x1 convolution as a matrix product over the channels of every place: [B, C, H, W] -> [B, K, H / s, W / s]."""
-
-    def __init__(self, conv: nn.Conv2d) -> None:
-        super().__init__()
-        self.stride = conv.stride
-        self.weight = nn.Parameter(conv.weight.detach().flatten(1), requires_grad=False)
-        self.bias = conv.bias
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x[:, :, :: self.stride[0], :: self.stride[1]].permute(0, 2, 3, 1)
-        rows = F.linear(x.reshape(-1, x.shape[-1]), self.weight, self.bias)
-        return rows.view(*x.shape[:-1], -1).permute(0, 3, 1, 2)
-
-
 def is_two_of_four(weight: Tensor) -> bool:
     """Whether of every 4 consecutive inputs of a matrix [K, C] at most 2 are not zero."""
     return weight.shape[1] % 4 == 0 and bool(((weight.reshape(-1, 4) != 0).sum(1) <= 2).all())
 
 
-def fitting(model: nn.Module) -> dict[str, nn.Linear | nn.Conv2d]:
-    """The layers that the format takes, by name."""
-    found: dict[str, nn.Linear | nn.Conv2d] = {}
+def fitting(model: nn.Module) -> dict[str, nn.Module]:
+    """The layers that the format takes, by name, as products with a matrix."""
+    found: dict[str, nn.Module] = {}
     for name, layer in model.named_modules():
-        if type(layer) is nn.Conv2d and (layer.kernel_size, layer.padding, layer.groups) != ((1, 1), (0, 0), 1):
-            continue
-        if type(layer) in (nn.Linear, nn.Conv2d):
-            weight = layer.weight.detach().flatten(1)
+        kind = kind_of(layer)
+        product = kind.matrix_product(layer) if kind else None
+        if product is not None:
+            weight = product.get_parameter("weight").detach()
             if not (weight.shape[0] % OUTPUTS or weight.shape[1] % INPUTS) and is_two_of_four(weight):
-                found[name] = layer
+                found[name] = product
     return found
 
 
@@ -74,19 +59,18 @@ def convert(model: nn.Module, compress: Callable[[Tensor], Tensor]) -> list[str]
     Raises:
         UsageError: no layer fits.
     """
-    layers = fitting(model)
-    if not layers:
+    products = fitting(model)
+    if not products:
         raise UsageError(
             "no layer fits the semi-structured format: it takes linear layers and 1x1 convolutions with 2 zeros in "
             f"every 4 inputs (method nm), outputs in multiples of {OUTPUTS} and inputs in multiples of {INPUTS}"
         )
-    for name, layer in layers.items():
-        product: nn.Module = layer if isinstance(layer, nn.Linear) else Pointwise(layer)
+    for name, product in products.items():
         weight = product.get_parameter("weight").detach().contiguous()
         product.weight = nn.Parameter(compress(weight), requires_grad=False)
         parent, _, own = name.rpartition(".")
         setattr(model.get_submodule(parent), own, product)
-    return list(layers)
+    return list(products)
 
 
 def to_semi_structured(model: nn.Module) -> nn.Module:

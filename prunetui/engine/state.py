@@ -19,8 +19,8 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from prunetui.engine.convolutions import make_safe
+from prunetui.engine.layers import resize
 from prunetui.engine.models import Architecture, build
-from prunetui.engine.models.shared import share
 
 FORMAT = "prunetui/1"
 Tensors = Mapping[str, Tensor]
@@ -68,30 +68,6 @@ def _skeleton(architecture: Architecture) -> nn.Module:
     """The dense network without memory: initial weights would be overwritten at once."""
     with torch.device("meta"):
         return build(architecture)
-
-
-def resize(model: nn.Module, tensors: Tensors) -> None:
-    """Give every layer the widths that its tensors have; the values are left to be loaded."""
-    for name, labels in tensors.items():
-        if name.endswith(".labels"):
-            share(model, name.removesuffix(".labels"), len(labels))
-    for name, module in model.named_modules():
-        weight = tensors.get(f"{name}.weight")
-        if weight is None:
-            continue
-        if isinstance(module, nn.Conv2d) and weight.dim() == 4:
-            module.out_channels, module.in_channels = weight.shape[0], weight.shape[1] * module.groups
-        elif isinstance(module, nn.BatchNorm2d):
-            module.num_features = weight.shape[0]
-        elif isinstance(module, nn.Linear) and weight.dim() == 2:
-            module.out_features, module.in_features = weight.shape
-        else:
-            continue
-        for key, parameter in [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]:
-            wanted = tensors.get(f"{name}.{key}")
-            if wanted is not None and wanted.shape != parameter.shape:
-                fresh = parameter.new_zeros(wanted.shape)
-                setattr(module, key, nn.Parameter(fresh) if isinstance(parameter, nn.Parameter) else fresh)
 
 
 def model_bytes(state: State, header: Mapping[str, Any] | None = None) -> bytes:

@@ -22,6 +22,7 @@ from prunetui.engine.state import State, capture, instantiate
 from prunetui.engine.train import Shape, epoch_seed
 from prunetui.engine.verify_edit import achieved, check_achieved, reached_already
 from prunetui.errors import TrialError
+from prunetui.formats.shared_filters import sharing_layers
 from prunetui.plan import Prune, Train
 from prunetui.plugins import method_catalogue
 
@@ -64,12 +65,10 @@ def prune(state: State, step: Prune, key: str, data: Dataset, graph: Graph, devi
         masks={name: mask.to(device.torch, copy=True) for name, mask in state.masks.items()},
         batches=list(data.batches(images, CALIBRATION_BATCH)),
         generator=generator,
-        target=step.target,
+        constraints=graph.constraints(
+            state, edit=info.edit, target=step.target, floor=step.rules["floor"], only=step.only
+        ),
         progress=step.progress,
-        coupled=[group for group in graph.current(state.tensors) if step.only in (None, group.name)],
-        costs=graph.costs(state.tensors),
-        exempt=_exempt(info.edit, step, graph),
-        floor=step.rules["floor"],
         memory=state.memory,
     )
     edit, after = _edited(method, net, asked_of(info.edit, step, state, graph), step, state, graph)
@@ -109,13 +108,6 @@ def _edited(method: Any, net: Net, asked: float, step: Prune, state: State, grap
     return best
 
 
-def _exempt(edit: str, step: Prune, graph: Graph) -> frozenset[str]:
-    """The layers a method may not touch: none where it removes channels, of which it only sees those that may go."""
-    if edit == "channels":
-        return frozenset()
-    return graph.exempt if step.only is None else frozenset(graph.layers) - {step.only}
-
-
 def asked_of(edit: str, step: Prune, state: State, graph: Graph) -> float:
     """The value for a method: masks are of the weights that are there, the study's sparsity of the dense ones."""
     dense, present = graph.cost("sparsity", graph.dense), graph.present("sparsity", state.tensors)
@@ -133,7 +125,7 @@ def rewind(state: State, early: State, graph: Graph) -> State:
     Raises:
         TrialError: the network shares filters, which it did not then.
     """
-    if any(name.endswith(".labels") for name in state.tensors):
+    if sharing_layers(state.tensors):
         raise TrialError("a network that shares filters cannot go back to weights that it did not share")
     keep = {name: torch.zeros(graph.dense[name], dtype=torch.bool) for name in state.kept}
     for name, index in state.kept.items():
@@ -153,11 +145,12 @@ def shape_of(step: Train, state: State, graph: Graph) -> Shape | None:
         hook = partial(hook, sparsity=step.shaped["value"])
     return Shape(
         hook=hook,
-        groups=graph.current(state.tensors),
-        exempt=frozenset() if info.edit == "channels" else graph.exempt,
-        costs=graph.costs(state.tensors),
-        floor=step.shaped["rules"]["floor"],
-        target=step.shaped.get("target", "sparsity"),
+        constraints=graph.constraints(
+            state,
+            edit=info.edit,
+            target=step.shaped.get("target", "sparsity"),
+            floor=step.shaped["rules"]["floor"],
+        ),
     )
 
 

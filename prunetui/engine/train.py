@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,8 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from prunetui.api.budget import Costs
-from prunetui.api.net import Group
+from prunetui.api.constraints import Constraints
 from prunetui.api.training import Training
 from prunetui.engine.convolutions import make_safe
 from prunetui.engine.cuda_graph import Repeated
@@ -68,17 +67,10 @@ class Hooks:
 
 @dataclass(frozen=True)
 class Shape:
-    """A method's ``during_training`` and what it may look at: fields as in ``Training``."""
+    """A method's ``during_training`` and what it may change."""
 
     hook: Callable[[Training], None]
-    groups: Sequence[Group]
-    exempt: frozenset[str]
-    costs: Costs
-    floor: float
-    target: str
-
-
-NO_COSTS = Costs({}, {}, lambda kind, widths: 0)
+    constraints: Constraints
 
 
 @dataclass(frozen=True)
@@ -173,11 +165,7 @@ class _Loop:
         restore(self.optimizer, model, start.momentum)
         self.training = Training(
             model=model,
-            exempt=course.shape.exempt if course.shape else frozenset(),
-            coupled=course.shape.groups if course.shape else (),
-            costs=course.shape.costs if course.shape else NO_COSTS,
-            floor=course.shape.floor if course.shape else 0.0,
-            target=course.shape.target if course.shape else "sparsity",
+            constraints=course.shape.constraints if course.shape else Constraints(),
             # Copies: a method that writes into them must not reach the state that the training began with.
             masks={name: mask.to(device.torch, copy=True) for name, mask in start.masks.items()},
             memory={name: tensor.to(device.torch, copy=True) for name, tensor in start.memory.items()},

@@ -29,10 +29,9 @@ def achieved(kind: str, state: State, graph: Graph) -> float:
 def truly_zero(state: State, graph: Graph) -> float:
     """The fraction of the dense net's prunable weights that is gone or zero, whether a mask holds it or not."""
     left = 0
-    for name, layer in graph.layers.items():
-        if layer.kernel and name not in graph.exempt:
-            kept = state.tensors[f"{name}.weight"] != 0
-            left += int((kept & state.masks[name].to(kept.device) if name in state.masks else kept).sum())
+    for name in graph.prunable:
+        kept = state.tensors[f"{name}.weight"] != 0
+        left += int((kept & state.masks[name].to(kept.device) if name in state.masks else kept).sum())
     return 1 - left / graph.cost("sparsity", graph.dense)
 
 
@@ -48,42 +47,72 @@ def reached_already(target: str, value: float, only: str | None, state: State, g
     return achieved("sparsity", state, graph) >= value - 1e-9
 
 
-def check_achieved(step: Prune, edit: Masks | Channels | Modules, before: State, after: State, graph: Graph) -> None:
+Edit = Masks | Channels | Modules
+COUNTED = {"sparsity": "weights", "pattern": "weights", "params": "parameters", "macs": "MACs"}
+"""What the fraction of a target is of."""
+
+
+def check_achieved(step: Prune, edit: Edit, before: State, after: State, graph: Graph) -> None:
     """Assert that an edit removed what was asked for.
 
     Raises:
         TrialError: it did not, or it went below the study's floor.
     """
-    _check_floor(step, edit, after)
+    if isinstance(edit, Masks):
+        _check_floor(step, edit)
     if step.target == "threshold":
         if step.value > 0 and achieved("sparsity", after, graph) == 0:
             raise TrialError(f"no weight lies at or below {step.value:g}: nothing was pruned")
         return
-    kind = "sparsity" if step.target == "pattern" else step.target
-    reached = achieved(kind, after, graph)
-    masks = list(edit.keep.values()) if isinstance(edit, Masks) else []
+    if not _as_asked(step, edit, before, after, graph):
+        asked = f"{step.method} was asked for {step.target}:{step.value:g}"
+        raise TrialError(f"{asked} and removed {_removed(step, edit, after, graph)}")
+
+
+def _removed(step: Prune, edit: Edit, after: State, graph: Graph) -> str:
+    """How much is gone, and of what."""
+    if step.target == "channels" and isinstance(edit, Modules):
+        return f"{_filters_gone(edit):.4%} of the filters of the layers it chose"
     if step.target == "channels":
-        reached = _filters_gone(edit) if isinstance(edit, Modules) else reached
-        fine = _widths_fit(step, edit, after, graph)
-    elif step.target == "pattern":
-        # A layer that came with zeros may have more of them than the pattern asks for.
-        pruned = [name in before.masks for name in (edit.keep if isinstance(edit, Masks) else ())]
-        over = [_share(mask) - step.value for mask in masks]
-        fine = bool(masks) and all(
-            more > -1e-9 and (more < 1e-9 or came) for more, came in zip(over, pruned, strict=True)
-        )
-    elif step.only and isinstance(edit, Masks):
+        return f"{achieved('channels', after, graph):.4%} of the channels"
+    if step.only and isinstance(edit, Masks):
+        return f"{_share(edit.keep[step.only]):.4%} of the weights of {step.only}"
+    kind = "sparsity" if step.target == "pattern" else step.target
+    return f"{achieved(kind, after, graph):.4%} of the {COUNTED[kind]}"
+
+
+def _as_asked(step: Prune, edit: Edit, before: State, after: State, graph: Graph) -> bool:
+    """Whether what is gone is what was asked for, as nearly as its units allow."""
+    if step.target == "channels":
+        return _widths_fit(step, edit, after, graph)
+    if isinstance(edit, Masks):
+        return _masks_fit(step, edit, before, after, graph)
+    return step.target != "pattern" and _is_near(step, after, graph, TOLERANCE)
+
+
+def _masks_fit(step: Prune, edit: Masks, before: State, after: State, graph: Graph) -> bool:
+    """Of a pattern every layer's share; of one layer alone its own; else that of the net."""
+    if step.target == "pattern":
+        return _pattern_fits(step.value, edit, before)
+    if step.only:
         mask = edit.keep[step.only]
-        fine = abs(_share(mask) - step.value) <= _grain(edit, before) / mask.numel()
-    else:
-        # Per-layer budgets round once a layer; kernels and channels come in whole units.
-        weights = graph.cost("sparsity", graph.dense)
-        slack = _grain(edit, before) * len(after.masks) / weights if isinstance(edit, Masks) else TOLERANCE
-        fine = abs(reached - step.value) <= slack + 1e-9 or (
-            isinstance(edit, Masks) and _more_was_there(step.value, edit, before)
-        )
-    if not fine:
-        raise TrialError(f"{step.method} was asked for {step.target}:{step.value:g} and removed {reached:.4%} of it")
+        return abs(_share(mask) - step.value) <= _grain(edit, before) / mask.numel()
+    # Per-layer budgets round once a layer; kernels come in whole units.
+    slack = _grain(edit, before) * len(after.masks) / graph.cost("sparsity", graph.dense)
+    return _is_near(step, after, graph, slack) or _more_was_there(step.value, edit, before)
+
+
+def _is_near(step: Prune, after: State, graph: Graph, slack: float) -> bool:
+    return abs(achieved(step.target, after, graph) - step.value) <= slack + 1e-9
+
+
+def _pattern_fits(value: float, edit: Masks, before: State) -> bool:
+    """Whether every layer lost the pattern's share; one that came with zeros may have more than that."""
+    for name, mask in edit.keep.items():
+        more = _share(mask) - value
+        if more <= -1e-9 or (more >= 1e-9 and name not in before.masks):
+            return False
+    return bool(edit.keep)
 
 
 def _more_was_there(value: float, edit: Masks, before: State) -> bool:
@@ -96,9 +125,9 @@ def _more_was_there(value: float, edit: Masks, before: State) -> bool:
     return bool(edit.keep)
 
 
-def _check_floor(step: Prune, edit: Masks | Channels | Modules, after: State) -> None:
+def _check_floor(step: Prune, edit: Masks) -> None:
     """Every layer keeps the fraction of its weights that the study's floor says; widths are the solver's."""
-    for name, mask in edit.keep.items() if isinstance(edit, Masks) else ():
+    for name, mask in edit.keep.items():
         kept = int(mask.sum())
         if kept < int(step.rules["floor"] * mask.numel()):  # a method may round either way
             raise TrialError(
@@ -113,7 +142,7 @@ def _filters_gone(edit: Modules) -> float:
     return 1 - sum(len(layer.weight) for layer in layers) / max(1, sum(len(layer.labels) for layer in layers))
 
 
-def _widths_fit(step: Prune, edit: Masks | Channels | Modules, after: State, graph: Graph) -> bool:
+def _widths_fit(step: Prune, edit: Edit, after: State, graph: Graph) -> bool:
     """Whether every layer is as narrow as the ratio asks, or as its unit and its floor let it be, and no narrower."""
     if isinstance(edit, Modules):
         widths = {name: len(layer.weight) for name, layer in edit.shared.items()}

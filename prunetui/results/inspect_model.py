@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from prunetui.errors import DataError
+from prunetui.formats.shared_filters import labels_of, sharing_layers
 
 BINS = 48
 """Bars of a histogram."""
@@ -124,7 +125,8 @@ def kept_layers(path: Path, dense: Path | None = None) -> tuple[Layer, ...]:
 def _layers(file: Any, histograms: bool = True) -> list[Layer]:
     keys = set(file.keys())
     names = sorted((key.removesuffix(".weight") for key in keys if _is_layer(file, key)), key=_order(file))
-    return [_layer(file, name, f"{name}.labels" in keys, histograms) for name in names]
+    sharing = sharing_layers(keys)
+    return [_layer(file, name, name in sharing, histograms) for name in names]
 
 
 @contextmanager
@@ -162,7 +164,7 @@ def _layer(file: Any, name: str, shared: bool, histogram: bool) -> Layer:
     import numpy as np
 
     weights = file.get_tensor(f"{name}.weight")
-    outputs = file.get_slice(f"{name}.labels").get_shape()[0] if shared else weights.shape[0]
+    outputs = file.get_slice(labels_of(name)).get_shape()[0] if shared else weights.shape[0]
     limit = float(np.abs(weights).max()) if weights.size and histogram else 0.0
     spread = _histogram(weights, limit if 0 < limit < float("inf") else 1.0) if histogram else Histogram(0.0, ())
     return Layer(name, tuple(weights.shape), int(np.count_nonzero(weights)), spread, int(outputs))

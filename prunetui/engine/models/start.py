@@ -10,13 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from prunetui.config import Model
+from prunetui.engine.layers import prunable_layers
 from prunetui.engine.models import CIFAR, Architecture, build
 from prunetui.engine.models.checkpoint import Checkpoint, fit, read_checkpoint
 from prunetui.engine.models.masked_weights import computed
 from prunetui.engine.models.parts import Part, by_preference, nearest, parts_of, under
-from prunetui.engine.models.zeros import layers_of, told_zeros, zero_masks
+from prunetui.engine.models.zeros import told_zeros, zero_masks
 from prunetui.errors import UsageError
 from prunetui.files.paths import user_path
+from prunetui.formats.shared_filters import labels_of, sharing_layers
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def channels_of(tensors: Mapping[str, Tensor], model: Model) -> int | None:
     """
     tensors, _ = computed(tensors)
     net = _skeleton(architecture_of(model, channels=3, size=32, classes=10))
-    first, parts = f"{layers_of(net)[0]}.weight", _parts(tensors, net.state_dict(), model.key)
+    first, parts = f"{prunable_layers(net)[0]}.weight", _parts(tensors, net.state_dict(), model.key)
     most = max((len(part.names) for part in parts), default=0)
     found = [tensors[p.names[first]] for p in parts if first in p.names and len(p.names) == most]
     channels = {int(weight.shape[1]) for weight in found if weight.dim() == 4}
@@ -81,7 +83,7 @@ def start_from(read: Checkpoint, path: Path, model: Model, channels: int, size: 
             "`prunetui evaluate` and `prunetui.load` take it"
         )
     found = fit(read.tensors, net, path, model.key)
-    layers = layers_of(net)
+    layers = prunable_layers(net)
     masks = zero_masks(found.tensors, layers, found.masks) if model.keep_zeros else {}
     zeros = told_zeros(found.tensors, masks, layers)
     return Start(architecture, found.tensors, masks, (*found.notes, *([zeros] if zeros else [])))
@@ -118,7 +120,7 @@ def _check_ends(tensors: Mapping[str, Tensor], architecture: Architecture, model
 def _is_narrower(tensors: Mapping[str, Tensor], net: nn.Module) -> bool:
     """Whether a file has the names of a network and not its widths, or filters that are shared."""
     wanted = net.state_dict()
-    same = set(wanted) == {name for name in tensors if not name.endswith(".labels")}
+    same = set(wanted) == set(tensors) - {labels_of(layer) for layer in sharing_layers(tensors)}
     return same and any(tensors[n].shape != t.shape for n, t in wanted.items())
 
 
@@ -141,7 +143,7 @@ def _missing(tensors: Mapping[str, Tensor], architecture: Architecture, key: str
 def _found(tensors: Mapping[str, Tensor], architecture: Architecture, key: str | None, place: int) -> Tensor | None:
     """The weight of the first (0) or last (-1) layer, as the file has it."""
     net = _skeleton(architecture)
-    name = f"{layers_of(net)[place]}.weight"
+    name = f"{prunable_layers(net)[place]}.weight"
     theirs = _part(tensors, net.state_dict(), key).get(name)
     return None if theirs is None else tensors[theirs]
 

@@ -5,16 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 CHANCE, FEW = 0.001, 3
 """Zeros of a layer that say nothing: this share, or this few. Training makes none; rounding to half precision makes
 one of some hundred thousand weights zero, or more in layers that hardly learned."""
-
-
-def layers_of(model: nn.Module) -> list[str]:
-    """The convolutions and linear layers, whose weights masks can hold."""
-    return [name for name, module in model.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)]
 
 
 def zero_masks(tensors: Mapping[str, Tensor], layers: list[str], stored: Mapping[str, Tensor]) -> dict[str, Tensor]:

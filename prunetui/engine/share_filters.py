@@ -10,6 +10,7 @@ import torch
 from prunetui.api import Shared
 from prunetui.engine.state import State
 from prunetui.errors import TrialError
+from prunetui.formats.shared_filters import labels_of, sharing_layers
 
 
 def share_filters(shared: Mapping[str, Shared], state: State) -> State:
@@ -23,7 +24,7 @@ def share_filters(shared: Mapping[str, Shared], state: State) -> State:
         old = tensors.get(f"{name}.weight")
         if old is None or old.dim() != 4 or layer.weight.shape[1:] != old.shape[1:] or f"{name}.bias" in tensors:
             raise TrialError(f"{name} cannot share these filters: it is no convolution of their shape without a bias")
-        if name in state.masks or f"{name}.labels" in tensors:
+        if name in state.masks or name in sharing_layers(tensors):
             raise TrialError(
                 f"{name} is {'masked' if name in state.masks else 'shared'} already; it cannot share filters"
                 + (" (of a checkpoint's own zeros, model.keep_zeros = false lets go)" if name in state.masks else "")
@@ -33,6 +34,6 @@ def share_filters(shared: Mapping[str, Shared], state: State) -> State:
         if labels.dtype != torch.int64 or len(labels) != len(old) or used != set(range(filters)):
             raise TrialError(f"the labels of {name} must use each of {filters} filters for its {len(old)} outputs")
         tensors[f"{name}.weight"] = layer.weight.detach().to(old.device, old.dtype, copy=True)
-        tensors[f"{name}.labels"] = labels.to(old.device, copy=True)
+        tensors[labels_of(name)] = labels.to(old.device, copy=True)
         momentum = {key: t for key, t in momentum.items() if key.partition("/")[2] != f"{name}.weight"}
     return replace(state, tensors=tensors, momentum=momentum)

@@ -1,0 +1,64 @@
+"""What of a network may go, what it costs, and how much must stay: said once, to every method at every time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from prunetui.api.budget import Costs
+from prunetui.api.groups import Group
+
+NO_COSTS = Costs({}, {}, lambda kind, widths: 0)
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """The rules of a study for one network."""
+
+    layers: Sequence[str] = ()
+    """The layers whose weights may be zeroed, in the order of the net; a study keeps others as they are."""
+    groups: Sequence[Group] = ()
+    """The coupled channels that may be removed."""
+    costs: Costs = NO_COSTS
+    target: str = "sparsity"
+    """What a sparsity is a fraction of: sparsity, channels, params, macs or threshold."""
+    floor: float = 0.0
+    """Fraction of its weights, or channels, that every layer must keep."""
+    sharing: frozenset[str] = frozenset()
+    """Layers whose outputs share filters already."""
+
+
+class Constrained:
+    """A network with the rules for it: ``Net`` and ``Training``."""
+
+    model: nn.Module
+    constraints: Constraints
+
+    @property
+    def costs(self) -> Costs:
+        """What the net costs at given widths."""
+        return self.constraints.costs
+
+    @property
+    def target(self) -> str:
+        """What a sparsity is a fraction of: sparsity, channels, params, macs or threshold."""
+        return self.constraints.target
+
+    @property
+    def floor(self) -> float:
+        """Fraction of its weights, or channels, that every layer must keep."""
+        return self.constraints.floor
+
+    def groups(self) -> Sequence[Group]:
+        """The groups of coupled channels that may be removed; the classes are never among them."""
+        return self.constraints.groups
+
+    def layers(self) -> dict[str, nn.Module]:
+        """The convolutions and linear layers that may be pruned, by name, in the order of the net."""
+        return {name: self.model.get_submodule(name) for name in self.constraints.layers}
+
+    def parameters(self) -> dict[str, Tensor]:
+        """Their weights as the model holds them, with gradients: [out, in, k, k], or [out, in] of linear layers."""
+        return {name: layer.weight for name, layer in self.layers().items()}  # type: ignore[misc]

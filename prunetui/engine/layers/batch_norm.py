@@ -1,0 +1,37 @@
+"""Batch norms: they scale and shift channels that others make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from prunetui.api.groups import Role
+from prunetui.engine.layers.kind import LayerKind, Shapes
+
+
+class BatchNorm(LayerKind):
+    """Scale, shift and running statistics, one number a channel; their arithmetic is not counted."""
+
+    prunable = False
+    role: ClassVar[Role] = "scales"
+    outputs: ClassVar[Mapping[str, int]] = {"weight": 0, "bias": 0, "running_mean": 0, "running_var": 0}
+    inputs: ClassVar[Mapping[str, int]] = outputs
+
+    def fits(self, module: nn.Module) -> bool:
+        return isinstance(module, nn.BatchNorm2d)
+
+    def resize(self, module: nn.Module, shapes: Shapes) -> None:
+        assert isinstance(module, nn.BatchNorm2d)
+        module.num_features = shapes["weight" if "weight" in shapes else "running_mean"][0]
+
+    def places(self, read: Tensor, made: Tensor) -> int:
+        return 0
+
+    def macs(self, shapes: Shapes, places: int) -> int:
+        return 0
+
+    def width(self, module: nn.Module, side: str) -> int:
+        assert isinstance(module, nn.BatchNorm2d)
+        return module.num_features

@@ -1,0 +1,44 @@
+"""Two-dimensional convolutions of all inputs with all outputs."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from prunetui.engine.layers.kind import LayerKind, Shapes
+
+
+class Convolution(LayerKind):
+    """Weights [out, in, k, k], each used at every place of the output."""
+
+    def fits(self, module: nn.Module) -> bool:
+        return isinstance(module, nn.Conv2d) and module.groups == 1
+
+    def resize(self, module: nn.Module, shapes: Shapes) -> None:
+        assert isinstance(module, nn.Conv2d)
+        module.out_channels, module.in_channels = shapes["weight"][:2]
+
+    def places(self, read: Tensor, made: Tensor) -> int:
+        return math.prod(made.shape[2:])
+
+    def matrix_product(self, module: nn.Module) -> nn.Module | None:
+        if type(module) is not nn.Conv2d or (module.kernel_size, module.padding) != ((1, 1), (0, 0)):
+            return None
+        return Pointwise(module)
+
+
+class Pointwise(nn.Module):
+    """A 1x1 convolution as a matrix product over the channels of every place: [B, C, H, W] -> [B, K, H / s, W / s]."""
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.stride = conv.stride
+        self.weight = nn.Parameter(conv.weight.detach().flatten(1), requires_grad=False)
+        self.bias = conv.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x[:, :, :: self.stride[0], :: self.stride[1]].permute(0, 2, 3, 1)
+        rows = F.linear(x.reshape(-1, x.shape[-1]), self.weight, self.bias)
+        return rows.view(*x.shape[:-1], -1).permute(0, 3, 1, 2)

@@ -1,0 +1,24 @@
+"""Convolutions in which each output reads the one input of the same number."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from prunetui.engine.layers.convolution import Convolution
+from prunetui.engine.layers.kind import Shapes
+
+
+class DepthwiseConvolution(Convolution):
+    """Weights [channels, 1, k, k]: a channel that goes, goes as input and as output."""
+
+    inputs = Convolution.outputs
+
+    def fits(self, module: nn.Module) -> bool:
+        return isinstance(module, nn.Conv2d) and 1 < module.groups == module.in_channels == module.out_channels
+
+    def resize(self, module: nn.Module, shapes: Shapes) -> None:
+        assert isinstance(module, nn.Conv2d)
+        module.groups = module.in_channels = module.out_channels = shapes["weight"][0]
+
+    def matrix_product(self, module: nn.Module) -> nn.Module | None:
+        return None

@@ -1,0 +1,93 @@
+"""What the engine must know of one kind of layer: how it is resized, what it costs, where its channels lie."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from torch import Tensor, nn
+
+from prunetui.api.groups import Indices, Role, Slice
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""Of a layer's tensors, by the names that they have in the layer."""
+Side = Literal["outputs", "inputs"]
+
+
+class LayerKind(ABC):
+    """One kind of layer. A file of this folder says all there is to say of it; ``layers.KINDS`` is the table."""
+
+    prunable: ClassVar[bool] = True
+    """Whether ``weight`` connects single inputs with single outputs: what masks zero and a sparsity counts."""
+    role: ClassVar[Role] = "makes"
+    """What the layer does with the channels that it puts out."""
+    outputs: ClassVar[Mapping[str, int]] = {"weight": 0, "bias": 0}
+    """The layer's own tensors -> the dimension on which the channels lie that it puts out."""
+    inputs: ClassVar[Mapping[str, int]] = {"weight": 1}
+    """The same of the channels that it reads."""
+
+    @abstractmethod
+    def fits(self, module: nn.Module) -> bool:
+        """Whether a module is a layer of this kind."""
+
+    @abstractmethod
+    def resize(self, module: nn.Module, shapes: Shapes) -> None:
+        """Set the attributes that go with tensors of these shapes, which are of a narrower layer."""
+
+    @abstractmethod
+    def places(self, read: Tensor, made: Tensor) -> int:
+        """How often one example uses each weight, by what the layer reads and makes of a batch of one."""
+
+    def macs(self, shapes: Shapes, places: int) -> int:
+        """Multiply-accumulates of one example."""
+        return math.prod(shapes["weight"]) * places
+
+    def slices(self, name: str, module: nn.Module, side: Side, indices: Indices) -> tuple[Slice, ...] | None:
+        """Where channels lie in the layer, if ``indices`` are theirs among its outputs or inputs.
+
+        None where they cannot be removed from it.
+        """
+        role: Role = self.role if side == "outputs" else "reads"
+        dimensions = self.outputs if side == "outputs" else self.inputs
+        return tuple(
+            Slice(f"{name}.{own}", dimension, indices, role)
+            for own, dimension in dimensions.items()
+            if isinstance(getattr(module, own, None), Tensor)
+        )
+
+    def width(self, module: nn.Module, side: Side) -> int:
+        """How many channels the layer puts out, or reads."""
+        own, dimension = next(iter((self.outputs if side == "outputs" else self.inputs).items()))
+        return int(module.get_parameter(own).shape[dimension])
+
+    def matrix_product(self, module: nn.Module) -> nn.Module | None:
+        """The same layer as a product with one matrix [out, in], its ``weight``; None where it is none."""
+        return None
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer of a network, to be counted: its kind, the shapes of its parameters, and how often they are used."""
+
+    kind: LayerKind
+    shapes: Shapes
+    places: int
+
+    @property
+    def prunable(self) -> bool:
+        """Whether its weights count for a sparsity."""
+        return self.kind.prunable
+
+    def cost(self, what: str, shapes: Shapes | None = None) -> int:
+        """Prunable weights (``sparsity``), ``params`` or ``macs``, of the layer as it is or with these ``shapes``."""
+        shapes = self.shapes if shapes is None else shapes
+        if what == "params":
+            return sum(math.prod(shape) for shape in shapes.values())
+        if what == "macs":
+            return self.kind.macs(shapes, self.places)
+        if what == "sparsity":
+            return math.prod(shapes["weight"]) if self.kind.prunable else 0
+        raise ValueError(f"a layer has no cost called {what}: there are sparsity, params and macs")

@@ -1,0 +1,26 @@
+"""Linear layers."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor, nn
+
+from prunetui.engine.layers.kind import LayerKind, Shapes
+
+
+class Linear(LayerKind):
+    """Weights [out, in], each used once for every row that the layer reads."""
+
+    def fits(self, module: nn.Module) -> bool:
+        return isinstance(module, nn.Linear)
+
+    def resize(self, module: nn.Module, shapes: Shapes) -> None:
+        assert isinstance(module, nn.Linear)
+        module.out_features, module.in_features = shapes["weight"]
+
+    def places(self, read: Tensor, made: Tensor) -> int:
+        return math.prod(made.shape[1:-1])
+
+    def matrix_product(self, module: nn.Module) -> nn.Module | None:
+        return module if type(module) is nn.Linear else None
