@@ -42,7 +42,7 @@ Rows = list[dict[str, str]]
 def execute_in(root: Path) -> Run:
     """A new run of the study, executed in this process without any failure."""
     run = create_run(root, study_toml(parse_study(STUDY)), Status(state="queued", name="tiny"))
-    assert execute(run, "cpu", lambda: False, isolated=False) == 0
+    assert execute(run, "cpu", lambda: False, executor="inline") == 0
     return run
 
 
