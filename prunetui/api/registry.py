@@ -75,15 +75,13 @@ def data(
     augment: str = "none",
     images: tuple[int, int] | None = None,
     tree: bool = False,
-    files: str = "",
     places: Sequence[str] = (),
 ) -> Callable[[T], T]:
     """Make a function a data set: it returns ``Splits``.
 
     It may ask for ``root``, the folder that a study names; all parameters that the program does not supply are options.
     ``augment`` is what suits its training images, ``images`` how many are in both splits where that never changes,
-    ``tree`` says that ``root`` is an image tree. Of sets that are downloaded ``files`` says what to put into ``root``
-    by hand, and ``places`` what is there then.
+    ``tree`` says that ``root`` is an image tree. ``places`` are what a set that is downloaded leaves in ``root``.
     """
     return _noted("data", name)
 

@@ -6,6 +6,7 @@ Python's search path leads; its digest is part of what a study computes, and a c
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 from functools import lru_cache
@@ -120,6 +121,27 @@ def keep_copies(names: list[tuple[str, str]], run_folder: Path) -> list[Path]:
             write_atomic(copy, found.file.read_text(encoding="utf-8"))
             copies.append(copy)
     return copies
+
+
+def as_kept(name: str, run_folder: Path) -> str:
+    """The same name, or that of the run's copy where the file is not any more what it was when the run was made."""
+    file, wanted = file_of(name), name.rpartition(":")[2]
+    copies = list((run_folder / COPIES).glob(f"*-{glob.escape(file.name)}"))
+    try:
+        unchanged = copy_of(run_folder, file, digest_of(read_regular(file, MOST_BYTES))) in copies
+    except OSError:
+        unchanged = False
+    return name if unchanged or len(copies) != 1 else f"{copies[0].absolute()}:{wanted}"
+
+
+def copies_used(names: list[tuple[str, str]]) -> list[str]:
+    """A line for each of a study's names that is that of a run's copy."""
+    files = dict.fromkeys(file_of(name) for _, name in names if names_own_file(name))
+    return [
+        f"{file.name.partition('-')[2]} is not any more what it was when this run was made: its copy {file} is used"
+        for file in files
+        if file.parent.name == COPIES
+    ]
 
 
 def copy_of(run_folder: Path, file: Path, digest: str) -> Path:
