@@ -65,7 +65,7 @@ def evaluate_checkpoint(
         return
     say(f"top-1 {result['top1']:.2f} %  top-5 {result['top5']:.2f} %  loss {result['loss']:.4f}")
     rate = f"{result['images_per_second']:,.0f} images/s on {where.name}"
-    say(f"{result['images']} test images of {study.data.name}, {rate}")
+    say(f"{result['images']} test images of {short(study.data.name)}, {rate}")
 
 
 def _check_logits(path: Path, net: Any, inputs: Any, logits: Any) -> None:
