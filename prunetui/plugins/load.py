@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import sys
@@ -67,7 +68,8 @@ def _executed(name: str, file: Path, source: bytes) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look their module up
     try:
-        exec(compile(source, str(file), "exec"), module.__dict__)
+        with contextlib.redirect_stdout(sys.stderr):  # stdout is for data
+            exec(compile(source, str(file), "exec"), module.__dict__)
     except BaseException:
         del sys.modules[name]
         raise

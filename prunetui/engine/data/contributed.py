@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from typing import Any
@@ -50,7 +52,8 @@ def read_contributed(name: str, supplied: Mapping[str, Any], options: Mapping[st
     make = load_object(about)
     given = {key: value for key, value in supplied.items() if key in about.takes}
     try:
-        made = make(**given, **options)
+        with contextlib.redirect_stdout(sys.stderr):  # stdout is for data
+            made = make(**given, **options)
     except PrunetuiError:
         raise
     except Exception as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -82,7 +84,8 @@ def build(architecture: Architecture) -> nn.Module:
         network: nn.Module = make(**given, **dict(architecture.options))
         return network
     try:
-        made = make(**given, **dict(architecture.options))
+        with contextlib.redirect_stdout(sys.stderr):  # stdout is for data
+            made = make(**given, **dict(architecture.options))
     except Exception as error:
         raise UsageError(f"the model {found.name} cannot be built: {type(error).__name__}: {error}") from error
     if not isinstance(made, nn.Module):
