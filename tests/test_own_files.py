@@ -19,7 +19,7 @@ from prunetui.plugins.catalogue import catalogue, contribution
 from prunetui.plugins.kinds import KINDS
 from prunetui.plugins.own_files import absolute, short
 from prunetui.plugins.read_source import read_contributions
-from prunetui.tui.fields import sections
+from prunetui.tui.screens.configure.fields import sections
 
 NET = '''\
 from torch import nn

@@ -16,6 +16,7 @@ from prunetui.files.regular import read_regular
 from prunetui.plugins.contribution import Contribution
 from prunetui.plugins.read_source import MOST_BYTES, digest_of
 
+REGISTRY = "prunetui.api.registry"
 BY_FILE = "prunetui_file_"
 """Before the name of a module that was loaded by its file, as another one has its name."""
 
@@ -27,10 +28,9 @@ def load_object(found: Contribution) -> Any:
         UsageError: the user's file was changed since it was read, or cannot be imported.
     """
     module = _own(found) if found.origin == "file" else _imported(found)
-    from prunetui.api.registry import registered
-
-    plain = found.name.rpartition(":")[2] if found.origin == "file" else found.name
-    known = registered(found.kind, plain, module.__name__)
+    registry = sys.modules.get(REGISTRY)  # which imports torch: what has not asked for it is not registered there
+    name = found.name.rpartition(":")[2] if found.origin == "file" else found.name
+    known = registry.registered(found.kind, name, module.__name__) if registry else None
     return getattr(module, found.symbol) if known is None else known
 
 

@@ -8,13 +8,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from prunetui.engine.layers import kind_of
 from prunetui.engine.models import Architecture, build
 from prunetui.errors import UsageError
 from prunetui.plugins.catalogue import contribution
 from prunetui.plugins.own_files import copy_of, file_of, names_own_file, short
 
-SUPPORTED = (nn.Conv2d, nn.Linear, nn.BatchNorm2d)
-"""Layers whose tensors may change their shape."""
 NAMED = 5
 
 
@@ -43,8 +42,8 @@ def check_network(architecture: Architecture) -> None:
     if other := _unsupported(net):
         more = f" and {len(other) - NAMED} more" if len(other) > NAMED else ""
         raise UsageError(
-            f"the model {a.name} cannot be pruned yet: networks of Conv2d (groups = 1), Linear and BatchNorm2d layers "
-            f"can, that end in a Linear; this one has {', '.join(other[:NAMED])}{more}"
+            f"the model {a.name} cannot be pruned yet: networks of convolutions, linear layers and batch norms can, "
+            f"that end in a linear layer; this one has {', '.join(other[:NAMED])}{more}"
         )
 
 
@@ -53,10 +52,8 @@ def _unsupported(net: nn.Module) -> list[str]:
     found = [
         f"{name or type(module).__name__} ({type(module).__name__})"
         for name, module in net.named_modules()
-        if any(True for _ in module.parameters(recurse=False)) and not isinstance(module, SUPPORTED)
+        if any(True for _ in module.parameters(recurse=False)) and kind_of(module) is None
     ]
-    grouped = [n for n, m in net.named_modules() if isinstance(m, nn.Conv2d) and m.groups > 1]
-    found += [f"{name} (groups > 1)" for name in grouped]
     kinds = {type(module) for module in net.modules()}
     missing = [kind.__name__ for kind in (nn.Conv2d, nn.Linear) if not any(issubclass(k, kind) for k in kinds)]
     return found + [f"no {name} layer" for name in missing]
