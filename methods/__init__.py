@@ -1,1 +1,1 @@
-"""One pruning algorithm a file. Nothing imports these statically: `prunetui.plugins.method_catalogue` finds them."""
+"""One pruning algorithm a file. Nothing imports these statically: `prunetui.plugins.catalogue` finds them."""

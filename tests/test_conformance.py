@@ -382,9 +382,9 @@ def neighbour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Subje
     (tmp_path / "neighbour_pruning.py").write_text(NEIGHBOUR)
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()
-    method_catalogue.catalogue.cache_clear()
+    method_catalogue.forget()
     yield Subject("agreement-of-a-neighbour", Masks, "sparsity")
-    method_catalogue.catalogue.cache_clear()
+    method_catalogue.forget()
     sys.modules.pop("neighbour_pruning", None)
 
 

@@ -20,7 +20,7 @@ from prunetui.errors import RunFailed
 from prunetui.execute.execution import execute
 from prunetui.execute.executors.processes import ProcessExecutor, WorkerProcess
 from prunetui.execute.executors.workers import process_starter
-from prunetui.plugins.method_catalogue import catalogue
+from prunetui.plugins.method_catalogue import forget
 from prunetui.store import Run, Status, create_run
 
 STUDY = """
@@ -79,11 +79,11 @@ def doomed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
             '        return Masks(keep_top(scores, sparsity, "global", within=net.masks))\n'
         )
         importlib.invalidate_caches()
-        catalogue.cache_clear()
+        forget()
         return calls
 
     yield install
-    catalogue.cache_clear()
+    forget()
 
 
 @pytest.fixture(scope="module")

@@ -18,10 +18,11 @@ from PIL import Image
 
 from prunetui.config import Data
 from prunetui.config.schema import Statistics
+from prunetui.data.stratified import stratified
 from prunetui.engine.data import Dataset, Images, images, load_dataset
 from prunetui.engine.data.images import crop
 from prunetui.engine.data.load import statistics
-from prunetui.engine.data.split import draw, stratified
+from prunetui.engine.data.split import draw
 from prunetui.errors import DataError
 
 # Splits -----------------------------------------------------------------------------------------------

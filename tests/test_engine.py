@@ -24,7 +24,7 @@ from prunetui.engine.models.checkpoint import read_checkpoint
 from prunetui.engine.state import State, instantiate
 from prunetui.errors import RunFailed, UsageError
 from prunetui.execute.execution import execute as execute_with
-from prunetui.plugins.method_catalogue import catalogue
+from prunetui.plugins.method_catalogue import forget
 from prunetui.store import Cache, Run, Status, create_run
 
 TINY = """
@@ -382,11 +382,11 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
         )
         monkeypatch.syspath_prepend(site)
         importlib.invalidate_caches()
-        catalogue.cache_clear()
+        forget()
         return f'[[methods]]\nname = "{module}"\nlabel = "wrong"\n'
 
     yield install
-    catalogue.cache_clear()
+    forget()
 
 
 RIGHT = "scores = {name: w.abs() for name, w in net.weights().items()}\n"

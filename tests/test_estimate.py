@@ -12,8 +12,9 @@ from prunetui import events
 from prunetui.config import Data, Study, parse_study, study_toml
 from prunetui.engine.data.load import load_dataset
 from prunetui.plan import Images, Latency, Measure, Prune, Train, build_plan, measurements, step_key
-from prunetui.plan.estimate import SIZES, estimate, images_of
+from prunetui.plan.estimate import estimate, images_of
 from prunetui.plan.history import Historian, History, Rate
+from prunetui.plugins.catalogue import contribution
 from prunetui.store import Cache, Run, Status, create_run
 from prunetui.store.runs import CACHE
 
@@ -117,7 +118,7 @@ def test_the_images_of_digits_are_counted_as_the_engine_counts_them(more):
 
 
 def test_the_images_of_public_data_sets():
-    assert sum(SIZES["digits"]) == 1797
+    assert sum(contribution("data", "digits").given["images"]) == 1797
     assert images_of(Data(name="cifar10", validation=0.1)) == Images(45_000, 5_000, 10_000)
     assert images_of(Data(name="svhn", validation=0.0)) == Images(73_257, 0, 26_032)
     assert images_of(Data(name="fashion-mnist", limit=100, validation=0.1)) == Images(90, 10, 100)

@@ -125,15 +125,15 @@ def test_the_built_in_executors_are_the_modules_of_their_folder() -> None:
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        ("inlin", 'there is no executor "inlin"; did you mean "inline"?'),
-        ("ray", 'there is no executor "ray"; there are inline, processes, and your own as FILE.py:NAME'),
-        ("{folder}/none.py:mine", "there is no file {folder}/none.py with an executor"),
-        ("{folder}/broken.py:mine", "the executor {folder}/broken.py cannot be loaded: ZeroDivisionError: "),
-        ("{folder}/other.py:mine", '{folder}/other.py has no executor "mine": mark its class with @executor("mine")'),
+        ("inlin", "no executor is called 'inlin'; there are: inline, processes; did you mean inline?"),
+        ("ray", "no executor is called 'ray'; there are: inline, processes"),
+        ("{folder}/none.py:mine", "cannot read {folder}/none.py: No such file or directory"),
+        ("{folder}/broken.py:mine", "{folder}/broken.py cannot be imported: ZeroDivisionError: "),
+        ("{folder}/other.py:mine", "{folder}/other.py has no executor called 'mine'; it has: recording"),
     ],
 )
 def test_an_executor_that_is_not_there_is_refused_in_words(tmp_path: Path, wanted: str, message: str) -> None:
-    (tmp_path / "broken.py").write_text("1 / 0")
+    (tmp_path / "broken.py").write_text('1 / 0\n\n\n@executor("mine")\nclass Mine: ...\n')
     (tmp_path / "other.py").write_text(RECORDING)
     with pytest.raises(UsageError) as caught:
         find_executor(wanted.format(folder=tmp_path))

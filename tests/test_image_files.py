@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from prunetui.config import Data
+from prunetui.data.tree.decode import MAX_PIXELS, Fact, decode
+from prunetui.data.tree.levels import Extent, Range, range_of
 from prunetui.engine.data import Dataset, load_dataset
-from prunetui.engine.data.decode import MAX_PIXELS, Fact, decode
-from prunetui.engine.data.levels import Extent, Range, range_of
 from prunetui.errors import DataError
 
 Notes = list[tuple[str, str]]
@@ -403,6 +403,6 @@ def test_ordinary_images_are_not_spoken_of(tmp_path: Path, read: Read) -> None:
 
 
 def test_processes_that_decode_start_without_torch() -> None:
-    code = "import sys; from prunetui.engine.data.decode import decode; print('torch' in sys.modules)"
+    code = "import sys; from prunetui.data.tree.decode import decode; print('torch' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "False\n"

@@ -403,7 +403,7 @@ def test_more_images_than_memory_are_refused_in_words(
     def full(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("prunetui.engine.data.folder._decode_all", full)
+    monkeypatch.setattr("prunetui.data.tree.read._decode_all", full)
     assert "train: 2 images of 6 x 6 take 0.0 GB of memory, more than there is; make data.size smaller" in refusal(load)
 
 
@@ -415,8 +415,8 @@ def test_a_process_that_dies_while_it_decodes_is_told_in_words(
     def dead(*_: object) -> None:
         raise BrokenProcessPool
 
-    monkeypatch.setattr("prunetui.engine.data.folder.SMALL_SET", 0)
-    monkeypatch.setattr("prunetui.engine.data.folder.ProcessPoolExecutor.map", dead)
+    monkeypatch.setattr("prunetui.data.tree.read.SMALL_SET", 0)
+    monkeypatch.setattr("prunetui.data.tree.read.ProcessPoolExecutor.map", dead)
     message = refusal(load)
     assert message.startswith("a process that decodes images died, of too little memory or of a file that crashes")
     assert str(tmp_path / "train" / "cat" / "0.png") in message
@@ -425,9 +425,9 @@ def test_a_process_that_dies_while_it_decodes_is_told_in_words(
 def test_processes_decode_as_this_one_does(tmp_path: Path, load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(tmp_path, "cat", "dog", count=5)
     here = load()
-    monkeypatch.setattr("prunetui.engine.data.folder.SMALL_SET", 0)
-    monkeypatch.setattr("prunetui.engine.data.folder.CHUNK", 4)
-    monkeypatch.setattr("prunetui.engine.data.cache.RULES", 0)
+    monkeypatch.setattr("prunetui.data.tree.read.SMALL_SET", 0)
+    monkeypatch.setattr("prunetui.data.tree.read.CHUNK", 4)
+    monkeypatch.setattr("prunetui.data.tree.decoded_cache.RULES", 0)
     assert (load().train.pixels == here.train.pixels).all()
 
 

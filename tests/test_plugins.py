@@ -16,7 +16,10 @@ from annotated_types import Ge
 import prunetui
 from prunetui.config import parse_study
 from prunetui.errors import ConfigError, UsageError
-from prunetui.plugins.method_catalogue import MethodInfo, catalogue, method_info, read_methods
+from prunetui.plugins.contribution import Contribution
+from prunetui.plugins.kinds import KINDS
+from prunetui.plugins.method_catalogue import catalogue, forget, method_info
+from prunetui.plugins.read_source import read_contributions
 
 ROOT = Path(prunetui.__file__).resolve().parent.parent
 BUILT_IN = sorted(file for file in (ROOT / "methods").glob("*.py") if file.stem != "__init__")
@@ -61,11 +64,11 @@ def announce(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Announ
         (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module.replace('.', '_')}\nVersion: 1.0\n")
         (about / "entry_points.txt").write_text(f"[prunetui.methods]\n{module} = {module}\n")
         monkeypatch.syspath_prepend(str(tmp_path))
-        catalogue.cache_clear()
+        forget()
         return file
 
     yield install
-    catalogue.cache_clear()
+    forget()
 
 
 def python(code: str, *path: Path) -> str:
@@ -95,7 +98,7 @@ def test_no_built_in_method_is_a_problem():
 
 @pytest.mark.parametrize("file", BUILT_IN, ids=lambda file: file.stem)
 def test_a_built_in_file_registers_a_method_that_says_what_it_is(file: Path):
-    found = read_methods(f"methods.{file.stem}", file)
+    found = [info for info in catalogue().methods.values() if info.file == file]
     assert found
     for info in found:
         assert catalogue().methods[info.name] == info
@@ -107,7 +110,7 @@ def test_a_built_in_file_registers_a_method_that_says_what_it_is(file: Path):
 
 def test_options_are_read_with_their_type_default_and_docstring():
     info = method_info("l1-structured")
-    assert (info.edit, info.family, info.module) == ("channels", "channels", "methods.l1_structured")
+    assert (info.edit, info.family, info.module) == ("channels", "channels", "prunetui._methods.l1_structured")
     assert info.targets == ("sparsity", "channels", "params", "macs")
     scope, round_to = info.options
     assert (scope.name, scope.annotation, scope.default) == ("scope", "Scope", "local")
@@ -171,7 +174,7 @@ def test_a_changed_source_file_changes_the_digest(tmp_path: Path):
     def digest(source: str) -> str:
         file = tmp_path / "method.py"
         file.write_text(source)
-        (info,) = read_methods("method", file)
+        (info,) = read_contributions(KINDS["method"], "method", file, "file")
         return info.digest
 
     assert digest(OBS) == digest(OBS)
@@ -225,8 +228,8 @@ def test_a_broken_plugin_file_is_a_problem_and_all_others_are_listed(announce: A
     assert [*found.methods] == sorted(info.name for info in _built_in())
 
 
-def _built_in() -> list[MethodInfo]:
-    return [info for file in BUILT_IN for info in read_methods(f"methods.{file.stem}", file)]
+def _built_in() -> list[Contribution]:
+    return [info for file in BUILT_IN for info in read_contributions(KINDS["method"], "any", file, "built-in")]
 
 
 def test_an_announced_module_that_is_not_there_is_a_problem(announce: Announce):

@@ -19,9 +19,10 @@ from prunetui.api.layer_budgets import erk_budgets, exchanged
 from prunetui.api.net import Keep, Net
 from prunetui.api.obs_solver import compensated, removal_costs
 from prunetui.api.options import Count, Factor, Positive, Scope, Share
-from prunetui.api.registry import PruningMethod, register, registered
+from prunetui.api.registry import PruningMethod, data, executor, model, register, runtime, task, tracker
 from prunetui.api.scores import channel_maps, feature_maps, per_channel, zero_scores
 from prunetui.api.selection import channel_widths, filters_kept, keep_above, keep_channels, keep_erk, keep_top
+from prunetui.api.splits import Splits
 from prunetui.api.training import Training
 from prunetui.errors import TrialError
 
@@ -43,15 +44,18 @@ __all__ = [
     "Share",
     "Shared",
     "Slice",
+    "Splits",
     "Training",
     "TrialError",
     "compensated",
     "channel_maps",
     "channel_widths",
     "cluster_filters",
+    "data",
     "dataclass",
     "erk_budgets",
     "exchanged",
+    "executor",
     "feature_maps",
     "filter_weights",
     "filters_kept",
@@ -61,10 +65,13 @@ __all__ = [
     "keep_top",
     "keep_top_kernels",
     "kernels_of",
+    "model",
     "per_channel",
     "register",
-    "registered",
     "removal_costs",
+    "runtime",
+    "task",
+    "tracker",
     "weights_left",
     "zero_scores",
 ]

@@ -1,4 +1,7 @@
-"""Classes that are pruning methods, by name."""
+"""The decorators by which a file contributes: they note what it defines, under the name a study says.
+
+All their arguments must be literals: lists read them from the source, without importing it.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,14 @@ from typing import Any, Protocol, TypeVar
 from prunetui.api.net import Net
 from prunetui.errors import PrunetuiError
 
-M = TypeVar("M", bound=type)
+T = TypeVar("T", bound=Callable[..., Any])
+
+_REGISTRY: dict[tuple[str, str, str], Any] = {}
+"""What was registered, by its kind, its name and its module."""
 
 
 class PruningMethod(Protocol):
-    """What a registered class must offer.
+    """What a class that is registered as a method must offer.
 
     It may also have ``during_training(self, training: Training)``, or ``(self, training, sparsity)``, called after
     every backward pass of the trainings before an edit: at first for as many epochs as its option ``epochs`` says.
@@ -22,31 +28,79 @@ class PruningMethod(Protocol):
         """The edit that brings ``net`` to ``sparsity`` (absolute, not relative to what is already gone)."""
 
 
-_REGISTRY: dict[str, type] = {}
+def _noted(kind: str, name: str) -> Callable[[T], T]:
+    def decorate(found: T) -> T:
+        key = (kind, name, found.__module__)
+        taken = _REGISTRY.get(key)
+        if taken is not None and taken.__qualname__ != found.__qualname__:
+            raise PrunetuiError(f"two contributions of {found.__module__} are called {name!r}")
+        _REGISTRY[key] = found
+        return found
+
+    return decorate
+
+
+def registered(kind: str, name: str, module: str) -> Any:
+    """What a module that has been imported registered; None where it registered nothing of this kind and name."""
+    return _REGISTRY.get((kind, name, module))
 
 
 def register(
     name: str, *, source: str, family: str = "", targets: Sequence[str] = (), schedules: Sequence[str] = ()
-) -> Callable[[M], M]:
-    """Make a class a pruning method. All arguments must be literals: lists read them without importing.
+) -> Callable[[T], T]:
+    """Make a class a pruning method.
 
     ``source`` is where the method comes from; ``family`` and ``targets`` default by the kind of edit, ``schedules``
     to all but ``dynamic``.
 
     Raises:
-        PrunetuiError: the name is taken by another class.
+        PrunetuiError: the name is taken by another class of the same file.
     """
-
-    def decorate(cls: M) -> M:
-        taken = _REGISTRY.get(name)
-        if taken is not None and taken.__qualname__ != cls.__qualname__:
-            raise PrunetuiError(f"two methods are called {name!r}: {taken.__module__} and {cls.__module__}")
-        _REGISTRY[name] = cls
-        return cls
-
-    return decorate
+    return _noted("method", name)
 
 
-def registered(name: str) -> type[PruningMethod]:
-    """The class registered as ``name``; its module has been imported."""
-    return _REGISTRY[name]
+def model(name: str, *, source: str = "") -> Callable[[T], T]:
+    """Make a function a model: it returns a freshly initialised ``nn.Module``.
+
+    It is given what it asks for by name: ``channels`` and ``size`` of the images, ``classes`` (or ``num_classes``), and
+    ``width`` and ``shortcut`` where a study says them; all other parameters are options.
+    """
+    return _noted("model", name)
+
+
+def data(
+    name: str,
+    *,
+    source: str = "",
+    augment: str = "none",
+    images: tuple[int, int] | None = None,
+    tree: bool = False,
+    places: Sequence[str] = (),
+) -> Callable[[T], T]:
+    """Make a function a data set: it returns ``Splits``.
+
+    It may ask for ``root``, the folder that a study names; all parameters that the program does not supply are options.
+    ``augment`` is what suits its training images, ``images`` how many are in both splits where that never changes,
+    ``tree`` says that ``root`` is an image tree. ``places`` are what a set that is downloaded leaves in ``root``.
+    """
+    return _noted("data", name)
+
+
+def task(name: str, *, primary: str, source: str = "") -> Callable[[T], T]:
+    """Make a class a task; ``primary`` is the key of the metric that decides."""
+    return _noted("task", name)
+
+
+def runtime(name: str, *, source: str = "") -> Callable[[T], T]:
+    """Make a class something that runs networks for latency, or after export."""
+    return _noted("runtime", name)
+
+
+def executor(name: str, *, source: str = "") -> Callable[[T], T]:
+    """Make a class something that executes trials."""
+    return _noted("executor", name)
+
+
+def tracker(name: str, *, source: str = "") -> Callable[[T], T]:
+    """Make a class something that is told what happens in a run."""
+    return _noted("tracker", name)

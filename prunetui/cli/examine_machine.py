@@ -70,18 +70,18 @@ def _arithmetic(threads: int, found: MachineCheck) -> dict[str, Any]:
 
 def _data() -> list[dict[str, Any]]:
     from prunetui.config import Data
-    from prunetui.engine.data.public import FILES, on_disk
+    from prunetui.plugins.catalogue import catalogue
 
     root = Path(Data().root)
-    found = [_finding("digits", "embedded")]
-    for name in FILES:
-        there = on_disk(name, root)
-        found.append(
-            _finding(
-                name,
-                f"in {root.resolve()}" if there else f"not in {root.resolve()}: downloaded when asked for",
-            )
-        )
+    found = []
+    for about in catalogue("data").found.values():
+        places = about.given.get("places")
+        if "root" not in about.takes:
+            found.append(_finding(about.name, "embedded"))
+        elif places:
+            there = any((root / place).exists() for place in places)  # its checksums are verified when it is read
+            told = f"in {root.resolve()}" if there else f"not in {root.resolve()}: downloaded when asked for"
+            found.append(_finding(about.name, told))
     return found
 
 

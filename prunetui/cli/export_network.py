@@ -41,7 +41,7 @@ def export_model(root: Path, run: str, trial: str, kind: str, output: Path) -> N
     found = find_run(root, run)
     source = _model_of(found, trial)
     checkpoint = read_checkpoint(source)
-    model = pixels_of(checkpoint, source)
+    model = pixels_of(checkpoint, source, trust=True)  # as a run is resumed: with the code that its study names
     images, what = _images(found, checkpoint.header)
     output = output.expanduser()
     content, again = _made(kind, model, checkpoint.header, source, images[:2])
@@ -98,7 +98,7 @@ def _made(kind: str, model: Pixels, header: dict[str, Any], source: Path, exampl
     if kind == "safetensors":
         from prunetui.engine.loading import load
 
-        return source.read_bytes(), lambda path, images: load(path)(images).detach()
+        return source.read_bytes(), lambda path, images: load(path, trust=True)(images).detach()
     if kind == "pt2":
         return _pt2(model, header, example), _run_pt2
     if kind == "onnx":

@@ -12,6 +12,7 @@ from typing import Any
 from prunetui.cli.wanted_images import check_fixed, tell, wanted_by, wanted_by_weights
 from prunetui.config import Study, parse_study
 from prunetui.errors import UsageError
+from prunetui.plugins.own_files import names_own_file, short
 from prunetui.terminal.output import print_json, say
 
 
@@ -41,6 +42,7 @@ def evaluate_checkpoint(
     header = found[1] if found else read.header if read else {}
     if header:
         _check_complete(header, checkpoint)
+        header = _with_own_files(header, model, data, checkpoint, trust)
     study = _study(header, model, data, overrides)
     where = find_device("cpu" if found else device)
     prepare(where)
@@ -63,7 +65,7 @@ def evaluate_checkpoint(
         return
     say(f"top-1 {result['top1']:.2f} %  top-5 {result['top5']:.2f} %  loss {result['loss']:.4f}")
     rate = f"{result['images_per_second']:,.0f} images/s on {where.name}"
-    say(f"{result['images']} test images of {study.data.name}, {rate}")
+    say(f"{result['images']} test images of {short(study.data.name)}, {rate}")
 
 
 def _check_logits(path: Path, net: Any, inputs: Any, logits: Any) -> None:
@@ -92,6 +94,28 @@ def _check_complete(header: dict[str, Any], path: Path) -> None:
         raise UsageError(f"the header of {path} does not say its {' and '.join(missing)}")
 
 
+def _with_own_files(
+    header: dict[str, Any], model: str | None, data: str | None, path: Path, trust: bool
+) -> dict[str, Any]:
+    """The header with the user's files that it names where they are now; they are run only if they are trusted.
+
+    Raises:
+        UsageError: they are not, and nothing else is said to take their place; or they are not there any more.
+    """
+    if not data and names_own_file(header["data"]) and not trust:
+        raise UsageError(
+            f"{path} was trained on the data of {short(header['data'])}, a file whose code would be run: say --data, "
+            "or --trust if you trust whoever made it"
+        )
+    about = header["architecture"]
+    if model or path.suffix.lower() != ".safetensors" or about.get("digest") is None:
+        return header
+    from prunetui.engine.models import Architecture
+    from prunetui.engine.models.own_network import found_again
+
+    return {**header, "architecture": {**about, "name": found_again(Architecture(**about), path, trust).name}}
+
+
 def _study(header: dict[str, Any], model: str | None, data: str | None, overrides: Sequence[str]) -> Study:
     """The settings of the command line over those in the file's header."""
     settings = []
@@ -99,7 +123,8 @@ def _study(header: dict[str, Any], model: str | None, data: str | None, override
         settings = [f"data.name={json_module.dumps(header['data'], ensure_ascii=False)}"]
         settings += [f"data.normalize={{mean = {list(header['mean'])}, std = {list(header['std'])}}}"]
         about = {"shortcut": "B", **header["architecture"]}
-        settings += [f"model.{k}={json_module.dumps(about[k])}" for k in ("name", "shortcut")]
+        settings += [f"model.{k}={json_module.dumps(about[k])}" for k in ("name", "shortcut") if about[k] is not None]
+        settings += [f"model.options.{k}={json_module.dumps(v)}" for k, v in about.get("options", {}).items()]
     elif not (model and data):
         raise UsageError("this checkpoint does not say what it is: give --model and --data")
     settings += [f'data.name="{data}"'] if data else []
@@ -119,9 +144,9 @@ def _state(read: Any, study: Study, dataset: Any, path: Path) -> Any:
     import torch
 
     from prunetui.engine.layers import resize
-    from prunetui.engine.models import Architecture, build
+    from prunetui.engine.models import skeleton
     from prunetui.engine.models.checkpoint import fitted
-    from prunetui.engine.models.start import start_from
+    from prunetui.engine.models.start import architecture_of, start_from
     from prunetui.engine.state import State
 
     model, shape = study.model, (dataset.channels, dataset.size, len(dataset.classes))
@@ -130,11 +155,11 @@ def _state(read: Any, study: Study, dataset: Any, path: Path) -> Any:
         for note in start.notes:
             say(note, err=True)
         return State(start.architecture, start.tensors)
-    width = read.header["architecture"].get("width") if model.width is None else model.width
-    architecture = Architecture(model.name, *shape, model.shortcut or "B", width)
-    with torch.device("meta"):  # a header may say any width, so nothing of its size is allocated
-        net = build(architecture)
-        resize(net, read.tensors)  # a pruned net has the widths of its tensors
+    if model.width is None:
+        model = model.model_copy(update={"width": read.header["architecture"].get("width")})
+    architecture = architecture_of(model, *shape)
+    net = skeleton(architecture)  # a header may say any width: nothing of its size is allocated
+    resize(net, read.tensors)  # a pruned net has the widths of its tensors
     counters = [name for name in net.state_dict() if name.endswith("num_batches_tracked")]
     counted = {name: torch.zeros((), dtype=torch.int64) for name in counters}
     return State(architecture, fitted(counted | read.tensors, net, path))

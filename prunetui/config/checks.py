@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from prunetui.config.choices import option_of, pattern_of, shaping_epochs, target_of, values_of
+from prunetui.config.option_checks import option_mistakes
 from prunetui.config.part_checks import part_mistakes
 from prunetui.config.schedule_checks import schedule_mistake
 from prunetui.config.schema import Method, Study
 from prunetui.config.size import too_large
 from prunetui.errors import Mistake
 from prunetui.files.paths import is_dir, is_file, user_path
+from prunetui.plugins.catalogue import catalogue as catalogue_of
 from prunetui.plugins.method_catalogue import MethodInfo, catalogue
 
 Located = tuple[tuple[str | int, ...], Mistake]
@@ -32,15 +34,15 @@ def semantic_mistakes(study: Study, index: Sequence[int]) -> list[Located]:
     if not index and study.target != "threshold":  # no method is known, but its fractions would be wrong anyway
         found += _fractions(study.sparsities, ("sparsities",), "sparsities")
     found = list(dict.fromkeys(found))
-    return found + _files(study) + ([] if found else _size(study))
+    return found + option_mistakes(study) + _files(study) + ([] if found else _size(study))
 
 
 def _taken(methods: Sequence[Method]) -> list[bool]:
     """Of each entry, whether its label is another entry's name, or an earlier one's label."""
-    names = {method.name for method in methods if method.label is None}
+    names = {method.title for method in methods if method.label is None}
     first: dict[str, int] = {}
     for i, method in enumerate(methods):
-        first.setdefault(method.label or method.name, i)
+        first.setdefault(method.title, i)
     return [bool(m.label) and (m.label in names or first[m.label or ""] < i) for i, m in enumerate(methods)]
 
 
@@ -105,7 +107,8 @@ def _files(study: Study) -> list[Located]:
         found.append((("model", "checkpoint"), wrong))
     root = user_path(study.data.root)
     # Test images alone are enough for `evaluate`; without training images a run ends before it starts.
-    if study.data.name == "folder" and not any(is_dir(root / split) for split in ("train", "test", "val")):
+    is_tree = catalogue_of("data").found[study.data.name].given.get("tree")
+    if is_tree and not any(is_dir(root / split) for split in ("train", "test", "val")):
         reason = f"no folder {root / 'train'}: an image tree is root/train/<class>/<image> and root/test or root/val"
         found.append((("data", "root"), Mistake("data.root", reason, f'"{study.data.root}"')))
     return found

@@ -97,3 +97,9 @@ def is_masked(method: Method) -> bool:
 def recovery_epochs(study: Study, schedule: AnySchedule) -> int:
     """The epochs in which ``gradual`` places its prune steps."""
     return study.finetune.epochs if isinstance(schedule, Gradual) else 0
+
+
+def contributions_of(study: Study) -> list[tuple[str, str]]:
+    """Kind and name of everything that a study names: its model, its data, and its methods with their parts."""
+    methods = [name for method in study.methods for name in (method.name, *(part.name for part in method.parts))]
+    return [("model", study.model.name), ("data", study.data.name), *(("method", name) for name in methods)]

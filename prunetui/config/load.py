@@ -15,6 +15,8 @@ from prunetui.config.checks import Located, semantic_mistakes
 from prunetui.config.locate import key_lines, line_of
 from prunetui.config.method_tables import method_tables
 from prunetui.config.mistakes import from_pydantic, nearest
+from prunetui.config.named import located as locate_own_files
+from prunetui.config.option_checks import OF_TABLE
 from prunetui.config.schema import Study
 from prunetui.errors import ConfigError, Mistake, UsageError
 from prunetui.files.paths import exists, is_dir, is_file, user_path
@@ -87,6 +89,7 @@ def load_study(given: str, overrides: Sequence[str] = ()) -> Study:
 def parse_study(text: str, overrides: Sequence[str] = (), file: str = "study", preset: bool = False) -> Study:
     """Validate the TOML ``text`` of a study.
 
+    The user's own files that it names are looked for from the folder of ``file`` on, those in overrides from here on.
     What a ``preset`` says of the network it would train gives way to a checkpoint that is named on top of it.
 
     Raises:
@@ -96,7 +99,9 @@ def parse_study(text: str, overrides: Sequence[str] = (), file: str = "study", p
         raw = read_toml(text)
     except NotToml as error:
         raise ConfigError([Mistake("", str(error), file=file, line=error.line)]) from None
+    locate_own_files(raw, user_path(file).parent)
     overridden, located = _apply(raw, overrides)
+    locate_own_files(raw, Path())
     if preset:
         _follow_checkpoint(raw, overridden)
     study, found = _validate(raw)
@@ -199,6 +204,8 @@ def _validate(raw: dict[str, Any]) -> tuple[Study | None, list[Located]]:
 def _without(raw: dict[str, Any], paths: Sequence[tuple[str | int, ...]]) -> tuple[dict[str, Any], list[int]]:
     """The study without its malformed keys, unknown methods and parts, and the place each remaining method had."""
     bad = {path[:2] if isinstance(raw.get(str(path[0])), dict) else path[:1] for path in paths if path}
+    for table in ("model", "data"):  # whose other keys depend on whose they are
+        bad |= {(table, key) for key in ("options", *OF_TABLE) if (table, "name") in bad}
     rest = {key: value for key, value in raw.items() if (key,) not in bad and key != "methods"}
     for table, content in rest.items():
         if isinstance(content, dict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError, create_model
@@ -10,12 +11,15 @@ from prunetui.config.mistakes import HINTED, Path, dotted, from_pydantic, neares
 from prunetui.config.schema import Method, Part, as_table
 from prunetui.config.table import Table
 from prunetui.errors import Mistake
+from prunetui.plugins.catalogue import why_unknown
+from prunetui.plugins.contribution import Contribution
 from prunetui.plugins.method_catalogue import MethodInfo, catalogue
+from prunetui.plugins.own_files import names_own_file
 
 Located = tuple[Path, Mistake]
 METHOD_KEYS = frozenset(Method.model_fields) - {"options"}
 PART_KEYS = frozenset(Part.model_fields) - {"options"}
-_MODELS: dict[tuple[str, str], type[BaseModel]] = {}
+_MODELS: dict[tuple[str, str, str], type[BaseModel]] = {}
 
 
 def method_tables(
@@ -37,9 +41,7 @@ def method_tables(
         name = table.get("name")
         if isinstance(name, str) and name not in known:
             where = dotted((*path, "name"))
-            near = nearest(name, known) if len(mistakes) < HINTED else ""
-            wrong = Mistake(where, "no such method", f'"{name}"', ", ".join(known), near)
-            mistakes.append(((*path, "name"), wrong))
+            mistakes.append(((*path, "name"), _unknown(name, known, where, with_hint=len(mistakes) < HINTED)))
         elif isinstance(name, str):
             own, wrong_options = _options(known[name], own, path, keys)
             mistakes += wrong_options
@@ -48,6 +50,12 @@ def method_tables(
             mistakes += wrong_parts
         tables.append({**common, "options": own})
     return tables, mistakes
+
+
+def _unknown(name: str, known: Mapping[str, MethodInfo], where: str, with_hint: bool) -> Mistake:
+    if names_own_file(name):
+        return Mistake(where, why_unknown("method", name), f'"{name}"')
+    return Mistake(where, "no such method", f'"{name}"', ", ".join(known), nearest(name, known) if with_hint else "")
 
 
 def _options(
@@ -69,10 +77,12 @@ def _with_common(mistake: Mistake, path: Path, common: list[str]) -> Mistake:
     return Mistake(mistake.path, mistake.message, mistake.got, ", ".join(allowed), nearest(path[-1], allowed))
 
 
-def options_model(info: MethodInfo) -> type[BaseModel]:
-    """A pydantic model of a method's own options; made once, which takes a millisecond."""
-    key = (info.name, info.digest)
+def options_model(info: Contribution) -> type[BaseModel]:
+    """A pydantic model of a contribution's own options; made once, which takes a millisecond."""
+    key = (info.kind, info.name, info.digest)
     if key not in _MODELS:
-        fields: dict[str, Any] = {option.name: (option.type, option.default) for option in info.options}
+        fields: dict[str, Any] = {
+            option.name: (option.type, ... if option.required else option.default) for option in info.options
+        }
         _MODELS[key] = create_model(f"{info.name} options", __base__=Table, **fields)
     return _MODELS[key]

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from prunetui.config.named import UNKNOWN
 from prunetui.errors import Mistake
 
 CLOSE = 0.5
@@ -103,6 +104,9 @@ def _mistake(path: Path, item: Any, model: type[BaseModel], written: object, wit
             ", ".join(names),
             hint(wrong, names),
         )
+    if kind == UNKNOWN:
+        names = context.get("names", [])
+        return Mistake(dotted(path), context.get("reason", item["msg"]), got, ", ".join(names), hint(value, names))
     if kind == "missing":
         return Mistake(dotted(path), "is required")
     message = item["msg"].removeprefix("Value error, ").removeprefix("Input ")

@@ -9,8 +9,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
+from prunetui.config.named import Named
 from prunetui.config.schedule import OneShot, Schedule
-from prunetui.config.table import Fraction, Table, Values
+from prunetui.config.table import Fraction, Table, Values, unique
+from prunetui.plugins.own_files import short
 
 Target = Literal["sparsity", "channels", "params", "macs", "threshold", "pattern"]
 Options = dict[str, Any]
@@ -31,12 +33,6 @@ def _augment(raw: object) -> object:
     return {True: "auto", False: "none"}.get(raw, raw) if isinstance(raw, bool) else raw
 
 
-def _unique(values: tuple[int, ...]) -> tuple[int, ...]:
-    if len(set(values)) != len(values):
-        raise ValueError("every seed may be named once")
-    return values
-
-
 class Statistics(Table):
     """Mean and standard deviation of each channel, of pixels scaled to [0, 1]."""
 
@@ -55,7 +51,7 @@ class Statistics(Table):
 class Data(Table):
     """The images a study trains and measures on."""
 
-    name: Literal["digits", "cifar10", "cifar100", "svhn", "fashion-mnist", "folder"] = "digits"
+    name: Annotated[str, Named("data")] = "digits"
     """Data set; `folder` is an image tree root/{train,test|val}/<class>/<image>."""
     root: str = "data"
     """Where downloaded data is kept, or the image tree of `folder`."""
@@ -71,16 +67,14 @@ class Data(Table):
     """Side in pixels that images are resized to; default: their own, in a `folder` the commonest shorter side."""
     corrupt: Literal["refuse", "skip"] = "refuse"
     """What to do when an image of `folder` cannot be decoded."""
+    options: Options | None = None
+    """Further options of a data set of your own, as its function takes them."""
 
 
 class Model(Table):
     """The network, built for the data's image size, channels and classes."""
 
-    name: Literal[
-        "resnet18", "resnet34", "resnet50",
-        "resnet20", "resnet32", "resnet44", "resnet56", "resnet110",
-        "vgg11", "vgg16", "vgg19",
-    ] = "resnet20"  # fmt: skip
+    name: Annotated[str, Named("model")] = "resnet20"
     """Architecture, in its CIFAR form."""
     shortcut: Literal["A", "B"] | None = None
     """Where a resnet20 changes shape: A pads with zeros, B is a convolution; default: the checkpoint's, or B."""
@@ -92,6 +86,8 @@ class Model(Table):
     """Where in the checkpoint the weights are, if they are there several times, as in "state_dict_ema"."""
     keep_zeros: bool = True
     """Zeros of the checkpoint beyond chance count as pruned and stay, but in dynamic schedules; false lets grow."""
+    options: Options | None = None
+    """Further options of a model of your own, as its function takes them."""
 
 
 class Recipe(Table):
@@ -172,6 +168,11 @@ class Method(Table):
     options: Options = Field(default_factory=dict)
     """The method's own options (written straight into the table)."""
 
+    @property
+    def title(self) -> str:
+        """What it is called where people read: its label, else its name without the path to a file of the user's."""
+        return self.label or short(self.name)
+
 
 class Layers(Table):
     """Which layers are left as they are."""
@@ -226,7 +227,7 @@ class Study(Table):
     seeds: Annotated[
         tuple[Annotated[int, Field(ge=0, lt=2**31)], ...],
         Field(strict=False, min_length=1),
-        AfterValidator(_unique),
+        AfterValidator(unique),
     ] = (0,)
     """One independent repetition each; spreads are taken over them."""
     sparsities: Values = (0.5, 0.7, 0.8, 0.9, 0.95)

@@ -47,6 +47,13 @@ def _ascending(values: tuple[float, ...]) -> tuple[float, ...]:
     return tuple(sorted(set(values)))
 
 
+def unique(values: tuple[int, ...]) -> tuple[int, ...]:
+    """The seeds, each named once."""
+    if len(set(values)) != len(values):
+        raise ValueError("every seed may be named once")
+    return values
+
+
 class Table(BaseModel):
     """A TOML table: strict types, unknown keys refused, frozen once read."""
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from prunetui.config.choices import schedule_of, target_of, values_of
 from prunetui.config.schema import Method, Study
+from prunetui.plugins.catalogue import contribution
 
 CHECKPOINT_NOTES = {
     ("train", "epochs"): "To prune a checkpoint as it is, take this line out: left in, the checkpoint is trained on.",
@@ -27,13 +28,14 @@ UNSET_EXAMPLES = {
     "width": 16,
     "checkpoint": "resnet20.pt",
     "key": "model_ema",
+    "options": {"depth": 4},
 }
 
 
 def rooted(study: Study) -> Study:
     """The study with absolute paths, so that it runs again from any folder."""
     data, model = study.data, study.model
-    if data.name != "digits":
+    if "root" in contribution("data", data.name).takes:
         data = data.model_copy(update={"root": str(Path(data.root).expanduser().resolve())})
     if model.checkpoint:
         model = model.model_copy(update={"checkpoint": str(Path(model.checkpoint).expanduser().resolve())})

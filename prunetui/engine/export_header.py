@@ -6,14 +6,16 @@ Whoever wrote the file chose these values, so each is checked before anything is
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from prunetui.engine.models import BOTTLENECK, CIFAR, VGG, WIDE
 from prunetui.files.safe_json import read_json
 from prunetui.formats.refused import shown
+from prunetui.plugins.catalogue import catalogue
+from prunetui.plugins.own_files import names_own_file
 
 FORMAT = "prunetui/1"
 MOST_BYTES = 8 << 20
@@ -87,22 +89,34 @@ def check_header(header: Mapping[str, Any]) -> None:
 def _check_architecture(about: Any) -> None:
     if not isinstance(about, dict):
         raise ValueError(f"its architecture is {shown(about)}, not an object")
-    known = {"name", "channels", "size", "classes", "shortcut", "width"}
+    known = {"name", "channels", "size", "classes", "shortcut", "width", "options", "digest"}
     if missing := {"name", "channels", "size", "classes"} - set(about):
         raise ValueError(f"its architecture says no {min(missing)}")
     if unknown := set(about) - known:
         raise ValueError(f"its architecture says {shown(min(unknown))}, which this version does not know")
-    names = {*CIFAR, *WIDE, *BOTTLENECK, *VGG}
-    if not isinstance(about["name"], str) or about["name"] not in names:
-        raise ValueError(f"its architecture is called {shown(about['name'])}; there are: {', '.join(sorted(names))}")
-    if about.get("shortcut", "B") not in ("A", "B"):
-        raise ValueError(f"its architecture has the shortcut {shown(about['shortcut'])}; there are A and B")
+    _check_factory(about)
     for key, most in _RANGES.items():
         value = about.get(key)
         if value is None and key == "width":
             continue
         if type(value) is not int or not 1 <= value <= most:
             raise ValueError(f"its architecture has {key} = {shown(value)}; allowed: 1 to {most:,}")
+
+
+def _check_factory(about: Mapping[str, Any]) -> None:
+    """A built-in model is called by its name; of any other the file says whose code it was, too."""
+    name, names, digest = about["name"], catalogue("model").found, about.get("digest")
+    if not isinstance(name, str) or (name not in list(names) and not (names_own_file(name) and digest)):
+        raise ValueError(f"its architecture is called {shown(name)}; there are: {', '.join(sorted(names))}")
+    if names_own_file(name):
+        _check_text("architecture", name)
+    if digest is not None and not (isinstance(digest, str) and re.fullmatch("[0-9a-f]{16}", digest)):
+        raise ValueError(f"its architecture has the digest {shown(digest)}; one has 16 hexadecimal digits")
+    if about.get("shortcut", "B") not in (("A", "B") if digest is None else ("A", "B", None)):
+        raise ValueError(f"its architecture has the shortcut {shown(about['shortcut'])}; there are A and B")
+    options = about.get("options", {})
+    if not isinstance(options, dict) or (options and digest is None):
+        raise ValueError(f"its architecture has the options {shown(options)}; {name} has none")
 
 
 def _check_numbers(key: str, values: Any, channels: int | None) -> None:

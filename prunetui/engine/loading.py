@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from prunetui.engine.export_header import parse_header
 from prunetui.engine.models import Architecture
 from prunetui.engine.models.checkpoint import Checkpoint, read_checkpoint
+from prunetui.engine.models.own_network import found_again
 from prunetui.engine.onnx import PIXELS
 from prunetui.engine.state import State, instantiate
 from prunetui.errors import UsageError
@@ -54,7 +55,8 @@ def load(path: str | Path, semi_structured: bool = False, trust: bool = False) -
     1x1 convolutions in torch's semi-structured format where their widths are those that its kernels take.
 
     Nothing in a file is executed: a .pt2 that holds more than operators on tensors is refused. ``trust`` gives it to
-    ``torch.export.load`` all the same, which can run any code in it.
+    ``torch.export.load`` all the same, which can run any code in it; of a .safetensors file it runs
+    the user's file that builds its network.
 
     Raises:
         UsageError: there is no such file, or it does not say how to build its network; it holds code; no GPU for the
@@ -65,7 +67,7 @@ def load(path: str | Path, semi_structured: bool = False, trust: bool = False) -
         if semi_structured:
             raise UsageError(f"{path} is a fixed program; the semi-structured format is made from a .safetensors file")
         return load_exported(path, trust)[0]
-    model = pixels_of(read_checkpoint(path), path)
+    model = pixels_of(read_checkpoint(path), path, trust)
     if semi_structured:
         from prunetui.engine.semi_structured import to_semi_structured
 
@@ -73,12 +75,12 @@ def load(path: str | Path, semi_structured: bool = False, trust: bool = False) -
     return model
 
 
-def pixels_of(checkpoint: Checkpoint, path: Path) -> Pixels:
-    """The network of a file that says how to build it."""
+def pixels_of(checkpoint: Checkpoint, path: Path, trust: bool = False) -> Pixels:
+    """The network of a file that says how to build it; ``trust`` runs the code of a user's that it names."""
     header = checkpoint.header
     if not {"architecture", "mean", "std"} <= set(header):
         raise UsageError(f"{path} does not say how to build its network; `prunetui evaluate` takes such files")
-    state = State(Architecture(**header["architecture"]), checkpoint.tensors)
+    state = State(found_again(Architecture(**header["architecture"]), path, trust), checkpoint.tensors)
     net = network_of(state, path, torch.device("cpu"))
     return Pixels(net, header["mean"], header["std"]).eval()
 

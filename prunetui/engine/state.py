@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from prunetui.engine.convolutions import make_safe
 from prunetui.engine.layers import resize
-from prunetui.engine.models import Architecture, build
+from prunetui.engine.models import Architecture, skeleton
 
 FORMAT = "prunetui/1"
 Tensors = Mapping[str, Tensor]
@@ -60,14 +60,11 @@ def instantiate(state: State, device: torch.device) -> nn.Module:
     resize(model, state.tensors)
     copies = {name: tensor.to(device, copy=True) for name, tensor in state.tensors.items()}
     model.load_state_dict(copies, assign=True)
-    return model.to(memory_format=torch.channels_last).eval()
+    return model.to(device).to(memory_format=torch.channels_last).eval()
 
 
-@lru_cache(maxsize=8)
-def _skeleton(architecture: Architecture) -> nn.Module:
-    """The dense network without memory: initial weights would be overwritten at once."""
-    with torch.device("meta"):
-        return build(architecture)
+_skeleton = lru_cache(maxsize=8)(skeleton)
+"""The dense network, of which each network is a copy."""
 
 
 def model_bytes(state: State, header: Mapping[str, Any] | None = None) -> bytes:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from prunetui import events
 from prunetui.config import Study
+from prunetui.config.choices import contributions_of
 from prunetui.errors import Interrupted
 from prunetui.execute.executor import ExecutionContext, Prepared
 from prunetui.execute.process_count import process_count
@@ -18,6 +19,7 @@ from prunetui.execute.run_control import RunControl
 from prunetui.files.paths import user_path
 from prunetui.machine import device_name
 from prunetui.plan import build_plan
+from prunetui.plugins.own_files import copies_used
 from prunetui.store import Cache
 from prunetui.store.partial import PartialFiles
 from prunetui.store.runs import CACHE
@@ -64,9 +66,12 @@ def set_up_engine(context: ExecutionContext, parallel: int | None = None) -> tup
 def _data_and_network(context: ExecutionContext) -> tuple[Dataset, Architecture, Graph]:
     from prunetui.engine.data import Wanted, load_dataset
     from prunetui.engine.graph import trace
+    from prunetui.engine.models.own_network import check_network
     from prunetui.engine.models.start import architecture_of, channels_of, checkpoint_of, start_from
 
     study, model = context.study, context.study.model
+    for line in copies_used(contributions_of(study)):
+        context.emit(events.Log("warning", line))
     checkpoint = checkpoint_of(model)
     wanted = Wanted(channels=channels_of(checkpoint.tensors, model) if checkpoint else None)
     data = load_dataset(study.data, _data_progress(context), _notes(context), wanted)
@@ -81,6 +86,7 @@ def _data_and_network(context: ExecutionContext) -> tuple[Dataset, Architecture,
             context.emit(events.Log("info", message))
     else:
         architecture = architecture_of(model, *shape)
+    check_network(architecture)
     return data, architecture, trace(architecture).restricted(study.layers)
 
 

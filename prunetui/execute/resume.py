@@ -25,15 +25,16 @@ def change_settings(run: Run, study: str | None, overrides: Sequence[str]) -> No
         RunFailed: the run's folder cannot be written.
     """
     refused = "--resume cannot be combined with another study"
+    place = str(run.folder / "study.toml")
     try:
         text = run.study_text()
-        own = parse_study(text)
+        own = parse_study(text, file=place)
     except (OSError, UnicodeDecodeError, UsageError) as error:
         reason = str(error).splitlines()[-1].strip()
         raise UsageError(
             f"{refused}: that of {run.id} cannot be read ({reason}), so nobody knows what differs"
         ) from None
-    wanted = rooted(parse_study(text, overrides) if study is None else load_study(study, overrides))
+    wanted = rooted(parse_study(text, overrides, place) if study is None else load_study(study, overrides))
     allowed = _with_neutral(own, wanted)
     if study_toml(allowed) != study_toml(wanted):
         raise UsageError(

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from prunetui.config import Study, study_toml
+from prunetui.config.choices import contributions_of
 from prunetui.config.write import rooted
+from prunetui.errors import RunFailed
 from prunetui.plan import build_plan
+from prunetui.plugins.own_files import keep_copies, short
 from prunetui.store import Run, Status, create_run
 
 
@@ -20,10 +23,15 @@ def submit(study: Study, root: Path, device: str = "") -> Run:
     status = Status(
         state="queued",
         name=study.name,
-        data=study.data.name,
-        model=study.model.name,
+        data=short(study.data.name),
+        model=short(study.model.name),
         device=device,
-        methods=tuple(dict.fromkeys(method.label or method.name for method in study.methods)),
+        methods=tuple(dict.fromkeys(method.title for method in study.methods)),
         trials=len(build_plan(study).trials),
     )
-    return create_run(root, study_toml(study), status)
+    run = create_run(root, study_toml(study), status)
+    try:
+        keep_copies(contributions_of(study), run.folder)
+    except OSError as error:
+        raise RunFailed(f"cannot copy what the study names to {run.folder}: {error.strerror}") from None
+    return run

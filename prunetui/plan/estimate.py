@@ -18,17 +18,9 @@ from prunetui.files.image_tree import count_images, split_folders
 from prunetui.files.paths import user_path
 from prunetui.plan import Images, Latency, Measure, Node, Plan, Trial, build_plan, missing, work
 from prunetui.plan.history import History, Rate
+from prunetui.plugins.catalogue import contribution
 from prunetui.store import Cache
 from prunetui.store.runs import CACHE
-
-SIZES = {
-    "digits": (1437, 360),
-    "cifar10": (50_000, 10_000),
-    "cifar100": (50_000, 10_000),
-    "svhn": (73_257, 26_032),
-    "fashion-mnist": (60_000, 10_000),
-}
-"""Training and test images of the public data sets."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +55,9 @@ class Estimate:
 
 
 def images_of(data: Data) -> Images | None:
-    """How many images each split of the data has; None for a folder that is not there."""
-    if data.name == "folder":
-        train, test = _count(user_path(data.root))
-    else:
-        train, test = SIZES[data.name]
+    """How many images each split of the data has; None for a folder that is not there, or where nobody says."""
+    about = contribution("data", data.name).given
+    train, test = _count(user_path(data.root)) if about.get("tree") else about.get("images") or (0, 0)
     if not train or not test:
         return None
     limit = data.limit or max(train, test)

@@ -12,6 +12,8 @@ from prunetui import events
 from prunetui.config import Study
 from prunetui.config.write import resolved, rooted
 from prunetui.files.safe_toml import read_toml
+from prunetui.plugins.catalogue import contribution
+from prunetui.plugins.own_files import short
 from prunetui.store import Run, list_runs
 from prunetui.store.environment import read_environment
 
@@ -77,7 +79,7 @@ class Historian:
         self, wanted: Mapping[str, Any], device: str
     ) -> Iterator[tuple[Run, Mapping[str, Any], Mapping[str, Any]]]:
         """Runs of the same model and data on the same kind of device, newest first, with study and environment."""
-        names = (wanted["model"]["name"], wanted["data"]["name"])
+        names = (short(wanted["model"]["name"]), short(wanted["data"]["name"]))
         listed = [run for run, s in list_runs(self._root) if s and (s.model, s.data) == names and s.started]
         for run in listed[:LOOK_AT]:
             try:
@@ -97,7 +99,8 @@ def _precisions(study: Mapping[str, Any]) -> list[Any]:
 
 def _same_keys(wanted: Mapping[str, Any], past: Mapping[str, Any]) -> bool:
     """Whether equal steps of two studies have equal keys: the same images and the same arithmetic."""
-    ignored = ("corrupt",) if wanted["data"]["name"] == "folder" else ("corrupt", "root")
+    always_the_same = contribution("data", wanted["data"]["name"]).given.get("images")
+    ignored = ("corrupt", "root") if always_the_same else ("corrupt",)
     try:
         return _without(wanted["data"], *ignored) == _without(past["data"], *ignored) and _precisions(
             wanted

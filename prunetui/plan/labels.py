@@ -14,7 +14,7 @@ Words = tuple[str | None, ...]
 
 def labels_of(study: Study) -> list[str]:
     """The label of each method; several entries of one method show as much as tells them apart."""
-    names = [method.label or method.name for method in study.methods]
+    names = [method.title for method in study.methods]
     twins: dict[str, list[int]] = {}
     for i, name in enumerate(names):
         twins.setdefault(name, []).append(i)

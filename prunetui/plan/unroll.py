@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from prunetui.config import Method, OneShot, Study
+from prunetui.config import Data, Method, Model, OneShot, Study
 from prunetui.config.choices import is_masked, schedule_of, values_of
 from prunetui.config.size import too_large
 from prunetui.errors import UsageError
@@ -19,6 +19,8 @@ from prunetui.plan.steps import Latency, Load, Measure, Step
 from prunetui.plan.trainings import Trainings
 from prunetui.plan.tree import Plan, Trial, digest
 from prunetui.plan.walk import Walk
+from prunetui.plugins.catalogue import own_digest
+from prunetui.plugins.own_files import short
 
 # Raise it when the engine computes something differently: older cached states are then not found.
 ENGINE_VERSION = 9
@@ -58,8 +60,8 @@ def build_plan(study: Study, context: Mapping[str, Any] | None = None, units: Un
         root = digest(
             {
                 "engine": ENGINE_VERSION,
-                "data": study.data.model_dump(exclude={"root", "corrupt"}),
-                "model": study.model.model_dump(exclude={"checkpoint"}),
+                "data": _identity("data", study.data, {"root", "corrupt"}),
+                "model": _identity("model", study.model, {"checkpoint"}),
                 "seed": seed,
                 **(context or {}),
             }
@@ -77,6 +79,13 @@ def build_plan(study: Study, context: Mapping[str, Any] | None = None, units: Un
         for key, step in measurements(study, trial).values():
             plan.add(key, step, trial.seed)
     return plan
+
+
+def _identity(kind: str, table: Data | Model, apart: set[str]) -> dict[str, Any]:
+    """What of a table decides the numbers. Of a user's file it is the content, wherever the file lies."""
+    plain = table.model_dump(exclude=apart if table.options else {*apart, "options"})
+    digest = own_digest(kind, table.name)
+    return {**plain, "name": table.name.rpartition(":")[2], "digest": digest} if digest else plain
 
 
 def _refuse_too_large(study: Study, units: Units | None) -> None:
@@ -161,7 +170,7 @@ def _add_trial(plan: Plan, walk: Walk, label: str, value: float, controls: set[s
     extra = "" if isinstance(walk.schedule, OneShot) or name in label else f"-{name}"
     trial = Trial(
         id=f"{_slug(label)}{extra}-{value:.10g}-s{walk.seed}",
-        method=method.name,
+        method=short(method.name),
         label=label,
         schedule=name,
         seed=walk.seed,

@@ -1,1 +1,1 @@
-"""Contributions: what there is, read from source without importing it."""
+"""One catalogue for every kind of contribution: what there is, read from source without importing it."""

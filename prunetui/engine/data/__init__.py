@@ -9,15 +9,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from prunetui.data.tree.wanted import Wanted
     from prunetui.engine.data.images import Dataset, Images
     from prunetui.engine.data.load import load_dataset
-    from prunetui.engine.data.wanted import Wanted
 
 __all__ = ["Dataset", "Images", "Wanted", "load_dataset"]
-_PLACES = {"Dataset": "images", "Images": "images", "Wanted": "wanted", "load_dataset": "load"}
+_PLACES = {"Dataset": "images", "Images": "images", "load_dataset": "load"}
 
 
 def __getattr__(name: str) -> object:
+    if name == "Wanted":
+        return import_module("prunetui.data.tree.wanted").Wanted
     if name in _PLACES:
         return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

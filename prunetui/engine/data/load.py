@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,37 +13,22 @@ from numpy.typing import NDArray
 
 from prunetui import config
 from prunetui.config.schema import Statistics
-from prunetui.engine.data import folder, public
+from prunetui.data.tree.wanted import Note, Wanted, label_map, silent, with_channels, with_size
+from prunetui.engine.data.contributed import Raw, read_contributed
 from prunetui.engine.data.images import Dataset, Images
 from prunetui.engine.data.split import Drawn, draw
-from prunetui.engine.data.wanted import Note, Wanted, label_map, silent, with_channels, with_size
 from prunetui.errors import DataError
 from prunetui.files.image_tree import listed
 from prunetui.files.paths import shown, user_path
+from prunetui.plugins.catalogue import contribution
+from prunetui.plugins.own_files import short
 
 Report = Callable[[str, int, int], None]
 """Told ``(what is going on, done, total)``."""
 
-AUGMENT = {
-    "digits": "crop",
-    "cifar10": "crop+flip",
-    "cifar100": "crop+flip",
-    "svhn": "crop",
-    "fashion-mnist": "crop+flip",
-    "folder": "crop+flip",
-}
 IMAGENET = Statistics(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 ANYTHING = Wanted()
 """A network that is built for the data takes whatever they are."""
-
-
-@dataclass(frozen=True)
-class Raw:
-    """uint8 images [N, C, H, W] and labels [N] of the training and the test split, as read."""
-
-    train: tuple[NDArray[np.uint8], NDArray[np.int64]]
-    test: tuple[NDArray[np.uint8], NDArray[np.int64]]
-    classes: tuple[str, ...]
 
 
 def quiet(what: str, done: int, total: int) -> None:
@@ -60,29 +46,46 @@ def load_dataset(data: config.Data, report: Report = quiet, note: Note = silent,
     """
     raw = _fitted(_read(data, report, note, wanted), data, note, wanted)
     (pixels, labels), (test_pixels, test_labels) = raw.train, raw.test
-    drawn = draw(labels, test_labels, data.limit, data.validation)
-    _check_enough(data, drawn, training=wanted.classes is None)
+    drawn = draw(labels, test_labels, data.limit, data.validation if raw.validation is None else 0.0)
+    _check_enough(data, drawn, training=wanted.classes is None, held_out=raw.validation is None)
     train = _images(pixels[drawn.kept], labels[drawn.kept])
     mean, std = statistics(train, data.normalize)
     test = _images(*_taken(test_pixels, test_labels, drawn.test))
     _tell_classes(raw.classes, train, test, data, note, wanted)
+    hashed = (*_taken(pixels, labels, drawn.train), test.pixels.numpy(), test.labels.numpy(), *(raw.validation or ()))
     return Dataset(
         name=data.name,
         classes=raw.classes,
         train=train,
-        validation=_images(pixels[drawn.held], labels[drawn.held]),
+        validation=_validation(raw, data, drawn, note),
         test=test,
         mean=mean,
         std=std,
-        augment=AUGMENT[data.name] if data.augment == "auto" else data.augment,
-        fingerprint=_fingerprint(*_taken(pixels, labels, drawn.train), test.pixels.numpy(), test.labels.numpy()),
+        augment=_augmentation(data),
+        fingerprint=_fingerprint(*hashed),
     )
 
 
-def _check_enough(data: config.Data, drawn: Drawn, training: bool) -> None:
+def _validation(raw: Raw, data: config.Data, drawn: Drawn, note: Note) -> Images:
+    """The images for choices: the data set's own, or those held out of training."""
+    if raw.validation is None:
+        return _images(raw.train[0][drawn.held], raw.train[1][drawn.held])
+    if not data.validation:
+        note("info", f"{short(data.name)}: its validation split is not used: data.validation = 0")
+        return _images(raw.validation[0][:0], raw.validation[1][:0])
+    note("info", f"{short(data.name)}: its own validation split is used; no training images are held out")
+    return _images(*raw.validation)
+
+
+def _augmentation(data: config.Data) -> str:
+    own: str = contribution("data", data.name).given.get("augment", "none")
+    return own if data.augment == "auto" else data.augment
+
+
+def _check_enough(data: config.Data, drawn: Drawn, training: bool, held_out: bool) -> None:
     if (training and len(drawn.kept) < 2) or not len(drawn.test):
-        raise DataError(f"{data.name}: {len(drawn.kept)} training and {len(drawn.test)} test images are too few")
-    if training and data.validation and not len(drawn.held):
+        raise DataError(f"{short(data.name)}: {len(drawn.kept)} training and {len(drawn.test)} test images are too few")
+    if training and held_out and data.validation and not len(drawn.held):
         raise DataError(
             f"data.validation = {data.validation:g} of {len(drawn.train)} training images is none, or would "
             "take a class out of training; hold out more, use more images, or set it to 0"
@@ -147,32 +150,40 @@ def _measured(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 
 def _read(data: config.Data, report: Report, note: Note, wanted: Wanted) -> Raw:
-    root = user_path(data.root)
-    if data.name == "digits":
-        return Raw(*public.digits())
-    if data.name == "folder":
-        train_needed = wanted.classes is None or data.normalize == "auto"
-        return Raw(*folder.read(root, data.size, data.corrupt == "skip", report, note, wanted, train_needed))
-    return Raw(*public.read(data.name, root, report))
+    supplied = {
+        "root": user_path(data.root),
+        "size": data.size,
+        "skip_corrupt": data.corrupt == "skip",
+        "wanted": wanted,
+        "train_needed": wanted.classes is None or data.normalize == "auto",
+        "report": report,
+        "note": note,
+    }
+    return read_contributed(data.name, supplied, data.options or {}, note)
 
 
 def _fitted(raw: Raw, data: config.Data, note: Note, wanted: Wanted) -> Raw:
     """The images as a network takes them: classes matched by name, then size and channels; says what was changed."""
-    (pixels, labels), (test_pixels, test_labels), classes = raw.train, raw.test, raw.classes
-    if wanted.classes is not None and classes != wanted.classes:
-        index = label_map(classes, wanted.classes, data.name)
-        labels, test_labels, classes = index[labels], index[test_labels], wanted.classes
+    name = short(data.name)
+    if wanted.classes is not None and raw.classes != wanted.classes:
+        index = label_map(raw.classes, wanted.classes, name)
+        raw = replace(raw.mapped(_same, lambda labels: index[labels]), classes=wanted.classes)
     size = data.size or wanted.size
-    found = pixels.shape[2]
-    if size and size != found:
-        note("info", f"{data.name}: images were resized from {found} x {found} to {size} x {size}")
-        pixels, test_pixels = with_size(pixels, size), with_size(test_pixels, size)
-    channels = pixels.shape[1]
-    if wanted.channels and wanted.channels != channels:
-        pixels, test_pixels = with_channels(pixels, wanted.channels), with_channels(test_pixels, wanted.channels)
-        became = "grey images became RGB" if wanted.channels == 3 else "coloured images became grey"
-        note("info", f"{data.name}: {became}, because the network takes {wanted.channels} channels")
-    return Raw((pixels, labels), (test_pixels, test_labels), classes)
+    found, high, wide = raw.test[0].shape[1:]
+    if size and (size, size) != (high, wide):
+        note("info", f"{name}: images were resized from {high} x {wide} to {size} x {size}")
+        raw = raw.mapped(lambda pixels: with_size(pixels, size), _same)
+    elif high != wide:
+        raise DataError(f"{name}: images are {high} x {wide}, and networks here take square ones: set data.size")
+    if channels := wanted.channels if wanted.channels != found else None:
+        raw = raw.mapped(lambda pixels: with_channels(pixels, channels), _same)
+        became = "grey images became RGB" if channels == 3 else "coloured images became grey"
+        note("info", f"{name}: {became}, because the network takes {channels} channels")
+    return raw
+
+
+def _same(values: Any) -> Any:
+    return values
 
 
 def _taken(

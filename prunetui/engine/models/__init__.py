@@ -1,25 +1,23 @@
-"""The networks, in their CIFAR form, for any image size, number of channels and classes."""
+"""What a dense network is built from, and building it: the factory that the catalogue knows by its name."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import contextlib
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
 from prunetui.engine.convolutions import KindsUsed
-from prunetui.engine.models.resnet import bottleneck_resnet, cifar_resnet, wide_resnet
-from prunetui.engine.models.vgg import vgg
+from prunetui.errors import UsageError
+from prunetui.plugins.catalogue import contribution
+from prunetui.plugins.kinds import CLASSES
+from prunetui.plugins.load import load_object
 
-WIDE = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
-BOTTLENECK = {"resnet50": (3, 4, 6, 3)}
-CIFAR = {"resnet20": 3, "resnet32": 5, "resnet44": 7, "resnet56": 9, "resnet110": 18}
-VGG = {
-    "vgg11": (1, 1, 2, 2, 2),
-    "vgg16": (2, 2, 3, 3, 3),
-    "vgg19": (2, 2, 4, 4, 4),
-}
+Pairs = tuple[tuple[str, Any], ...]
 
 
 @dataclass(frozen=True)
@@ -32,24 +30,80 @@ class Architecture:
     size: int
     """Side of an input image in pixels."""
     classes: int
-    shortcut: str = "B"
+    shortcut: str | None = "B"
     width: int | None = None
+    options: Mapping[str, Any] | Pairs = ()
+    """The factory's own options, as pairs."""
+    digest: str | None = None
+    """Of the file that the factory is in, unless it is built in."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "options", _pairs(self.options))
 
     def plain(self) -> dict[str, Any]:
-        """As JSON-able data."""
-        return asdict(self)
+        """As JSON-able data; what only some networks have is left out of the others'."""
+        common = {key: getattr(self, key) for key in ("name", "channels", "size", "classes", "shortcut", "width")}
+        options = {"options": dict(self.options)} if self.options else {}
+        return {**common, **options, **({"digest": self.digest} if self.digest else {})}
+
+    @property
+    def built_in(self) -> bool:
+        """Whether its factory is part of prunetui."""
+        return self.digest is None
+
+
+def _pairs(options: Any) -> Pairs:
+    """Options in one order, which can be hashed and compared."""
+    pairs = options.items() if isinstance(options, Mapping) else options
+    return tuple((str(key), _fixed(value)) for key, value in sorted(pairs))
+
+
+def _fixed(value: Any) -> Any:
+    return tuple(map(_fixed, value)) if isinstance(value, list | tuple) else value
+
+
+def takes(name: str, parameter: str) -> bool:
+    """Whether a model's factory asks for one of the values that the program supplies."""
+    return parameter in contribution("model", name).takes
 
 
 def build(architecture: Architecture) -> nn.Module:
-    """The freshly initialised dense network; draws from torch's default generator."""
-    a = architecture
-    if a.name in CIFAR:
-        return cifar_resnet(CIFAR[a.name], a.shortcut, a.channels, a.classes, a.width or 16)
-    if a.name in WIDE:
-        return wide_resnet(WIDE[a.name], a.channels, a.classes, a.width or 64)
-    if a.name in BOTTLENECK:
-        return bottleneck_resnet(BOTTLENECK[a.name], a.channels, a.classes, a.width or 64)
-    return vgg(VGG[a.name], a.channels, a.classes, a.width or 64, a.size)
+    """The freshly initialised dense network; draws from torch's default generator.
+
+    Raises:
+        UsageError: the factory is not there, fails, or makes something else than a network.
+    """
+    found = contribution("model", architecture.name)
+    if found.origin != "built-in" and architecture.digest not in (None, found.digest):
+        raise UsageError(f"{found.file} is not the file any more that {architecture.name} was built from")
+    make = load_object(found)
+    values: dict[str, Any] = {key: getattr(architecture, key) for key in ("channels", "size", "width", "shortcut")}
+    values |= dict.fromkeys(CLASSES, architecture.classes)
+    given = {key: value for key, value in values.items() if key in found.takes and value is not None}
+    if found.origin == "built-in":
+        network: nn.Module = make(**given, **dict(architecture.options))
+        return network
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # stdout is for data
+            made = make(**given, **dict(architecture.options))
+    except Exception as error:
+        raise UsageError(f"the model {found.name} cannot be built: {type(error).__name__}: {error}") from error
+    if not isinstance(made, nn.Module):
+        raise UsageError(f"the model {found.name} made {type(made).__name__}; it must return a torch.nn.Module")
+    return made
+
+
+def skeleton(architecture: Architecture) -> nn.Module:
+    """The dense network for its names and shapes.
+
+    A built-in one takes no memory: its initial weights would be overwritten at once. Another may hold tensors that are
+    not in its state dict, so it is built as it is.
+    """
+    if architecture.built_in:
+        with torch.device("meta"):
+            return build(architecture)
+    with torch.random.fork_rng(devices=[]):
+        return build(architecture)
 
 
 def convolutions_of(architecture: Architecture) -> frozenset[str]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from prunetui.config import Model
 from prunetui.engine.layers import prunable_layers
-from prunetui.engine.models import CIFAR, Architecture, build
+from prunetui.engine.models import Architecture, skeleton, takes
 from prunetui.engine.models.checkpoint import Checkpoint, fit, read_checkpoint
 from prunetui.engine.models.masked_weights import computed
 from prunetui.engine.models.parts import Part, by_preference, nearest, parts_of, under
@@ -19,6 +19,7 @@ from prunetui.engine.models.zeros import told_zeros, zero_masks
 from prunetui.errors import UsageError
 from prunetui.files.paths import user_path
 from prunetui.formats.shared_filters import labels_of, sharing_layers
+from prunetui.plugins.catalogue import contribution
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,10 @@ class Start:
 
 def architecture_of(model: Model, channels: int, size: int, classes: int) -> Architecture:
     """The architecture of a study without a checkpoint; what is left open is decided here."""
-    return Architecture(model.name, channels, size, classes, model.shortcut or "B", model.width)
+    found = contribution("model", model.name)
+    own = found.digest if found.origin != "built-in" else None
+    shortcut = model.shortcut or (None if own else "B")
+    return Architecture(model.name, channels, size, classes, shortcut, model.width, model.options or {}, own)
 
 
 def started(model: Model, channels: int, size: int, classes: int) -> Start:
@@ -91,12 +95,12 @@ def start_from(read: Checkpoint, path: Path, model: Model, channels: int, size: 
 
 def followed(tensors: Mapping[str, Tensor], asked: Architecture, model: Model) -> Architecture:
     """``asked`` with the shortcut and the width of the checkpoint, where the study leaves them open."""
-    if asked.name in CIFAR and model.shortcut is None:
+    if takes(asked.name, "shortcut") and model.shortcut is None:
         options = [replace(asked, shortcut=kind) for kind in ("B", "A")]
         # All names of shortcut A are among those of B: B is there when all of its own are.
         asked = next((a for a in options if not _missing(tensors, a, model.key)), asked)
     first = _found(tensors, asked, model.key, 0)
-    if model.width is None and first is not None and first.dim() == 4:
+    if takes(asked.name, "width") and model.width is None and first is not None and first.dim() == 4:
         asked = replace(asked, width=first.shape[0])
     return asked
 
@@ -126,8 +130,7 @@ def _is_narrower(tensors: Mapping[str, Tensor], net: nn.Module) -> bool:
 
 def _skeleton(architecture: Architecture) -> nn.Module:
     """The network with names and shapes and without values, but its counters."""
-    with torch.device("meta"):
-        net = build(architecture)
+    net = skeleton(architecture)
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.num_batches_tracked = torch.zeros((), dtype=torch.int64)

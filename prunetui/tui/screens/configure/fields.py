@@ -16,6 +16,8 @@ from prunetui.tui.screens.configure.study_draft import Path, shown
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from prunetui.config.named import Named
+
 TITLES = {"finetune": "recovery", "train": "training"}
 FIRST = ("study", "model", "data", "methods", "schedule", "train", "finetune", "layers", "measure")
 """Sections in this order; those that are not named come after them."""
@@ -92,7 +94,13 @@ def sections(device: str) -> list[Section]:
 
 def model_specs(model: type[BaseModel]) -> list[Spec]:
     """The fields of a table."""
-    return [_spec(n, i.annotation, i.default, i.description) for n, i in model.model_fields.items()]
+    from prunetui.config.named import Named
+
+    found = []
+    for name, info in model.model_fields.items():
+        named = next((mark for mark in info.metadata if isinstance(mark, Named)), None)
+        found.append(_spec(name, info.annotation, info.default, info.description, named))
+    return found
 
 
 def method_specs(info: MethodInfo, place: int) -> tuple[Spec, ...]:
@@ -130,7 +138,7 @@ def _gpus() -> list[str]:
     return [f"cuda:{i}" for i in range(count)] if count > 1 else []
 
 
-def _spec(name: str, annotation: Any, default: Any, help: str | None) -> Spec:
+def _spec(name: str, annotation: Any, default: Any, help: str | None, named: Named | None = None) -> Spec:
     models = _models(annotation)
     if len(models) > 1:
         variants = {str(m.model_fields["name"].default): m for m in models}
@@ -140,7 +148,7 @@ def _spec(name: str, annotation: Any, default: Any, help: str | None) -> Spec:
         first = getattr(default, "name", None)
         told = {kind: _words(m.__doc__) for kind, m in variants.items()}
         return Spec((name,), "variant", _words(help), first, tuple(variants), inner, told)
-    kind, choices = _kind(annotation)
+    kind, choices = ("choice", named.choices) if named else _kind(annotation)
     known = default if isinstance(default, bool | int | float | str) else list(default) if _is_list(default) else None
     return Spec((name,), kind, _words(help), known, choices)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from prunetui.engine.data.decode import DARK, TINY, Fact
+from prunetui.data.tree.decode import DARK, TINY, Fact
 from prunetui.files.image_tree import listed
 
 SUSPECT = 0.1

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from platformdirs import user_cache_path
 
-from prunetui.engine.data.decode import Decoded
-from prunetui.engine.data.levels import Extent
+from prunetui.data.tree.decode import Decoded
+from prunetui.data.tree.levels import Extent
 
 RULES = 2
 """Changes when the same files are decoded into other pixels or facts."""

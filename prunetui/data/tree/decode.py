@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from prunetui.engine.data.levels import Extent, Range, depth_of, extent_of, scaled
+from prunetui.data.tree.levels import Extent, Range, depth_of, extent_of, scaled
 from prunetui.files.paths import HEIF_PLUGIN
 
 FORMATS = ("JPEG", "MPO", "PNG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000", "QOI", "AVIF", "HEIF")

@@ -1,7 +1,6 @@
 """Residual networks for small images: a 3x3 stem without max-pool (He et al. 2016, arXiv:1512.03385).
 
-``cifar_resnet`` is the three-stage family of section 4.2 (ResNet-20 ... 110); ``wide_resnet`` and
-``bottleneck_resnet`` are the four-stage ones (ResNet-18/34 and 50).
+ResNet-20 ... 110 are the three-stage family of section 4.2; ResNet-18, 34 and 50 have four stages.
 """
 
 from __future__ import annotations
@@ -10,6 +9,8 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from prunetui.api import Literal, model
 
 
 def relu(x: Tensor) -> Tensor:
@@ -118,16 +119,60 @@ def _initialise(model: nn.Module) -> None:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
-def cifar_resnet(n: int, shortcut: str, channels: int, classes: int, width: int) -> ResNet:
+def _four_stages(
+    block: type[BasicBlock] | type[Bottleneck], blocks: Sequence[int], channels: int, classes: int, width: int
+) -> ResNet:
+    return ResNet(block, blocks, channels, classes, width, projection)
+
+
+def _three_stages(n: int, channels: int, classes: int, width: int, shortcut: str) -> ResNet:
     """ResNet-(6n+2): three stages of n basic blocks."""
     return ResNet(BasicBlock, (n, n, n), channels, classes, width, ZeroPad if shortcut == "A" else projection)
 
 
-def wide_resnet(blocks: Sequence[int], channels: int, classes: int, width: int) -> ResNet:
-    """ResNet-18 and 34: four stages of basic blocks."""
-    return ResNet(BasicBlock, blocks, channels, classes, width, projection)
+@model("resnet18", source="He et al. 2016, arXiv:1512.03385")
+def resnet18(channels: int, classes: int, width: int = 64) -> nn.Module:
+    """Four stages of basic blocks: 2, 2, 2 and 2 of them."""
+    return _four_stages(BasicBlock, (2, 2, 2, 2), channels, classes, width)
 
 
-def bottleneck_resnet(blocks: Sequence[int], channels: int, classes: int, width: int) -> ResNet:
-    """ResNet-50: four stages of bottleneck blocks."""
-    return ResNet(Bottleneck, blocks, channels, classes, width, projection)
+@model("resnet34", source="He et al. 2016, arXiv:1512.03385")
+def resnet34(channels: int, classes: int, width: int = 64) -> nn.Module:
+    """Four stages of basic blocks: 3, 4, 6 and 3 of them."""
+    return _four_stages(BasicBlock, (3, 4, 6, 3), channels, classes, width)
+
+
+@model("resnet50", source="He et al. 2016, arXiv:1512.03385")
+def resnet50(channels: int, classes: int, width: int = 64) -> nn.Module:
+    """Four stages of bottleneck blocks: 3, 4, 6 and 3 of them."""
+    return _four_stages(Bottleneck, (3, 4, 6, 3), channels, classes, width)
+
+
+@model("resnet20", source="He et al. 2016, arXiv:1512.03385")
+def resnet20(channels: int, classes: int, width: int = 16, shortcut: Literal["A", "B"] = "B") -> nn.Module:
+    """Three stages of 3 basic blocks each."""
+    return _three_stages(3, channels, classes, width, shortcut)
+
+
+@model("resnet32", source="He et al. 2016, arXiv:1512.03385")
+def resnet32(channels: int, classes: int, width: int = 16, shortcut: Literal["A", "B"] = "B") -> nn.Module:
+    """Three stages of 5 basic blocks each."""
+    return _three_stages(5, channels, classes, width, shortcut)
+
+
+@model("resnet44", source="He et al. 2016, arXiv:1512.03385")
+def resnet44(channels: int, classes: int, width: int = 16, shortcut: Literal["A", "B"] = "B") -> nn.Module:
+    """Three stages of 7 basic blocks each."""
+    return _three_stages(7, channels, classes, width, shortcut)
+
+
+@model("resnet56", source="He et al. 2016, arXiv:1512.03385")
+def resnet56(channels: int, classes: int, width: int = 16, shortcut: Literal["A", "B"] = "B") -> nn.Module:
+    """Three stages of 9 basic blocks each."""
+    return _three_stages(9, channels, classes, width, shortcut)
+
+
+@model("resnet110", source="He et al. 2016, arXiv:1512.03385")
+def resnet110(channels: int, classes: int, width: int = 16, shortcut: Literal["A", "B"] = "B") -> nn.Module:
+    """Three stages of 18 basic blocks each."""
+    return _three_stages(18, channels, classes, width, shortcut)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from prunetui.engine.data.wanted import Note, label_map, silent
+from prunetui.data.tree.wanted import Note, label_map, silent
 from prunetui.errors import DataError
 from prunetui.files.image_tree import (
     NAMED,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from prunetui.engine.data.decode import TINY, reason, side_of
+from prunetui.data.tree.decode import TINY, reason, side_of
 from prunetui.errors import DataError
 from prunetui.files.paths import shown
 

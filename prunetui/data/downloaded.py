@@ -1,45 +1,56 @@
-"""Public data sets: scikit-learn's digits, which ship with it, and those torchvision downloads and verifies."""
+"""Public data sets that torchvision downloads and verifies."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prunetui.engine.data.split import stratified
+from prunetui.api import Splits, data
 from prunetui.errors import DataError
 
 Split = tuple[NDArray[np.uint8], NDArray[np.int64]]
-Read = tuple[Split, Split, tuple[str, ...]]
+Report = Callable[[str, int, int], None]
 
-DIGITS_TEST = 360
-TORCHVISION = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "svhn": "SVHN", "fashion-mnist": "FashionMNIST"}
 FILES = {
     "cifar10": "cifar-10-python.tar.gz",
     "cifar100": "cifar-100-python.tar.gz",
     "svhn": "train_32x32.mat and test_32x32.mat",
     "fashion-mnist": "FashionMNIST/raw/*-ubyte.gz (4 files)",
 }
+"""What to put into ``root`` by hand."""
 
 
-def digits() -> Read:
-    """1,797 real handwritten digits of 8x8 pixels with 17 grey levels; 360 stratified ones are the test split."""
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    pixels = (bunch.images[:, None] * (255 / 16)).round().astype(np.uint8)
-    labels = bunch.target.astype(np.int64)
-    test, train = stratified(labels, DIGITS_TEST, seed=0)
-    classes = tuple(str(name) for name in bunch.target_names)
-    return (pixels[train], labels[train]), (pixels[test], labels[test]), classes
+@data("cifar10", augment="crop+flip", images=(50_000, 10_000), places=("cifar-10-batches-py", "cifar-10-python.tar.gz"))
+def cifar10(root: Path, report: Report) -> Splits:
+    """60,000 colour photographs of 32x32 pixels in 10 classes."""
+    return _read("cifar10", "CIFAR10", root, report)
 
 
-def read(name: str, root: Path, report: Any) -> Read:
+@data("cifar100", augment="crop+flip", images=(50_000, 10_000), places=("cifar-100-python", "cifar-100-python.tar.gz"))
+def cifar100(root: Path, report: Report) -> Splits:
+    """60,000 colour photographs of 32x32 pixels in 100 classes."""
+    return _read("cifar100", "CIFAR100", root, report)
+
+
+@data("svhn", augment="crop", images=(73_257, 26_032), places=("train_32x32.mat",))
+def svhn(root: Path, report: Report) -> Splits:
+    """99,289 house numbers' digits of 32x32 pixels in colour."""
+    return _read("svhn", "SVHN", root, report)
+
+
+@data("fashion-mnist", augment="crop+flip", images=(60_000, 10_000), places=("FashionMNIST/raw",))
+def fashion_mnist(root: Path, report: Report) -> Splits:
+    """70,000 grey pictures of clothes of 28x28 pixels in 10 classes."""
+    return _read("fashion-mnist", "FashionMNIST", root, report)
+
+
+def _read(name: str, maker: str, root: Path, report: Report) -> Splits:
     """One of torchvision's data sets, downloaded into ``root`` if it is not there, its checksums verified.
 
     Raises:
@@ -47,7 +58,7 @@ def read(name: str, root: Path, report: Any) -> Read:
     """
     import torchvision.datasets
 
-    make = getattr(torchvision.datasets, TORCHVISION[name])
+    make = getattr(torchvision.datasets, maker)
     splits = [{"split": "train"}, {"split": "test"}] if name == "svhn" else [{"train": True}, {"train": False}]
     try:
         sets = [_local(make, root, split) for split in splits]
@@ -61,18 +72,7 @@ def read(name: str, root: Path, report: Any) -> Read:
             f"or set data.root to where it is"
         ) from None
     classes = tuple(getattr(sets[0], "classes", None) or (str(i) for i in range(10)))
-    return _arrays(sets[0]), _arrays(sets[1]), classes
-
-
-def on_disk(name: str, root: Path) -> bool:
-    """Whether a data set is already (partly) in ``root``; its checksums are verified when it is read."""
-    places = {
-        "cifar10": ["cifar-10-batches-py", "cifar-10-python.tar.gz"],
-        "cifar100": ["cifar-100-python", "cifar-100-python.tar.gz"],
-        "svhn": ["train_32x32.mat"],
-        "fashion-mnist": ["FashionMNIST/raw"],
-    }
-    return any((root / place).exists() for place in places[name])
+    return Splits(train=_arrays(sets[0]), test=_arrays(sets[1]), classes=classes)
 
 
 def _local(make: Any, root: Path, split: dict[str, Any]) -> Any:
@@ -87,7 +87,7 @@ def _reason(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _download_reported(name: str, report: Any) -> Iterator[None]:
+def _download_reported(name: str, report: Report) -> Iterator[None]:
     """Send torchvision's download progress to ``report`` instead of its own bar."""
     import torchvision.datasets.utils as utils
 

@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from prunetui.engine.data import cache
-from prunetui.engine.data.decode import Decoded, Fact, begin_worker, decode
-from prunetui.engine.data.levels import Extent, Range, range_of
-from prunetui.engine.data.listing import Listing, list_known, list_tree
-from prunetui.engine.data.notes import changes, doubts
-from prunetui.engine.data.sizes import common_side
-from prunetui.engine.data.wanted import Note, Wanted
+from prunetui.data.tree import decoded_cache
+from prunetui.data.tree.decode import Decoded, Fact, begin_worker, decode
+from prunetui.data.tree.levels import Extent, Range, range_of
+from prunetui.data.tree.listing import Listing, list_known, list_tree
+from prunetui.data.tree.notes import changes, doubts
+from prunetui.data.tree.sizes import common_side
+from prunetui.data.tree.wanted import Note, Wanted
 from prunetui.errors import DataError
 from prunetui.files.image_tree import NAMED, listed
 from prunetui.files.paths import shown
@@ -138,8 +138,8 @@ def _tell_corrupt(listing: Listing, corrupt: Sequence[tuple[int, str]], reader: 
 def _decoded(listing: Listing, given: Ranges, reader: Reader) -> Decoded:
     """The images of a listing, from the cache where they are."""
     levels = "".join(f"{depth}{span.low:.10g}~{span.high:.10g}-" for depth, span in sorted(given.items()))
-    place = cache.place(listing.digest, reader.size, levels)
-    kept, wrong = cache.load(place, len(listing.paths), reader.size)
+    place = decoded_cache.place(listing.digest, reader.size, levels)
+    kept, wrong = decoded_cache.load(place, len(listing.paths), reader.size)
     if kept is not None:
         return kept
     if wrong:
@@ -154,7 +154,7 @@ def _decoded(listing: Listing, given: Ranges, reader: Reader) -> Decoded:
             f"{listing.name}: {count:,} images of {reader.size} x {reader.size} take {gigabytes:.1f} GB of memory, "
             "more than there is; make data.size smaller, or use fewer images"
         ) from None
-    cache.save(place, decoded)
+    decoded_cache.save(place, decoded)
     return decoded
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from prunetui.api import model
+
 STAGE_WIDTHS = (1, 2, 4, 8, 8)
 
 
@@ -39,6 +41,19 @@ class VGG(nn.Module):
         return out
 
 
-def vgg(blocks: Sequence[int], channels: int, classes: int, width: int, size: int) -> VGG:
-    """VGG-11/16/19 by the number of convolutions in each of the five stages."""
-    return VGG(blocks, channels, classes, width, size)
+@model("vgg11", source="Simonyan & Zisserman 2015, arXiv:1409.1556")
+def vgg11(channels: int, classes: int, size: int, width: int = 64) -> nn.Module:
+    """8 convolutions in five stages: 1, 1, 2, 2 and 2."""
+    return VGG((1, 1, 2, 2, 2), channels, classes, width, size)
+
+
+@model("vgg16", source="Simonyan & Zisserman 2015, arXiv:1409.1556")
+def vgg16(channels: int, classes: int, size: int, width: int = 64) -> nn.Module:
+    """13 convolutions in five stages: 2, 2, 3, 3 and 3."""
+    return VGG((2, 2, 3, 3, 3), channels, classes, width, size)
+
+
+@model("vgg19", source="Simonyan & Zisserman 2015, arXiv:1409.1556")
+def vgg19(channels: int, classes: int, size: int, width: int = 64) -> nn.Module:
+    """16 convolutions in five stages: 2, 2, 4, 4 and 4."""
+    return VGG((2, 2, 4, 4, 4), channels, classes, width, size)

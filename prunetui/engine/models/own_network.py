@@ -1,0 +1,89 @@
+"""Networks that are not built in: what of them is supported, and finding the code of one that was saved."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from prunetui.engine.layers import kind_of
+from prunetui.engine.models import Architecture, build
+from prunetui.errors import UsageError
+from prunetui.plugins.catalogue import contribution
+from prunetui.plugins.own_files import copy_of, file_of, names_own_file, short
+
+NAMED = 5
+
+
+def check_network(architecture: Architecture) -> None:
+    """Refuse a network that is not built in and that cannot be trained and pruned yet; says what it has that cannot.
+
+    Raises:
+        UsageError: it cannot be built, takes other images or gives other outputs, or has layers of other kinds.
+    """
+    if architecture.built_in:
+        return
+    a = architecture
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        net = build(a).eval()
+        try:
+            made = net(torch.zeros(2, a.channels, a.size, a.size))
+        except Exception as error:
+            images = f"images of {a.channels} x {a.size} x {a.size}"
+            raise UsageError(f"the model {a.name} does not take {images}: {type(error).__name__}: {error}") from error
+    shape = list(made.shape) if isinstance(made, torch.Tensor) else type(made).__name__
+    if shape != [2, a.classes]:
+        raise UsageError(
+            f"the model {a.name} gives {shape} of 2 images of {a.classes} classes; a network for classification gives "
+            f"one tensor of logits, here [2, {a.classes}]"
+        )
+    if other := _unsupported(net):
+        more = f" and {len(other) - NAMED} more" if len(other) > NAMED else ""
+        raise UsageError(
+            f"the model {a.name} cannot be pruned yet: networks of convolutions, linear layers and batch norms can, "
+            f"that end in a linear layer; this one has {', '.join(other[:NAMED])}{more}"
+        )
+
+
+def _unsupported(net: nn.Module) -> list[str]:
+    """Parameters in layers of other kinds, and what is missing."""
+    found = [
+        f"{name or type(module).__name__} ({type(module).__name__})"
+        for name, module in net.named_modules()
+        if any(True for _ in module.parameters(recurse=False)) and kind_of(module) is None
+    ]
+    kinds = {type(module) for module in net.modules()}
+    missing = [kind.__name__ for kind in (nn.Conv2d, nn.Linear) if not any(issubclass(k, kind) for k in kinds)]
+    return found + [f"no {name} layer" for name in missing]
+
+
+def found_again(architecture: Architecture, path: Path, trust: bool) -> Architecture:
+    """The architecture that a saved network names, where its code is now: at its place, or copied beside the run.
+
+    Building it runs that code. A file may name any code, so only those who trust it have it run.
+
+    Raises:
+        UsageError: it is somebody's file and not trusted, or the code is not there any more as it was.
+    """
+    if architecture.built_in:
+        return architecture
+    name = architecture.name
+    if not names_own_file(name):  # of an installed package
+        if contribution("model", name).digest != architecture.digest:
+            raise UsageError(f"{path} was made by another version of the package that contributes the model {name}")
+        return architecture
+    if not trust:
+        raise UsageError(
+            f"the network in {path} is built by code of {short(name)}: building it runs {file_of(name)}. If you trust "
+            "whoever made the file, --trust (in Python trust=True) does so"
+        )
+    copy = copy_of(path.resolve().parent.parent, file_of(name), architecture.digest or "")
+    for file in (file_of(name), copy):
+        moved = f"{file}:{name.rpartition(':')[2]}"
+        if file.is_file() and contribution("model", moved).digest == architecture.digest:
+            return replace(architecture, name=moved)
+    raise UsageError(
+        f"the network in {path} was built by {short(name)} as it was then: neither {file_of(name)} nor {copy} is that"
+    )
