@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -15,10 +14,10 @@ from prunetui.config.size import too_large
 from prunetui.errors import UsageError
 from prunetui.plan.labels import labels_of
 from prunetui.plan.schedules import rewinding, schedule_name
-from prunetui.plan.steps import Latency, Load, Measure, Step
 from prunetui.plan.trainings import Trainings
-from prunetui.plan.tree import Plan, Trial, digest
 from prunetui.plan.walk import Walk
+from prunetui.steps import Latency, Load, Measure
+from prunetui.tree import Plan, Step, Trial, Units, digest
 
 # Raise it when the engine computes something differently: older cached states are then not found.
 ENGINE_VERSION = 9
@@ -27,16 +26,6 @@ LATENCY_BATCHES = (1, 128)
 LATENCY = Latency(LATENCY_BATCHES)
 MOST_LABEL = 80
 """Characters of a label in a trial's id, which is a file name."""
-
-
-@dataclass(frozen=True)
-class Units:
-    """What can be pruned on its own: the prunable layers, and the groups of coupled layers (named by their first)."""
-
-    layers: Sequence[str]
-    groups: Sequence[tuple[str, ...]]
-    refused: Sequence[str] = ()
-    """Layers whose channels cannot be removed."""
 
 
 def build_plan(study: Study, context: Mapping[str, Any] | None = None, units: Units | None = None) -> Plan:
@@ -74,7 +63,8 @@ def build_plan(study: Study, context: Mapping[str, Any] | None = None, units: Un
             plan.skipped += _skipped(study, method, label, seed, units)
     plan.trials = _controls_first(plan.trials)
     for trial in plan.trials:
-        for key, step in measurements(study, trial).values():
+        plan.measurements[trial.id] = measurements(study, trial)
+        for key, step in plan.measurements[trial.id].values():
             plan.add(key, step, trial.seed)
     return plan
 

@@ -8,29 +8,29 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from prunetui.plan import Images, Step, Units, label, needs, work
+from prunetui.tree import Images, Step, Units
 
 __all__ = ["Images", "Units", "hashed_fields", "kind_of", "label_of", "needs_of", "work_of"]
 
 
 def kind_of(step: Step) -> str:
     """The kind of a step, as events and keys call it."""
-    return type(step).__name__
+    return step.kind
 
 
 def label_of(step: Step) -> str:
     """A step in a few words, as users see it."""
-    return label(step)
+    return step.label
 
 
 def needs_of(step: Step) -> tuple[str, ...]:
     """Keys of the states that a step looks at besides its parent's."""
-    return needs(step)
+    return step.needs()
 
 
 def work_of(step: Step, images: Images) -> int:
     """The size of a step in images passed forward."""
-    return work(step, images)
+    return step.work(images)
 
 
 def hashed_fields(step: Step) -> dict[str, Any]:
