@@ -181,9 +181,9 @@ def test_a_published_network_is_timed_with_its_own_outputs(
     if not folder or not path.is_file():
         pytest.skip("PRUNETUI_TEST_DATA does not hold the checkpoint")
     from prunetui.config import Model
-    from prunetui.steps import Load
+    from prunetui.steps import Checkpoint
 
     net = Architecture("resnet20", 3, 32, 10, "A", width=16)
     model = Model(name="resnet20", checkpoint=str(path), shortcut="A")
-    state = Load().apply(context(graph_of(net), architecture=net, model=model))
+    state = Checkpoint().apply(context(graph_of(net), architecture=net, model=model))
     assert_same(state, torch.randn(5, 3, 32, 32))

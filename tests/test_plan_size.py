@@ -75,7 +75,7 @@ def test_a_key_is_the_hash_of_the_step_and_of_its_parents_key(preset: str):
     inner = [node for node in plan.nodes.values() if node.parent]
     assert len(inner) > 50
     for node in inner:
-        plain = {"parent": node.parent, "step": type(node.step).__name__, **node.step.plain()}
+        plain = {"parent": node.parent, "step": type(node.step).__name__, **node.step.plain(), "code": node.step.code}
         assert node.key == step_key(str(node.parent), node.step) == digest(plain)
 
 

@@ -5,8 +5,9 @@ step before it. Equal keys are equal work, so trials share what they have in com
 resuming is walking the tree again.
 """
 
+from prunetui.plan.measurements import measurements
 from prunetui.plan.remaining_work import missing
-from prunetui.plan.unroll import build_plan, measurements
+from prunetui.plan.unroll import build_plan
 from prunetui.steps import Calibrate, Latency, Load, Measure, Prune, Rewind, Train
 from prunetui.tree import Images, Node, Plan, Step, Trial, Units, digest, step_key
 

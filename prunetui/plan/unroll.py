@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 from prunetui.config import Method, OneShot, Study
@@ -13,17 +12,13 @@ from prunetui.config.choices import is_masked, schedule_of, values_of
 from prunetui.config.size import too_large
 from prunetui.errors import UsageError
 from prunetui.plan.labels import labels_of
+from prunetui.plan.measurements import Measurements
 from prunetui.plan.schedules import rewinding, schedule_name
 from prunetui.plan.trainings import Trainings
 from prunetui.plan.walk import Walk
-from prunetui.steps import Latency, Load, Measure
-from prunetui.tree import Plan, Step, Trial, Units, digest
+from prunetui.steps import Checkpoint, Load
+from prunetui.tree import Plan, Trial, Units, digest
 
-# Raise it when the engine computes something differently: older cached states are then not found.
-ENGINE_VERSION = 9
-LATENCY_BATCHES = (1, 128)
-"""Images a pass; columns of results.csv are named after them."""
-LATENCY = Latency(LATENCY_BATCHES)
 MOST_LABEL = 80
 """Characters of a label in a trial's id, which is a file name."""
 
@@ -46,14 +41,13 @@ def build_plan(study: Study, context: Mapping[str, Any] | None = None, units: Un
     for seed in study.seeds:
         root = digest(
             {
-                "engine": ENGINE_VERSION,
                 "data": study.data.model_dump(exclude={"root", "corrupt"}),
                 "model": study.model.model_dump(exclude={"checkpoint"}),
                 "seed": seed,
                 **(context or {}),
             }
         )
-        fresh = plan.add(root, Load(), seed)
+        fresh = plan.add(root, Checkpoint() if study.model.checkpoint else Load(), seed)
         trained = _dense(plan, study, trainings, fresh, seed)
         for method, label in zip(study.methods, labels, strict=True):
             for only in _only(study, method, units):
@@ -62,8 +56,9 @@ def build_plan(study: Study, context: Mapping[str, Any] | None = None, units: Un
                     _add_trial(plan, walk, label, value, controls)
             plan.skipped += _skipped(study, method, label, seed, units)
     plan.trials = _controls_first(plan.trials)
+    wanted = Measurements(study)
     for trial in plan.trials:
-        plan.measurements[trial.id] = measurements(study, trial)
+        plan.measurements[trial.id] = wanted.of(trial)
         for key, step in plan.measurements[trial.id].values():
             plan.add(key, step, trial.seed)
     return plan
@@ -116,29 +111,6 @@ def _dense(plan: Plan, study: Study, trainings: Trainings, fresh: str, seed: int
         states[stop] = plan.add(states[done], trainings.dense(carry=done > 0, first=done, last=last), seed)
         done = stop
     return states
-
-
-def measurements(study: Study, trial: Trial) -> dict[str, tuple[str, Step]]:
-    """What is measured for a trial: name -> (key of the state, step)."""
-    batch = study.measure.batch_size
-    # The loss of what comes out, and of the dense network after the same epochs, which is a trial of its own.
-    with_loss = {trial.after, trial.control} if study.measure.loss else set()
-    names = ["dense", *(["control"] if study.measure.control else []), "edited", "before", "after"]
-    states = {name: getattr(trial, name) for name in names}
-    wanted: dict[str, tuple[str, Step]] = {
-        name: (state, _measure("test", batch, state in with_loss)) for name, state in states.items()
-    }
-    if study.data.validation:
-        wanted["validation"] = (trial.after, _measure("validation", batch))
-    if study.measure.latency and not trial.masked:
-        wanted["latency"] = (trial.after, LATENCY)
-    return wanted
-
-
-@lru_cache(maxsize=64)
-def _measure(split: str, batch: int, loss: bool = False) -> Measure:
-    """One object for all equal ones: thousands of trials have the same few, and the text of its key is made once."""
-    return Measure(split, batch, loss)
 
 
 def _add_trial(plan: Plan, walk: Walk, label: str, value: float, controls: set[str]) -> None:

@@ -14,27 +14,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Load(Step):
-    """The fresh network of a seed, or the checkpoint's, whose own zeros are masks."""
+    """The fresh network of a seed."""
 
     label = "load"
 
     def apply(self, context: StepContext, state: State | None = None) -> State:
-        """The dense network.
-
-        Raises:
-            UsageError: the checkpoint does not fit.
-        """
+        """The dense network, with weights drawn by the seed."""
         import torch
 
         from prunetui.engine.models import build
-        from prunetui.engine.models.start import started
         from prunetui.engine.state import State
 
-        architecture, model = context.architecture, context.model
-        if model.checkpoint:
-            start = started(model, architecture.channels, architecture.size, architecture.classes)
-            return State(architecture, start.tensors, start.masks)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(context.seed)
-            net = build(architecture)
-        return State(architecture, {name: t.clone() for name, t in net.state_dict().items()})
+            net = build(context.architecture)
+        return State(context.architecture, {name: t.clone() for name, t in net.state_dict().items()})

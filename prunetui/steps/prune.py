@@ -39,6 +39,8 @@ class Prune(Step):
     only: str | None = None
     """The one layer, or group of coupled channels, that is pruned; ``value`` is then a fraction of it."""
 
+    runs_method = True
+
     @property
     def label(self) -> str:
         return f"prune {self.method} {self.target}:{self.value:g}{f' of {self.only}' if self.only else ''}"

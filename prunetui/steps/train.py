@@ -47,6 +47,10 @@ class Train(Step):
         return self.carry
 
     @property
+    def runs_method(self) -> bool:
+        return self.shaped is not None
+
+    @property
     def label(self) -> str:
         how = f" shaped by {self.shaped['method']}" if self.shaped else ""
         return f"train {self.epochs} epoch{'s' if self.epochs != 1 else ''}{how}"

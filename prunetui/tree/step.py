@@ -9,6 +9,8 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, ClassVar
 
+from prunetui.tree.source import code_digest
+
 canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 """Plain data as the one text that keys are hashes of."""
 
@@ -78,6 +80,16 @@ class Step(ABC):
         cannot name: it stands below the engine. Kinds name them.
         """
 
+    @property
+    def runs_method(self) -> bool:
+        """Whether it runs code of a pruning method, which may use all that methods are given."""
+        return False
+
+    @property
+    def code(self) -> str:
+        """The digest of the code that it is done by; a method's own file is told by the step's fields."""
+        return code_digest(type(self), self.runs_method)
+
     def plain(self) -> dict[str, Any]:
         """Its fields as JSON-able data."""
         return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
@@ -88,7 +100,7 @@ class Step(ABC):
 
         It is written once: a plan adds the same step after thousands of parents.
         """
-        plain = {**self.plain(), "step": self.kind}
+        plain = {**self.plain(), "step": self.kind, "code": self.code}
         before = canonical({name: value for name, value in plain.items() if name < "parent"})[1:-1]
         after = canonical({name: value for name, value in plain.items() if name > "parent"})[1:-1]
         return f'{{{before}{"," if before else ""}"parent":', f",{after}}}"

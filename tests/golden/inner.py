@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from prunetui.tree import Images, Step, Units
 
-__all__ = ["Images", "Units", "hashed_fields", "kind_of", "label_of", "needs_of", "work_of"]
+__all__ = ["Images", "Units", "hashed_fields", "kind_of", "label_of", "needs_of", "without_digests", "work_of"]
 
 
 def kind_of(step: Step) -> str:
@@ -31,6 +33,15 @@ def needs_of(step: Step) -> tuple[str, ...]:
 def work_of(step: Step, images: Images) -> int:
     """The size of a step in images passed forward."""
     return step.work(images)
+
+
+def _named(kind: type, with_api: bool) -> str:
+    return f"code of {kind.__name__}{' and of methods' if with_api else ''}"
+
+
+def without_digests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys are those of code that never changes: what they cover is held, not every line of the engine."""
+    monkeypatch.setattr("prunetui.tree.step.code_digest", _named)
 
 
 def hashed_fields(step: Step) -> dict[str, Any]:
