@@ -39,15 +39,7 @@ def build_plan(study: Study, context: Mapping[str, Any] | None = None, units: Un
     trainings = Trainings(study)
     controls: set[str] = set()
     for seed in study.seeds:
-        root = digest(
-            {
-                "data": study.data.model_dump(exclude={"root", "corrupt"}),
-                "model": study.model.model_dump(exclude={"checkpoint"}),
-                "seed": seed,
-                **(context or {}),
-            }
-        )
-        fresh = plan.add(root, Checkpoint() if study.model.checkpoint else Load(), seed)
+        fresh = plan.add(_root(study, seed, context), Checkpoint() if study.model.checkpoint else Load(), seed)
         trained = _dense(plan, study, trainings, fresh, seed)
         for method, label in zip(study.methods, labels, strict=True):
             for only in _only(study, method, units):
@@ -62,6 +54,13 @@ def build_plan(study: Study, context: Mapping[str, Any] | None = None, units: Un
         for key, step in plan.measurements[trial.id].values():
             plan.add(key, step, trial.seed)
     return plan
+
+
+def _root(study: Study, seed: int, context: Mapping[str, Any] | None) -> str:
+    """What stands before the first step: all that decides its figures and is no step."""
+    data = study.data.model_dump(exclude={"root", "corrupt"})
+    model = study.model.model_dump(exclude={"checkpoint"})
+    return digest({"data": data, "model": model, "seed": seed, **(context or {})})
 
 
 def _refuse_too_large(study: Study, units: Units | None) -> None:

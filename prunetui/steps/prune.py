@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from prunetui.errors import TrialError
-from prunetui.plugins import method_catalogue
 from prunetui.tree.step import Images, Step
 
 if TYPE_CHECKING:
@@ -58,6 +57,7 @@ class Prune(Step):
         from prunetui.engine import edits
         from prunetui.engine.state import instantiate
         from prunetui.engine.verify_edit import check_achieved, reached_already
+        from prunetui.plugins import method_catalogue
 
         graph = context.graph
         if reached_already(self.target, self.value, self.only, state, graph):
