@@ -66,7 +66,7 @@ def trained(name: str, folder: str, images: int = IMAGES) -> Case:
     prepare(found)
     torch.manual_seed(0)
     model = build(network(name)).to(memory_format=torch.channels_last).to(found.torch)
-    course = Course(Recipe(epochs=TRAINING[name], lr=0.05).model_dump(), "benchmark")
+    course = Course(Recipe(epochs=TRAINING[name], lr=0.05), "benchmark")
     hooks = Hooks(lambda report: None, lambda epoch, baggage: None, lambda: False)
     train(model, colour_digits(1437, 10).to(found.torch), course, Baggage(), found, hooks)
     path = Path(folder) / f"{name}.pt"

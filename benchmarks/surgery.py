@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,14 +17,15 @@ import torch_pruning as tp
 from benchmarks._images import colour_digits
 from benchmarks._turns import Work, in_turns
 from benchmarks.training import network
-from prunetui.config import Layers
+from prunetui.config import Layers, Model
 from prunetui.engine.device import find_device, prepare
 from prunetui.engine.graph import trace
 from prunetui.engine.models import build
 from prunetui.engine.state import State
-from prunetui.engine.steps import prune
+from prunetui.engine.step_context import StepContext
 from prunetui.plan import Prune
 from prunetui.plugins.method_catalogue import method_info
+from prunetui.store.partial import PartialFiles
 
 RATIO = 0.5
 
@@ -40,8 +42,24 @@ def ours() -> Work:
     options = {"round_to": 1}
     step = Prune("l2-structured", options, method_info("l2-structured").digest, "channels", RATIO, 1.0, 128)
 
+    context = StepContext(
+        key="benchmark",
+        seed=0,
+        randomness="benchmark",
+        model=Model(),
+        architecture=architecture,
+        graph=graph,
+        data=data,
+        device=found,
+        state=lambda key: state,
+        keeps_momentum=False,
+        partials=PartialFiles(Path("unused")),
+        emit=lambda event: None,
+        should_stop=lambda: False,
+    )
+
     def work() -> float:
-        prune(state, step, "benchmark", data, graph, found)
+        step.apply(context, state)
         return 1
 
     return work

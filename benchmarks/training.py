@@ -35,7 +35,7 @@ def ours(name: str, batch: int, images: int, graphs: bool = False) -> Work:
     data = colour_digits(images, 10).to(found.torch)
     model = build(network(name)).to(memory_format=torch.channels_last).to(found.torch)
     fit_threads(10**12)
-    course = Course(Recipe(epochs=1, batch_size=batch).model_dump(), "benchmark")
+    course = Course(Recipe(epochs=1, batch_size=batch), "benchmark")
     hooks = Hooks(lambda report: None, lambda epoch, baggage: None, lambda: False)
 
     def work() -> float:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from prunetui.engine.graph import Graph
     from prunetui.engine.models import Architecture
     from prunetui.engine.state import State
+    from prunetui.engine.step_context import StepContext
 
 # Tests share their machine with each other: two threads that wait for a busy core take six times as long as one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -151,6 +152,35 @@ def net_of() -> Callable[..., Net]:
             constraints=graph.constraints(state, edit=edit, target=target, floor=floor),
             progress=1.0,
         )
+
+    return make
+
+
+@pytest.fixture
+def context(digits: Dataset, cpu: Device, tmp_path: Path) -> Callable[..., StepContext]:
+    """Graph -> what a step of seed 0 finds that is done on handwritten digits by itself; other fields by name."""
+    from prunetui.config import Model
+    from prunetui.engine.models import Architecture
+    from prunetui.engine.step_context import StepContext
+    from prunetui.store.partial import PartialFiles
+
+    def make(graph: Graph, **more: Any) -> StepContext:
+        fields: dict[str, Any] = {
+            "key": "0" * 32,
+            "seed": 0,
+            "randomness": "key",
+            "model": Model(),
+            "architecture": Architecture("resnet20", 1, 8, 10, width=8),
+            "graph": graph,
+            "data": digits,
+            "device": cpu,
+            "state": {}.__getitem__,
+            "keeps_momentum": False,
+            "partials": PartialFiles(tmp_path / "partial"),
+            "emit": lambda event: None,
+            "should_stop": lambda: False,
+        }
+        return StepContext(**(fields | more))
 
     return make
 

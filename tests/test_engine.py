@@ -524,10 +524,10 @@ def test_a_finished_run_that_is_executed_again_has_nothing_to_do(tmp_path: Path)
 
 def test_failed_trials_are_tried_again_when_a_run_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = begin(tmp_path, TINY + MASKS)
-    from prunetui.engine import steps as engine_steps
+    from prunetui.steps import Prune
 
     with monkeypatch.context() as patched:
-        patched.setattr(engine_steps, "prune", unlucky)
+        patched.setattr(Prune, "apply", unlucky)
         assert execute(run, "cpu", never) == 3
     assert [row["status"] for row in run.rows()] == ["done", "failed", "failed"]
     assert execute(run, "cpu", never) == 0

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from prunetui import events
-from prunetui.config import Data, Study, parse_study, study_toml
+from prunetui.config import Data, Recipe, Study, parse_study, study_toml
 from prunetui.engine.data.load import load_dataset
 from prunetui.plan import Images, Latency, Measure, Prune, Train, build_plan, measurements, step_key
 from prunetui.plan.estimate import estimate, images_of
@@ -231,10 +231,8 @@ def _sha(data: bytes) -> str:
 
 
 def test_the_sizes_of_steps():
-    from prunetui.plan import work
-
     images = Images(1000, 100, 200)
-    assert work(Train({"epochs": 5}, first=2), images) == 3 * 3 * 1000
-    assert [work(Measure(split, 10), images) for split in ("test", "validation")] == [200, 100]
-    assert work(Prune("x", {}, "", "sparsity", 0.5, 1.0, 5000), images) == 1000
-    assert work(Latency((1, 128)), images) == 0
+    assert Train(Recipe(epochs=5), first=2).work(images) == 3 * 3 * 1000
+    assert [Measure(split, 10).work(images) for split in ("test", "validation")] == [200, 100]
+    assert Prune("x", {}, "", "sparsity", 0.5, 1.0, 5000).work(images) == 1000
+    assert Latency((1, 128)).work(images) == 0

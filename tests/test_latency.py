@@ -20,6 +20,7 @@ from prunetui.engine.graph import Graph
 from prunetui.engine.latency import FEWEST_PASSES, MOST_PASSES, fastest_kernels, latency, onnx_passes, timed
 from prunetui.engine.models import Architecture
 from prunetui.engine.state import State, instantiate
+from prunetui.engine.step_context import StepContext
 from prunetui.errors import Interrupted
 
 CPU = Device(torch.device("cpu"), False)
@@ -171,14 +172,18 @@ def test_on_a_gpu_both_are_timed(lively: Callable[..., State], data: Dataset) ->
     assert found["latency_cuda_ms"] > 0
 
 
-def test_a_published_network_is_timed_with_its_own_outputs() -> None:
+def test_a_published_network_is_timed_with_its_own_outputs(
+    context: Callable[..., StepContext], graph_of: Callable[[Architecture], Graph]
+) -> None:
     """Zero-padded shortcuts, real weights."""
     folder = os.environ.get("PRUNETUI_TEST_DATA")
     path = Path(folder or "") / "resnet20-12fca82f.th"
     if not folder or not path.is_file():
         pytest.skip("PRUNETUI_TEST_DATA does not hold the checkpoint")
     from prunetui.config import Model
-    from prunetui.engine.steps import fresh
+    from prunetui.steps import Checkpoint
 
     net = Architecture("resnet20", 3, 32, 10, "A", width=16)
-    assert_same(fresh(net, 0, Model(name="resnet20", checkpoint=str(path), shortcut="A")), torch.randn(5, 3, 32, 32))
+    model = Model(name="resnet20", checkpoint=str(path), shortcut="A")
+    state = Checkpoint().apply(context(graph_of(net), architecture=net, model=model))
+    assert_same(state, torch.randn(5, 3, 32, 32))

@@ -12,12 +12,10 @@ from torch.nn.utils import prune as torch_prune
 
 from prunetui.api import Net
 from prunetui.config import Layers, parse_study, study_toml
-from prunetui.engine import steps
-from prunetui.engine.data import Dataset
-from prunetui.engine.device import Device
 from prunetui.engine.graph import Graph
 from prunetui.engine.models import Architecture
 from prunetui.engine.state import State, instantiate
+from prunetui.engine.step_context import StepContext
 from prunetui.engine.verify_edit import achieved
 from prunetui.errors import TrialError, UsageError
 from prunetui.execute.execution import execute
@@ -32,17 +30,18 @@ STREAM = "conv1"
 GraphOf = Callable[[Architecture], Graph]
 Lively = Callable[..., State]
 Pruned = Callable[..., State]
+ContextOf = Callable[..., StepContext]
 
 
 @pytest.fixture
-def pruned(digits: Dataset, cpu: Device, lively: Lively, graph_of: GraphOf) -> Pruned:
+def pruned(context: ContextOf, lively: Lively, graph_of: GraphOf) -> Pruned:
     """The state after a method's edit under the rules of a study."""
 
     def edited(name: str, value: float, target: str = "sparsity", rules: dict[str, Any] | None = None) -> State:
         layers = Layers(**(rules or {}))
         graph = graph_of(SMALL).restricted(layers)
         step = Prune(name, {}, "", target, value, 1.0, images=32, rules=layers.model_dump())
-        return steps.prune(lively(SMALL), step, "key", digits, graph, cpu)
+        return step.apply(context(graph), lively(SMALL))
 
     return edited
 
@@ -228,11 +227,11 @@ def test_of_every_four_inputs_the_two_largest_stay(pruned: Pruned, lively: Livel
 
 
 def test_a_pattern_of_thirds_is_reached_though_a_third_has_no_end(
-    digits: Dataset, cpu: Device, lively: Lively, graph_of: GraphOf
+    context: ContextOf, lively: Lively, graph_of: GraphOf
 ) -> None:
     architecture = Architecture("vgg11", 1, 8, 10, width=6)
     graph = graph_of(architecture).restricted(Layers())
     options = {"n": 1, "m": 3}
     step = Prune("nm", options, "", "pattern", round(1 - 1 / 3, 10), 1.0, images=8, rules=Layers().model_dump())
-    state = steps.prune(lively(architecture), step, "key", digits, graph, cpu)
+    state = step.apply(context(graph), lively(architecture))
     assert {round(share, 6) for share in shares(state).values()} == {0.333333}

@@ -49,7 +49,7 @@ def count(plan: Plan, kind: type) -> int:
 
 
 def epochs(plan: Plan, key: str) -> int:
-    return sum(step.recipe["epochs"] for step in steps(plan, key, Train))
+    return sum(step.recipe.epochs for step in steps(plan, key, Train))
 
 
 ONE = "sparsities = [0.5]\nmethods = [{ name = 'l1-structured' }]\n"
@@ -67,7 +67,7 @@ def test_a_one_shot_trial_loads_trains_prunes_recalibrates_and_recovers():
     assert [node.key for node in path[1:]] == [trial.dense, trial.edited, trial.before, trial.after]
     prune = path[2].step
     assert (prune.method, prune.target, prune.value, prune.progress) == ("l1-structured", "sparsity", 0.5, 1.0)
-    assert path[4].step.recipe["epochs"] == 2
+    assert path[4].step.recipe.epochs == 2
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_an_iterative_trial_trains_between_its_levels():
     plan = planned("schedule = { name = 'iterative', steps = 3, epochs = 1 }\nsparsities = [0.9]\n")
     (trial,) = compared(plan)
     assert [step.value for step in steps(plan, trial.after, Prune)] == [0.3, 0.6, 0.9]
-    assert [step.recipe["epochs"] for step in steps(plan, trial.after, Train)] == [15, 1, 1, 2]
+    assert [step.recipe.epochs for step in steps(plan, trial.after, Train)] == [15, 1, 1, 2]
     assert steps(plan, trial.after, Prune)[-1].progress == 1.0
     assert plan.nodes[trial.edited].step == steps(plan, trial.after, Prune)[-1]
 
@@ -111,7 +111,7 @@ def test_all_trials_of_a_seed_share_one_trained_dense_network():
     assert len(compared(plan)) == 2 * (2 + 2 + 5)
     assert len({trial.dense for trial in plan.trials}) == 2
     assert count(plan, Load) == 2
-    dense = [node for node in plan.nodes.values() if isinstance(node.step, Train) and node.step.recipe["epochs"] == 15]
+    dense = [node for node in plan.nodes.values() if isinstance(node.step, Train) and node.step.recipe.epochs == 15]
     assert {node.key for node in dense} == {trial.dense for trial in plan.trials}
 
 
@@ -185,7 +185,7 @@ def test_a_control_that_is_not_wanted_is_neither_trained_nor_measured():
     plan = build_plan(study)
     assert controls(plan) == []
     (trial,) = compared(plan)
-    needed = missing(plan, study, plan.trials, lambda node: False)
+    needed = missing(plan, plan.trials, lambda node: False)
     assert trial.after in needed
     assert trial.control not in needed
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -60,7 +59,7 @@ def test_four_times_the_trials_are_four_times_the_work(shape: str):
         """All that happens to a study before the first step: checked, planned, and what is left of it counted."""
         study = parse_study(SHAPES[shape](count))
         plan = build_plan(study, {})
-        missing(plan, study, plan.trials, lambda node: False)
+        missing(plan, plan.trials, lambda node: False)
         plan.users()
         plan.carrying()
         return plan
@@ -76,7 +75,7 @@ def test_a_key_is_the_hash_of_the_step_and_of_its_parents_key(preset: str):
     inner = [node for node in plan.nodes.values() if node.parent]
     assert len(inner) > 50
     for node in inner:
-        plain = {"parent": node.parent, "step": type(node.step).__name__, **dataclasses.asdict(node.step)}
+        plain = {"parent": node.parent, "step": type(node.step).__name__, **node.step.plain(), "code": node.step.code}
         assert node.key == step_key(str(node.parent), node.step) == digest(plain)
 
 

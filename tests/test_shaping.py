@@ -25,11 +25,12 @@ from prunetui.engine.graph import Graph
 from prunetui.engine.models import Architecture
 from prunetui.engine.run import Engine
 from prunetui.engine.state import State, instantiate
-from prunetui.engine.train import Baggage, Course, Hooks, Shape, distilled, train
-from prunetui.engine.verify_edit import achieved, check_shaped
+from prunetui.engine.train import Baggage, Course, Hooks, Shape, Teacher, distilled, train
+from prunetui.engine.verify_edit import achieved
 from prunetui.errors import Interrupted, TrialError
 from prunetui.plan import Rewind, Train, Trial, build_plan
 from prunetui.plugins import method_catalogue
+from prunetui.steps.train import check_shaped
 from prunetui.store import Cache
 from prunetui.store.partial import PartialFiles
 
@@ -166,7 +167,7 @@ def test_a_ticket_sees_the_images_that_the_dense_network_saw(bench: Bench, same:
         assert len(keys(engine, only(engine).after, Rewind)) == 1
         # The optimiser starts afresh where the dense training went on, so weights differ; what was fed does not.
         retrained, continued = keys(engine, only(engine).after, Train)[-1], keys(engine, only(engine).dense, Train)[-1]
-        assert engine._stream(engine.plan.nodes[retrained]) == engine._stream(engine.plan.nodes[continued])
+        assert engine.plan.random_stream(retrained) == engine.plan.random_stream(continued)
         assert not same(again.tensors, dense.tensors)
 
 
@@ -249,8 +250,8 @@ def shape(hook: Callable[[Training], None], graph: Graph) -> Shape:
     return Shape(hook, Constraints(graph.weighted, graph.groups, Costs(graph.dense, graph.dense, graph.cost)))
 
 
-def recipe(**changes: Any) -> dict[str, Any]:
-    return Recipe(**{"epochs": 4, "batch_size": 32, "lr": 0.05, "precision": "fp32", **changes}).model_dump()
+def recipe(**changes: Any) -> Recipe:
+    return Recipe(**{"epochs": 4, "batch_size": 32, "lr": 0.05, "precision": "fp32", **changes})
 
 
 @pytest.mark.parametrize(("name", "options"), [("rigl", {"every": 4}), ("set", {})])
@@ -299,15 +300,14 @@ def test_masks_move_and_every_layer_keeps_as_many_weights(
 
 
 def test_a_method_that_removes_more_while_training_is_refused() -> None:
-    step = Train({"epochs": 1}, shaped={"method": "greedy"})
     half, most = torch.tensor([True, False, True, False]), torch.tensor([True, False, False, False])
     other = torch.tensor([False, True, False, True])
     before = State(SMALL, {}, {"a": half, "b": half})
-    check_shaped(step, before, {"a": other, "b": half})
-    check_shaped(step, before, {"a": most, "b": ~most})  # from one layer to another
+    check_shaped("greedy", before, {"a": other, "b": half})
+    check_shaped("greedy", before, {"a": most, "b": ~most})  # from one layer to another
     for masks in ({"a": most, "b": half}, {"a": half}, {"a": ~most, "b": half}):
         with pytest.raises(TrialError, match="greedy changed the number of pruned weights while training: 4 before"):
-            check_shaped(step, before, masks)
+            check_shaped("greedy", before, masks)
 
 
 def replaces(self: object, training: Training) -> None:
@@ -526,8 +526,8 @@ def test_a_student_of_weight_zero_learns_as_if_nobody_taught_it_and_a_teacher_ne
     found = []
     for weight, taught in ((0.0, None), (0.0, teacher), (0.9, teacher)):
         student = instantiate(state, CPU)
-        settings = {**recipe(epochs=1), "distill": weight, "temperature": 4.0}
-        train(student, digits, Course(settings, "key", teacher=taught), Baggage(), cpu, hooks)
+        course = Course(recipe(epochs=1), "key", teacher=taught and Teacher(taught, weight, temperature=4.0))
+        train(student, digits, course, Baggage(), cpu, hooks)
         found.append(student.state_dict())
     assert same(found[0], found[1])
     assert not same(found[0], found[2])

@@ -19,8 +19,9 @@ from prunetui.engine.data import Dataset
 from prunetui.engine.device import Device, find_device, prepare
 from prunetui.engine.edits import apply_masks
 from prunetui.engine.models import Architecture
+from prunetui.engine.randomness import epoch_seed
 from prunetui.engine.state import State, instantiate
-from prunetui.engine.train import Baggage, Course, Hooks, Report, epoch_seed, learning_rate
+from prunetui.engine.train import Baggage, Course, Hooks, Report, learning_rate
 from prunetui.engine.train import train as train_course
 from prunetui.errors import Interrupted, TrialError
 
@@ -30,9 +31,9 @@ Lively = Callable[..., State]
 Same = Callable[[Mapping[str, Tensor], Mapping[str, Tensor]], bool]
 
 
-def recipe(**changes: Any) -> dict[str, Any]:
+def recipe(**changes: Any) -> Recipe:
     settings = {"epochs": 2, "batch_size": 32, "lr": 0.05, "precision": "fp32", **changes}
-    return Recipe(**settings).model_dump()
+    return Recipe(**settings)
 
 
 def never() -> bool:
@@ -51,7 +52,7 @@ class Diary:
 def train(
     model: Any,
     data: Dataset,
-    settings: Mapping[str, Any],
+    settings: Recipe,
     key: str,
     device: Device,
     hooks: Hooks,
@@ -65,7 +66,7 @@ def train(
 
 
 def trained(
-    state: State, data: Dataset, device: Device, settings: Mapping[str, Any], key: str = "key", **more: Any
+    state: State, data: Dataset, device: Device, settings: Recipe, key: str = "key", **more: Any
 ) -> tuple[dict[str, Tensor], Mapping[str, Tensor]]:
     """Tensors and optimiser buffers after training."""
     model = instantiate(state, CPU)
@@ -302,14 +303,14 @@ def test_a_loss_that_is_not_finite_fails_the_trial_and_says_what_may_help(digits
 
 
 def test_a_learning_rate_that_blows_up_the_net_fails_the_trial(digits: Dataset, cpu: Device, lively: Lively) -> None:
-    settings = {**recipe(epochs=3), "lr": 1e30}
+    settings = recipe(epochs=3).model_copy(update={"lr": 1e30})
     with pytest.raises(TrialError, match=r"the loss became (nan|inf) in epoch 1"):
         trained(lively(SMALL), digits, cpu, settings)
 
 
 def test_a_net_that_its_last_step_blows_up_fails_the_trial_too(digits: Dataset, cpu: Device, lively: Lively) -> None:
     """One batch: its loss is computed before the only step, and no later loss tells that the weights are gone."""
-    settings = {**recipe(epochs=1, batch_size=180), "lr": 1e38}
+    settings = recipe(epochs=1, batch_size=180).model_copy(update={"lr": 1e38})
     with pytest.raises(TrialError):
         trained(lively(SMALL), digits, cpu, settings)
 

@@ -28,7 +28,7 @@ from prunetui.engine.models import Architecture, build
 from prunetui.engine.state import State
 from prunetui.errors import UsageError
 from prunetui.formats.shared_filters import sharing_layers
-from prunetui.plan import Units
+from prunetui.tree import Units
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from prunetui.config import Recipe
 from prunetui.engine.device import Device
 
 
@@ -31,17 +32,17 @@ class Hold:
                 torch._foreach_mul_(held, self._masks)
 
 
-def make_optimizer(model: nn.Module, recipe: Mapping[str, Any], device: Device) -> torch.optim.Optimizer:
+def make_optimizer(model: nn.Module, recipe: Recipe, device: Device) -> torch.optim.Optimizer:
     """SGD with Nesterov momentum, or AdamW; fused on CUDA, one call for all parameters elsewhere."""
-    common: dict[str, Any] = {"lr": recipe["lr"], "weight_decay": recipe["weight_decay"]}
+    common: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay}
     common |= {"fused": True} if device.torch.type == "cuda" else {"foreach": True}
     recorded = device.graphs and device.torch.type == "cuda"
     if recorded:  # a recording reads the rate from where it lies
-        common["lr"] = torch.tensor(float(recipe["lr"]), device=device.torch)
-    if recipe["optimizer"] == "adamw":
-        betas = (recipe["momentum"], 0.999)
+        common["lr"] = torch.tensor(float(recipe.lr), device=device.torch)
+    if recipe.optimizer == "adamw":
+        betas = (recipe.momentum, 0.999)
         return torch.optim.AdamW(model.parameters(), betas=betas, capturable=recorded, **common)
-    momentum = recipe["momentum"]
+    momentum = recipe.momentum
     return torch.optim.SGD(model.parameters(), momentum=momentum, nesterov=momentum > 0, **common)
 
 

@@ -12,7 +12,7 @@ from prunetui.engine.graph import Graph
 from prunetui.engine.state import State, instantiate
 from prunetui.engine.verify_edit import achieved, reached_already, truly_zero
 from prunetui.events import NO_SPEED_UP
-from prunetui.plan import Trial
+from prunetui.tree import Trial
 
 
 def trial_row(

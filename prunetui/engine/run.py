@@ -1,4 +1,4 @@
-"""Walks the plan's tree trial by trial; the only owner of mutable state.
+"""Walks the plan's tree trial by trial, whatever the kinds of its steps; the only owner of mutable state.
 
 Sees neither the store nor a screen: finished steps go to ``Steps``, half-finished training to ``Partials``,
 and all that happens to ``emit``.
@@ -8,53 +8,28 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
 from safetensors.torch import load
 
 from prunetui import events
 from prunetui.config import Study
-from prunetui.engine import steps
 from prunetui.engine.data import Dataset
 from prunetui.engine.device import Device
 from prunetui.engine.graph import Graph
 from prunetui.engine.keep import Partials, Steps
-from prunetui.engine.latency import latency, timer
-from prunetui.engine.measure import evaluate
+from prunetui.engine.latency import timer
 from prunetui.engine.models import Architecture
-from prunetui.engine.partial import partial_bytes, read_partial
 from prunetui.engine.row import trial_row, zeros_note
-from prunetui.engine.state import State, capture, extra_bytes, from_files, instantiate, model_bytes
-from prunetui.engine.train import Baggage, Course, Hooks, Report, train
-from prunetui.engine.verify_edit import check_shaped
+from prunetui.engine.state import State, extra_bytes, from_files, model_bytes
+from prunetui.engine.step_context import UNREADABLE, StepContext
 from prunetui.errors import Interrupted, Skipped, TrialError
-from prunetui.plan import (
-    Calibrate,
-    Images,
-    Latency,
-    Load,
-    Measure,
-    Node,
-    Plan,
-    Prune,
-    Rewind,
-    Step,
-    Train,
-    Trial,
-    label,
-    measurements,
-    step_key,
-    work,
-)
+from prunetui.tree import Images, Node, Plan, Step, Trial, is_kept, step_key
 
 MODEL, EXTRA = "model.safetensors", "extra.safetensors"
-UNREADABLE = (SafetensorError, KeyError, ValueError, RuntimeError, TypeError)
-"""What the content of a file raises that is not of this format, though its checksum fits."""
 IN_MEMORY = 4
 
 
@@ -79,7 +54,6 @@ class Engine:
     _memory: OrderedDict[str, State] = field(default_factory=OrderedDict)
     _failed: dict[str, str] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
-    _carrying: set[str] | None = None
     _trial: str = ""
 
     def run_trial(self, trial: Trial) -> dict[str, Any]:
@@ -91,13 +65,12 @@ class Engine:
         """
         self._trial = trial.id
         final = self.state(trial.after)
-        wanted = measurements(self.study, trial).items()
         measured = {
-            name: self._leaf(key, step)
-            for name, (key, step) in wanted
-            if self.time_latency or type(step) is not Latency
+            name: self.figures(key, step)
+            for name, (key, step) in self.plan.measurements[trial.id].items()
+            if self.time_latency or not step.timed
         }
-        saved = self.model_file(trial)
+        saved = self.kept.file(trial.after, MODEL)
         size = saved.stat().st_size if saved else None
         row = trial_row(trial, final, measured, self.graph, size, self._seconds(trial))
         return {**row, "note": self._note(trial, final)}
@@ -111,29 +84,22 @@ class Engine:
             self.emit(events.Log("info", f"{trial.id}: {note}"))
         return note
 
-    def model_file(self, trial: Trial) -> Path | None:
-        """The saved network of a finished trial."""
-        return self.kept.file(trial.after, MODEL)
-
     def _seconds(self, trial: Trial) -> float:
         """What the trial's own steps took, from the first edit on, whoever computed them."""
         own = {node.key for node in self.plan.path(trial.after)[len(self.plan.path(trial.start)) :]}
-        measured = [step_key(key, step) for key, step in measurements(self.study, trial).values() if key in own]
+        steps = self.plan.measurements[trial.id].values()
+        measured = [step_key(key, step) for key, step in steps if key in own]
         path = self._noted(trial.after, "path_seconds") - self._noted(trial.start, "path_seconds")
         return path + sum(self._noted(key, "seconds") for key in measured)
 
     def _noted(self, key: str, name: str) -> float:
         return float((self.kept.meta(key) or {}).get(name, 0.0))
 
-    def work(self, step: Step) -> int:
-        """The size of a step in images passed forward."""
-        return work(step, self.images())
-
     def images(self) -> Images:
         """How many images each split has."""
         return Images(len(self.data.train), len(self.data.validation), len(self.data.test))
 
-    # States ---------------------------------------------------------------------------------------
+    # What is kept ---------------------------------------------------------------------------------
 
     def state(self, key: str) -> State:
         """The state after a step: from memory, from ``kept``, or computed from its parent's."""
@@ -148,8 +114,8 @@ class Engine:
         return state
 
     def _load(self, node: Node) -> State | None:
-        meta = self.kept.meta(node.key)
-        files = self.kept.files(node.key) if meta is not None and self.is_there(node) else None
+        meta = self._kept_meta(node)
+        files = self.kept.files(node.key) if meta is not None else None
         if meta is None or files is None:
             return None
         try:
@@ -158,164 +124,93 @@ class Engine:
         except UNREADABLE as error:
             self.kept.damaged(node.key, f"{type(error).__name__}: {error}")
             return None
-        if node.key not in self._told:
-            self._finished(node, meta["seconds"], cached=True)
+        self._found(node, meta["seconds"])
         return state
 
-    def is_there(self, node: Node) -> bool:
-        """Whether a step's result is kept, with the momentum if this plan goes on with it (another may not have).
+    def figures(self, state_key: str, step: Step) -> dict[str, Any]:
+        """A measurement of a state, found or made."""
+        node = self.plan.nodes[step_key(state_key, step)]
+        meta = self._kept_meta(node)
+        if meta is not None:
+            self._found(node, meta["seconds"], meta["result"])
+            return dict(meta["result"])
+        result, seconds = self._do(node, state_key)
+        noted = {"timer": self._timer} if step.timed else {}
+        self._keep(node, {"seconds": seconds, "result": result, **noted}, {})
+        self._finished(node, seconds, cached=False, result=result)
+        return dict(result)
 
-        A latency must have been timed on a machine as this one.
-        """
+    def _kept_meta(self, node: Node) -> dict[str, Any] | None:
+        """The notes of a step that is kept as this plan needs it."""
         meta = self.kept.meta(node.key)
-        if meta is None:
-            return False
-        if isinstance(node.step, Latency):
-            return bool(meta.get("timer") == self._timer)
-        return meta.get("momentum", False) or not self._is_carried(node)
+        return meta if is_kept(node, meta, self._carrying, self._timer if node.step.timed else None) else None
+
+    def _keep(self, node: Node, meta: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
+        if self._kept_meta(node) is None:
+            self.kept.drop(node.key)  # one without the momentum that is needed now, or timed on another machine
+        self.kept.put(node.key, meta, files)
 
     @cached_property
     def _timer(self) -> dict[str, str]:
         return timer(self.device)
 
+    @cached_property
+    def _carrying(self) -> set[str]:
+        return self.plan.carrying()
+
+    # What is computed -----------------------------------------------------------------------------
+
     def _compute(self, node: Node) -> State:
-        self._guard(node)
-        parent = self.state(node.parent) if node.parent else None
-        self._started(node)
-        started = time.monotonic()
-        try:
-            state = self._apply(node, parent)
-        except (Interrupted, Skipped):
-            raise
-        except Exception as error:
-            self._failed[node.key] = str(error) or type(error).__name__
-            self.partials.drop(node.key)
-            raise
-        seconds = time.monotonic() - started
-        files = {MODEL: model_bytes(state, self._header())}
+        made, seconds = self._do(node, node.parent)
+        state: State = made
         extra = extra_bytes(state)
         before = self._noted(node.parent, "path_seconds") if node.parent else 0.0
-        carried = self._is_carried(node)
-        meta = {"seconds": seconds, "path_seconds": before + seconds, "momentum": carried}
-        if carried:
-            self.kept.drop(node.key)  # one that was kept without the momentum that is needed now
-        self.kept.put(node.key, meta, {**files, **({EXTRA: extra} if extra else {})})
+        meta = {"seconds": seconds, "path_seconds": before + seconds, "momentum": node.key in self._carrying}
+        self._keep(node, meta, {MODEL: model_bytes(state, self._header()), **({EXTRA: extra} if extra else {})})
         self.partials.drop(node.key)
         self._finished(node, seconds, cached=False)
         return state
 
-    def _apply(self, node: Node, parent: State | None) -> State:
-        step = node.step
-        if isinstance(step, Load) or parent is None:
-            return steps.fresh(self.architecture, node.seed, self.study.model)
-        if isinstance(step, Train):
-            return self._train(node, step, parent)
-        if isinstance(step, Prune):
-            return steps.prune(parent, step, self._stream(node), self.data, self.graph, self.device)
-        if isinstance(step, Rewind):
-            return steps.rewind(parent, self.state(step.to), self.graph)
-        assert isinstance(step, Calibrate)
-        return steps.calibrate(parent, step.images, self._stream(node), self.data, self.device)
+    def _do(self, node: Node, before: str | None) -> tuple[Any, float]:
+        """What a step makes of the state with the key ``before``, and in how many seconds."""
+        self._guard(node)
+        state = self.state(before) if before else None
+        self._started(node)
+        started = time.monotonic()
+        try:
+            made = node.step.apply(self._context(node), state)
+        except (Interrupted, Skipped):
+            raise
+        except Exception as error:
+            if node.step.makes_state:  # what is measured later is told by this trial alone
+                self._failed[node.key] = str(error) or type(error).__name__
+                self.partials.drop(node.key)
+            raise
+        return made, time.monotonic() - started
 
-    def _stream(self, node: Node) -> str:
-        """Names a step's randomness: that of its seed and place, so that all methods see the same batches.
-
-        A training that begins in the middle of a recipe sees the images it would have seen from the start.
-        """
-        step, kind = node.step, type(node.step)
-        alike = [earlier.step for earlier in self.plan.path(node.key) if isinstance(earlier.step, kind)]
-        whole = [earlier for earlier in alike if not (isinstance(earlier, Train) and earlier.first)]
-        place = len(whole)
-        if isinstance(step, Train) and step.first:
-            begun = [i for i, one in enumerate(whole, 1) if isinstance(one, Train) and one.recipe == step.recipe]
-            place = begun[-1]
-        return f"{kind.__name__}:{node.seed}:{place}"
+    def _context(self, node: Node) -> StepContext:
+        return StepContext(
+            key=node.key,
+            seed=node.seed,
+            randomness=self.plan.random_stream(node.key),
+            model=self.study.model,
+            architecture=self.architecture,
+            graph=self.graph,
+            data=self.data,
+            device=self.device,
+            state=self.state,
+            keeps_momentum=node.key in self._carrying,
+            partials=self.partials,
+            emit=self.emit,
+            should_stop=self.should_stop,
+        )
 
     def _header(self) -> dict[str, Any]:
         """What goes home with a model: how to normalise its input and what its outputs mean."""
         data = self.data
         return {"data": data.name, "mean": data.mean, "std": data.std, "classes": data.classes}
 
-    def _train(self, node: Node, step: Train, parent: State) -> State:
-        start = parent if step.carry else parent.without_momentum()
-        first, start = self._resumed(node.key, step.first, start)
-        model = instantiate(start, self.device.torch)
-
-        def save_epoch(epoch: int, baggage: Baggage) -> None:
-            self.partials.save(node.key, partial_bytes(epoch, model, baggage))
-
-        def tell(report: Report) -> None:
-            self._report(node, step, report)
-
-        course = Course(
-            recipe=step.recipe,
-            key=self._stream(node),
-            first=first,
-            last=step.last,
-            shape=steps.shape_of(step, start, self.graph),
-            teacher=instantiate(self.state(step.teacher), self.device.torch) if step.teacher else None,
-            begun=step.first,
-        )
-        baggage = Baggage(start.momentum, start.masks, start.memory)
-        after = train(model, self.data, course, baggage, self.device, Hooks(tell, save_epoch, self.should_stop))
-        state = capture(model, start, after.momentum if self._is_carried(node) else None)
-        if not step.shaped:
-            return state
-        check_shaped(step, parent, after.masks)  # not ``start``, which an interrupted training may have changed
-        cpu = {name: tensor.cpu() for name, tensor in after.memory.items()}
-        return replace(state, masks={name: mask.cpu() for name, mask in after.masks.items()}, memory=cpu)
-
-    def _resumed(self, key: str, first: int, start: State) -> tuple[int, State]:
-        """The next epoch of a training and the state before it: where it was interrupted, else ``start``."""
-        data = self.partials.load(key)
-        if data is None:
-            return first, start
-        try:
-            epochs, saved = read_partial(data)
-        except UNREADABLE as error:
-            self.partials.damaged(key, f"{type(error).__name__}: {error}")
-            return first, start
-        kinds = (saved["model"], saved["mask"], saved["momentum"], start.kept, saved["memory"])
-        return epochs, State(start.architecture, *kinds)
-
-    def _is_carried(self, node: Node) -> bool:
-        """Whether a later training goes on with the momentum of this state."""
-        if self._carrying is None:
-            self._carrying = self.plan.carrying()
-        return node.key in self._carrying
-
-    # Measurements ---------------------------------------------------------------------------------
-
-    def _leaf(self, state_key: str, step: Step) -> dict[str, Any]:
-        """A measurement of a state, found or made."""
-        node = self.plan.nodes[step_key(state_key, step)]
-        meta = self.kept.meta(node.key)
-        if meta is not None and self.is_there(node):
-            if node.key not in self._told:
-                self._finished(node, meta["seconds"], cached=True, result=meta["result"])
-            return dict(meta["result"])
-        self._guard(node)
-        state = self.state(state_key)
-        self._started(node)
-        started = time.monotonic()
-        noted: dict[str, Any] = {}
-        if isinstance(step, Latency):
-            noted["timer"] = self._timer
-            result = latency(state, step.batches, self.data, self.device, self.should_stop)
-        else:
-            assert isinstance(step, Measure)
-            images = self.data.test if step.split == "test" else self.data.validation
-            model = instantiate(state, self.device.torch)
-            how = {"loss": step.loss, "screened": self.device.bf16}
-            result = asdict(evaluate(model, self.data, images, step.batch_size, self.should_stop, **how))
-        seconds = time.monotonic() - started
-        if meta is not None:
-            self.kept.drop(node.key)  # a latency of another machine
-        self.kept.put(node.key, {"seconds": seconds, "result": result, **noted})
-        self._finished(node, seconds, cached=False, result=result)
-        return result
-
-    # Events ---------------------------------------------------------------------------------------
+    # What is told ---------------------------------------------------------------------------------
 
     def _guard(self, node: Node) -> None:
         """Refuse what an earlier trial has found to fail, and stop when asked to."""
@@ -323,25 +218,17 @@ class Engine:
             raise Interrupted("stopped between two steps")
         for earlier in self.plan.path(node.key):
             if earlier.key in self._failed:
-                raise TrialError(f"{label(earlier.step)} failed: {self._failed[earlier.key]}")
+                raise TrialError(f"{earlier.step.label} failed: {self._failed[earlier.key]}")
 
     def _started(self, node: Node) -> None:
-        self.emit(
-            events.StepStarted(node.key, type(node.step).__name__, label(node.step), self._trial, self.work(node.step))
-        )
+        step = node.step
+        self.emit(events.StepStarted(node.key, step.kind, step.label, self._trial, step.work(self.images())))
+
+    def _found(self, node: Node, seconds: float, result: dict[str, Any] | None = None) -> None:
+        if node.key not in self._told:
+            self._finished(node, seconds, cached=True, result=result)
 
     def _finished(self, node: Node, seconds: float, cached: bool, result: dict[str, Any] | None = None) -> None:
         self._told.add(node.key)
-        name = type(node.step).__name__
-        self.emit(events.StepFinished(node.key, name, round(seconds, 4), cached, self.work(node.step), result))
-
-    def _report(self, node: Node, step: Train, report: Report) -> None:
-        epochs = step.first + step.epochs
-        self.emit(
-            events.Progress(
-                node.key, report.done, report.total, report.epoch, epochs, round(report.images_per_second, 1),
-                round(report.loss, 6), report.lr,
-            )
-        )  # fmt: skip
-        if report.epoch_finished:
-            self.emit(events.EpochFinished(node.key, report.epoch, epochs, report.loss, report.accuracy))
+        step, work = node.step, node.step.work(self.images())
+        self.emit(events.StepFinished(node.key, step.kind, round(seconds, 4), cached, work, result))

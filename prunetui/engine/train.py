@@ -6,12 +6,10 @@ same order as one that was never interrupted.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,11 +17,13 @@ from torch.nn import functional as F
 
 from prunetui.api.constraints import Constraints
 from prunetui.api.training import Training
+from prunetui.config import Recipe
 from prunetui.engine.convolutions import make_safe
 from prunetui.engine.cuda_graph import Repeated
 from prunetui.engine.data import Dataset
 from prunetui.engine.device import Device
 from prunetui.engine.optimizer import Hold, buffers, make_optimizer, restore, set_lr
+from prunetui.engine.randomness import epoch_seed
 from prunetui.errors import Interrupted, TrialError
 
 REPORT_SECONDS = 0.5
@@ -74,25 +74,33 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Course:
-    """What is trained: epochs ``first`` to ``last`` of a recipe (a ``config.Recipe`` as plain data).
+class Teacher:
+    """A network to imitate, with what weight in the loss, and at which temperature."""
 
-    ``key`` names its randomness; ``shape`` is the method that shapes it; ``teacher`` is a network to imitate by
-    ``recipe["distill"]``.
+    model: nn.Module
+    weight: float
+    temperature: float
+
+
+@dataclass(frozen=True)
+class Course:
+    """What is trained: epochs ``first`` to ``last`` of a recipe.
+
+    ``key`` names its randomness; ``shape`` is the method that shapes it.
     """
 
-    recipe: Mapping[str, Any]
+    recipe: Recipe
     key: str
     first: int = 0
     last: int | None = None
     shape: Shape | None = None
-    teacher: nn.Module | None = None
+    teacher: Teacher | None = None
     begun: int = 0
     """Epoch at which this training began, before ``first`` if it goes on after an interruption."""
 
     @property
     def end(self) -> int:
-        return int(self.recipe["epochs"]) if self.last is None else self.last
+        return self.recipe.epochs if self.last is None else self.last
 
 
 def learning_rate(schedule: str, progress: float) -> float:
@@ -110,11 +118,6 @@ def learning_rate(schedule: str, progress: float) -> float:
     if schedule == "step":
         return 0.1 ** sum(progress >= drop for drop in STEP_DROPS)
     return 1.0
-
-
-def epoch_seed(key: str, epoch: int) -> int:
-    """The seed of one epoch of the training whose randomness is called ``key``."""
-    return int.from_bytes(hashlib.sha256(f"{key}:{epoch}".encode()).digest()[:7], "big")
 
 
 def train(model: nn.Module, data: Dataset, course: Course, start: Baggage, device: Device, hooks: Hooks) -> Baggage:
@@ -136,7 +139,7 @@ def train(model: nn.Module, data: Dataset, course: Course, start: Baggage, devic
                 hooks.save(epoch + 1, loop.baggage())
     except torch.cuda.OutOfMemoryError:
         torch.cuda.empty_cache()
-        size = course.recipe["batch_size"]
+        size = course.recipe.batch_size
         raise TrialError(f"out of memory on {device.name} with batches of {size}; lower batch_size") from None
     finally:
         model.eval()
@@ -144,12 +147,12 @@ def train(model: nn.Module, data: Dataset, course: Course, start: Baggage, devic
     return loop.baggage()
 
 
-def _check_outputs(model: nn.Module, data: Dataset, recipe: Mapping[str, Any]) -> None:
+def _check_outputs(model: nn.Module, data: Dataset, recipe: Recipe) -> None:
     """The last step may blow up a net whose last loss was still fine: one batch tells."""
     with torch.no_grad():
-        logits = model(data.normalised(data.train.pixels[: recipe["batch_size"]]))
+        logits = model(data.normalised(data.train.pixels[: recipe.batch_size]))
     if not bool(torch.isfinite(logits).all()):
-        raise TrialError(f"the trained net's outputs are not finite; a lower lr than {recipe['lr']:g} may help")
+        raise TrialError(f"the trained net's outputs are not finite; a lower lr than {recipe.lr:g} may help")
 
 
 class _Loop:
@@ -160,7 +163,7 @@ class _Loop:
     ) -> None:
         self.model, self.data, self.course, self.device, self.hooks = model, data, course, device, hooks
         self.recipe = course.recipe
-        self.batches = max(1, len(data.train) // self.recipe["batch_size"])
+        self.batches = max(1, len(data.train) // self.recipe.batch_size)
         self.optimizer = make_optimizer(model, self.recipe, device)
         restore(self.optimizer, model, start.momentum)
         self.training = Training(
@@ -186,7 +189,7 @@ class _Loop:
         seen, images = 0, len(self.data.train)
         total = (course.end - course.begun) * images
         started = reported = time.monotonic()
-        for batch, (inputs, labels) in enumerate(self.data.epoch(self.recipe["batch_size"], generator)):
+        for batch, (inputs, labels) in enumerate(self.data.epoch(self.recipe.batch_size, generator)):
             lr = self._set_lr(epoch, batch)
             sums += step(inputs, labels)
             seen += len(labels)
@@ -203,9 +206,7 @@ class _Loop:
 
     def _set_lr(self, epoch: int, batch: int) -> float:
         place = epoch * self.batches + batch
-        lr: float = self.recipe["lr"] * learning_rate(
-            self.recipe["schedule"], place / (self.recipe["epochs"] * self.batches)
-        )
+        lr: float = self.recipe.lr * learning_rate(self.recipe.schedule, place / (self.recipe.epochs * self.batches))
         set_lr(self.optimizer, lr)
         training, begun = self.training, self.course.begun * self.batches
         training.lr, training.batch = lr, place - begun
@@ -214,13 +215,13 @@ class _Loop:
 
     def batch(self, inputs: Tensor, labels: Tensor) -> Tensor:
         """One step of the optimiser; the batch's summed loss and its hits."""
-        bf16 = self.device.arithmetic(self.recipe["precision"]) == "bf16"
+        teacher, bf16 = self.course.teacher, self.device.arithmetic(self.recipe.precision) == "bf16"
         with torch.autocast(self.device.torch.type, torch.bfloat16, enabled=bf16):
             logits = self.model(inputs)
-            taught = None if self.course.teacher is None else _silently(self.course.teacher, inputs)
-        loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.recipe["label_smoothing"])
-        if taught is not None:
-            loss = distilled(loss, logits.float(), taught.float(), self.recipe["distill"], self.recipe["temperature"])
+            taught = None if teacher is None else _silently(teacher.model, inputs)
+        loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
+        if teacher is not None and taught is not None:
+            loss = distilled(loss, logits.float(), taught.float(), teacher.weight, teacher.temperature)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         if self.course.shape:
@@ -243,7 +244,7 @@ class _Loop:
     def _means(self, sums: Tensor, seen: int, epoch: int) -> tuple[float, float]:
         loss, accuracy = (sums / seen).tolist()
         if not math.isfinite(loss):
-            lr = self.recipe["lr"]
+            lr = self.recipe.lr
             raise TrialError(f"the loss became {loss} in epoch {epoch + 1}; a lower lr than {lr:g} may help")
         return loss, accuracy
 

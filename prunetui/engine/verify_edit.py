@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -12,8 +13,24 @@ from prunetui.api.budget import TOLERANCE, kept_width, least_width, rounded_down
 from prunetui.engine.graph import Graph
 from prunetui.engine.state import State
 from prunetui.errors import TrialError
-from prunetui.plan import Prune, Train
 from prunetui.plugins import method_catalogue
+
+
+class Asked(Protocol):
+    """What an edit was asked for; fields as in ``steps.Prune``."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def options(self) -> Mapping[str, Any]: ...
+    @property
+    def target(self) -> str: ...
+    @property
+    def value(self) -> float: ...
+    @property
+    def rules(self) -> Mapping[str, Any]: ...
+    @property
+    def only(self) -> str | None: ...
 
 
 def achieved(kind: str, state: State, graph: Graph) -> float:
@@ -52,7 +69,7 @@ COUNTED = {"sparsity": "weights", "pattern": "weights", "params": "parameters", 
 """What the fraction of a target is of."""
 
 
-def check_achieved(step: Prune, edit: Edit, before: State, after: State, graph: Graph) -> None:
+def check_achieved(step: Asked, edit: Edit, before: State, after: State, graph: Graph) -> None:
     """Assert that an edit removed what was asked for.
 
     Raises:
@@ -69,7 +86,7 @@ def check_achieved(step: Prune, edit: Edit, before: State, after: State, graph: 
         raise TrialError(f"{asked} and removed {_removed(step, edit, after, graph)}")
 
 
-def _removed(step: Prune, edit: Edit, after: State, graph: Graph) -> str:
+def _removed(step: Asked, edit: Edit, after: State, graph: Graph) -> str:
     """How much is gone, and of what."""
     if step.target == "channels" and isinstance(edit, Modules):
         return f"{_filters_gone(edit):.4%} of the filters of the layers it chose"
@@ -81,7 +98,7 @@ def _removed(step: Prune, edit: Edit, after: State, graph: Graph) -> str:
     return f"{achieved(kind, after, graph):.4%} of the {COUNTED[kind]}"
 
 
-def _as_asked(step: Prune, edit: Edit, before: State, after: State, graph: Graph) -> bool:
+def _as_asked(step: Asked, edit: Edit, before: State, after: State, graph: Graph) -> bool:
     """Whether what is gone is what was asked for, as nearly as its units allow."""
     if step.target == "channels":
         return _widths_fit(step, edit, after, graph)
@@ -90,7 +107,7 @@ def _as_asked(step: Prune, edit: Edit, before: State, after: State, graph: Graph
     return step.target != "pattern" and _is_near(step, after, graph, TOLERANCE)
 
 
-def _masks_fit(step: Prune, edit: Masks, before: State, after: State, graph: Graph) -> bool:
+def _masks_fit(step: Asked, edit: Masks, before: State, after: State, graph: Graph) -> bool:
     """Of a pattern every layer's share; of one layer alone its own; else that of the net."""
     if step.target == "pattern":
         return _pattern_fits(step.value, edit, before)
@@ -102,7 +119,7 @@ def _masks_fit(step: Prune, edit: Masks, before: State, after: State, graph: Gra
     return _is_near(step, after, graph, slack) or _more_was_there(step.value, edit, before)
 
 
-def _is_near(step: Prune, after: State, graph: Graph, slack: float) -> bool:
+def _is_near(step: Asked, after: State, graph: Graph, slack: float) -> bool:
     return abs(achieved(step.target, after, graph) - step.value) <= slack + 1e-9
 
 
@@ -125,7 +142,7 @@ def _more_was_there(value: float, edit: Masks, before: State) -> bool:
     return bool(edit.keep)
 
 
-def _check_floor(step: Prune, edit: Masks) -> None:
+def _check_floor(step: Asked, edit: Masks) -> None:
     """Every layer keeps the fraction of its weights that the study's floor says; widths are the solver's."""
     for name, mask in edit.keep.items():
         kept = int(mask.sum())
@@ -142,7 +159,7 @@ def _filters_gone(edit: Modules) -> float:
     return 1 - sum(len(layer.weight) for layer in layers) / max(1, sum(len(layer.labels) for layer in layers))
 
 
-def _widths_fit(step: Prune, edit: Edit, after: State, graph: Graph) -> bool:
+def _widths_fit(step: Asked, edit: Edit, after: State, graph: Graph) -> bool:
     """Whether every layer is as narrow as the ratio asks, or as its unit and its floor let it be, and no narrower."""
     if isinstance(edit, Modules):
         widths = {name: len(layer.weight) for name, layer in edit.shared.items()}
@@ -161,7 +178,7 @@ def _widths_fit(step: Prune, edit: Edit, after: State, graph: Graph) -> bool:
     return bool(dense) and all(fits(widths[g], channels) for g, channels in dense.items())
 
 
-def _round_to(step: Prune, otherwise: int) -> int:
+def _round_to(step: Asked, otherwise: int) -> int:
     """The option ``round_to`` of a step: what the study says, else the method's default."""
     info = method_catalogue.catalogue().methods.get(step.method)
     defaults = {option.name: option.default for option in info.options} if info else {}
@@ -186,19 +203,3 @@ def _grain(edit: Masks, before: State) -> int:
             return 1
         grain = max(grain, kernels.shape[2]) if bool(losing.any()) else grain
     return grain
-
-
-def check_shaped(step: Train, before: State, masks: Mapping[str, Tensor]) -> None:
-    """Assert that a method that moved masks while training removed neither more nor less.
-
-    Raises:
-        TrialError: it did.
-    """
-    was = {name: int((~mask).sum()) for name, mask in before.masks.items()}
-    removed = {name: int((~mask).sum()) for name, mask in masks.items()}
-    if sum(was.values()) != sum(removed.values()):
-        assert step.shaped
-        raise TrialError(
-            f"{step.shaped['method']} changed the number of pruned weights while training: "
-            f"{sum(was.values())} before, {sum(removed.values())} after"
-        )

@@ -142,7 +142,7 @@ class _Execution:
         self._record(prepared)
         self.emit(events.RunStarted(self.run.id, prepared.device, resumed))
         cache = Cache(self.run.folder.parent / CACHE)
-        kept = KeptSteps(self.study, prepared.plan, cache, prepared.timer, prepared.images)
+        kept = KeptSteps(prepared.plan, cache, prepared.timer, prepared.images)
         trials, skipped = prepared.plan.trials, {row["trial"]: row for row in prepared.plan.skipped}
         order = [*(trial.id for trial in trials), *skipped]
         self.rows |= skipped

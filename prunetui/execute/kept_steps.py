@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from prunetui.config import Study
-from prunetui.plan import Images, Latency, Node, Plan, Trial, measurements, missing, work
+from prunetui.plan import missing
 from prunetui.store import Cache
+from prunetui.tree import Images, Node, Plan, Trial, is_kept
 
 MODEL = "model.safetensors"
 """The file of a finished step that holds the network after it."""
@@ -17,9 +17,8 @@ MODEL = "model.safetensors"
 
 @dataclass
 class KeptSteps:
-    """Finished steps of a study's plan."""
+    """Finished steps of a plan."""
 
-    study: Study
     plan: Plan
     cache: Cache
     timer: Mapping[str, str]
@@ -28,12 +27,7 @@ class KeptSteps:
 
     def is_there(self, node: Node) -> bool:
         """Whether a step's result is kept, with the momentum if this plan goes on with it."""
-        meta = self.cache.meta(node.key)
-        if meta is None:
-            return False
-        if isinstance(node.step, Latency):
-            return bool(meta.get("timer") == dict(self.timer))
-        return bool(meta.get("momentum", False)) or node.key not in self._carrying
+        return is_kept(node, self.cache.meta(node.key), self._carrying, self.timer)
 
     @cached_property
     def _carrying(self) -> set[str]:
@@ -45,7 +39,7 @@ class KeptSteps:
 
     def missing(self, trials: list[Trial]) -> dict[str, Node]:
         """The steps that ``trials`` still need."""
-        return missing(self.plan, self.study, trials, self.is_there)
+        return missing(self.plan, trials, self.is_there)
 
     def needs(self, trials: list[Trial]) -> dict[str, set[str]]:
         """By the ids of ``trials``, the keys of the steps that each of them still needs."""
@@ -56,16 +50,16 @@ class KeptSteps:
                 there[node.key] = self.is_there(node)
             return there[node.key]
 
-        return {trial.id: set(missing(self.plan, self.study, [trial], is_there)) for trial in trials}
+        return {trial.id: set(missing(self.plan, [trial], is_there)) for trial in trials}
 
     def work_left(self, trials: list[Trial]) -> tuple[int, int]:
         """Number and size, in images passed forward, of the steps that ``trials`` still need."""
         left = self.missing(trials)
-        return len(left), sum(work(node.step, self.images) for node in left.values())
+        return len(left), sum(node.step.work(self.images) for node in left.values())
 
     def is_timed(self, trial: Trial) -> bool:
         """Whether latency is measured of a trial."""
-        return any(isinstance(step, Latency) for _, step in measurements(self.study, trial).values())
+        return any(step.timed for _, step in self.plan.measurements[trial.id].values())
 
     def model_file(self, trial: Trial) -> Path | None:
         """The saved network of a finished trial."""

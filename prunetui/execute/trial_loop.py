@@ -17,7 +17,7 @@ from prunetui.execute.executor import Died, ExecutionContext, Executor, Finished
 from prunetui.execute.kept_steps import KeptSteps
 from prunetui.execute.scheduler import Scheduler
 from prunetui.execute.trial_execution import failed_row
-from prunetui.plan import Trial, label
+from prunetui.plan import Trial
 from prunetui.store import Run
 
 MOST_IN_A_ROW = 3
@@ -130,7 +130,7 @@ class TrialLoop:
     def _refused(self, under_way: _TrialsUnderWay) -> Iterator[tuple[Trial, dict[str, Any]]]:
         """Rows of the trials that need a step at which too many workers died."""
         for name, key in under_way.scheduler.refuse():
-            step = label(under_way.kept.plan.nodes[key].step)
+            step = under_way.kept.plan.nodes[key].step.label
             message = f"not tried: processes died in the step '{step}'; --resume tries it again"
             self._context.emit(events.Log("error", f"{name}: {message}"))
             trial = under_way.trials[name]

@@ -5,10 +5,11 @@ step before it. Equal keys are equal work, so trials share what they have in com
 resuming is walking the tree again.
 """
 
-from prunetui.plan.remaining_work import Images, missing, work
-from prunetui.plan.steps import Calibrate, Latency, Load, Measure, Prune, Rewind, Step, Train, label, needs
-from prunetui.plan.tree import Node, Plan, Trial, digest, step_key
-from prunetui.plan.unroll import Units, build_plan, measurements
+from prunetui.plan.measurements import measurements
+from prunetui.plan.remaining_work import missing
+from prunetui.plan.unroll import build_plan
+from prunetui.steps import Calibrate, Latency, Load, Measure, Prune, Rewind, Train
+from prunetui.tree import Images, Node, Plan, Step, Trial, Units, digest, step_key
 
 __all__ = [
     "Calibrate",
@@ -26,10 +27,7 @@ __all__ = [
     "Units",
     "build_plan",
     "digest",
-    "label",
     "measurements",
     "missing",
-    "needs",
     "step_key",
-    "work",
 ]

@@ -16,11 +16,13 @@ from prunetui.config import Data, Study
 from prunetui.errors import DataError
 from prunetui.files.image_tree import count_images, split_folders
 from prunetui.files.paths import user_path
-from prunetui.plan import Images, Latency, Measure, Node, Plan, Trial, build_plan, missing, work
 from prunetui.plan.history import History, Rate
+from prunetui.plan.remaining_work import missing
+from prunetui.plan.unroll import build_plan
 from prunetui.plugins.catalogue import contribution
 from prunetui.store import Cache
 from prunetui.store.runs import CACHE
+from prunetui.tree import Images, Node, Plan, Trial, is_kept
 
 
 @dataclass(frozen=True)
@@ -79,13 +81,13 @@ def estimate(study: Study, root: Path, past: History) -> Estimate:
     """What a study in the folder of runs ``root`` takes, as far as ``past`` tells."""
     context = _with_checkpoint(past.context, study)
     plan = build_plan(study, context)
-    needed = [missing(plan, study, [trial], _nothing).keys() for trial in plan.trials]
+    needed = [missing(plan, [trial], _nothing).keys() for trial in plan.trials]
     counts = Counter(key for keys in needed for key in keys)
     there = _in_cache(plan, Cache(root / CACHE)) if context is not None else _nothing
-    todo = missing(plan, study, plan.trials, there)
+    todo = missing(plan, plan.trials, there)
     images = images_of(study.data)
     rows = (
-        TrialPlan(trial, len(keys), None if context is None else len(missing(plan, study, [trial], there)))
+        TrialPlan(trial, len(keys), None if context is None else len(missing(plan, [trial], there)))
         for trial, keys in zip(plan.trials, needed, strict=True)
     )
     return Estimate(
@@ -111,8 +113,7 @@ def _in_cache(plan: Plan, cache: Cache) -> Callable[[Node], bool]:
 
     def there(node: Node) -> bool:
         if node.key not in known:
-            meta = cache.meta(node.key)
-            known[node.key] = meta is not None and (meta.get("momentum", False) or node.key not in carrying)
+            known[node.key] = is_kept(node, cache.meta(node.key), carrying, timer=None)
         return known[node.key]
 
     return there
@@ -137,8 +138,8 @@ def _seconds(todo: Mapping[str, Node], images: Images, rates: Mapping[str, Rate]
     overall = sum(rate.seconds for rate in sized) / sum(rate.work for rate in sized)
     total = 0.0
     for node in todo.values():
-        size = work(node.step, images)
-        rate = rates.get(type(node.step).__name__)
+        size = node.step.work(images)
+        rate = rates.get(node.step.kind)
         if rate is None:
             total += size * overall
         else:
@@ -152,5 +153,5 @@ def _bytes(plan: Plan, todo: Mapping[str, Node], each: int | None) -> int | None
         return None
     users = plan.users()
     ends = {key for trial in plan.trials for key in (trial.after, trial.dense, trial.control)}
-    states = [key for key, node in todo.items() if not isinstance(node.step, Measure | Latency)]
+    states = [key for key, node in todo.items() if node.step.makes_state]
     return each * sum(key in ends or users[key] > 1 for key in states)

@@ -7,7 +7,8 @@ from functools import cached_property
 from typing import Any
 
 from prunetui.config import Study
-from prunetui.plan.steps import Calibrate, Train
+from prunetui.config.schema import Finetune
+from prunetui.steps import Calibrate, Train
 
 Shaped = dict[str, Any] | None
 
@@ -18,11 +19,11 @@ class Trainings:
     def __init__(self, study: Study) -> None:
         self._study = study
         self._made: dict[tuple[Any, ...], Train] = {}
-        self._recoveries: dict[int, dict[str, Any]] = {}
+        self._recoveries: dict[int, Finetune] = {}
 
     def dense(self, carry: bool = False, first: int = 0, last: int | None = None, shaped: Shaped = None) -> Train:
         """Epochs of [train]."""
-        return self._shared(("dense",), Train(self._dense, carry, first, last), shaped)
+        return self._shared(("dense",), Train(self._study.train, carry, first, last), shaped)
 
     def recovery(
         self,
@@ -39,7 +40,8 @@ class Trainings:
 
     def plain(self, epochs: int, shaped: Shaped = None) -> Train:
         """As recovery, from labels alone."""
-        return self._shared(("plain", epochs), Train(self._recovery(epochs) | {"distill": 0.0}), shaped)
+        recipe = self._recovery(epochs).model_copy(update={"distill": 0.0})
+        return self._shared(("plain", epochs), Train(recipe), shaped)
 
     @cached_property
     def calibration(self) -> Calibrate:
@@ -51,12 +53,7 @@ class Trainings:
             return replace(step, shaped=shaped)
         return self._made.setdefault((*name, step.carry, step.first, step.last, step.teacher), step)
 
-    @cached_property
-    def _dense(self) -> dict[str, Any]:
-        return self._study.train.model_dump()
-
-    def _recovery(self, epochs: int) -> dict[str, Any]:
+    def _recovery(self, epochs: int) -> Finetune:
         if epochs not in self._recoveries:
-            recipe = self._study.finetune.model_copy(update={"epochs": epochs})
-            self._recoveries[epochs] = recipe.model_dump()
+            self._recoveries[epochs] = self._study.finetune.model_copy(update={"epochs": epochs})
         return self._recoveries[epochs]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from prunetui.config import Data, Method, Model, OneShot, Study
@@ -14,31 +12,17 @@ from prunetui.config.choices import is_masked, schedule_of, values_of
 from prunetui.config.size import too_large
 from prunetui.errors import UsageError
 from prunetui.plan.labels import labels_of
+from prunetui.plan.measurements import Measurements
 from prunetui.plan.schedules import rewinding, schedule_name
-from prunetui.plan.steps import Latency, Load, Measure, Step
 from prunetui.plan.trainings import Trainings
-from prunetui.plan.tree import Plan, Trial, digest
 from prunetui.plan.walk import Walk
 from prunetui.plugins.catalogue import own_digest
 from prunetui.plugins.own_files import short
+from prunetui.steps import Checkpoint, Load
+from prunetui.tree import Plan, Trial, Units, digest
 
-# Raise it when the engine computes something differently: older cached states are then not found.
-ENGINE_VERSION = 9
-LATENCY_BATCHES = (1, 128)
-"""Images a pass; columns of results.csv are named after them."""
-LATENCY = Latency(LATENCY_BATCHES)
 MOST_LABEL = 80
 """Characters of a label in a trial's id, which is a file name."""
-
-
-@dataclass(frozen=True)
-class Units:
-    """What can be pruned on its own: the prunable layers, and the groups of coupled layers (named by their first)."""
-
-    layers: Sequence[str]
-    groups: Sequence[tuple[str, ...]]
-    refused: Sequence[str] = ()
-    """Layers whose channels cannot be removed."""
 
 
 def build_plan(study: Study, context: Mapping[str, Any] | None = None, units: Units | None = None) -> Plan:
@@ -57,16 +41,7 @@ def build_plan(study: Study, context: Mapping[str, Any] | None = None, units: Un
     trainings = Trainings(study)
     controls: set[str] = set()
     for seed in study.seeds:
-        root = digest(
-            {
-                "engine": ENGINE_VERSION,
-                "data": _identity("data", study.data, {"root", "corrupt"}),
-                "model": _identity("model", study.model, {"checkpoint"}),
-                "seed": seed,
-                **(context or {}),
-            }
-        )
-        fresh = plan.add(root, Load(), seed)
+        fresh = plan.add(_root(study, seed, context), Checkpoint() if study.model.checkpoint else Load(), seed)
         trained = _dense(plan, study, trainings, fresh, seed)
         for method, label in zip(study.methods, labels, strict=True):
             for only in _only(study, method, units):
@@ -75,8 +50,10 @@ def build_plan(study: Study, context: Mapping[str, Any] | None = None, units: Un
                     _add_trial(plan, walk, label, value, controls)
             plan.skipped += _skipped(study, method, label, seed, units)
     plan.trials = _controls_first(plan.trials)
+    wanted = Measurements(study)
     for trial in plan.trials:
-        for key, step in measurements(study, trial).values():
+        plan.measurements[trial.id] = wanted.of(trial)
+        for key, step in plan.measurements[trial.id].values():
             plan.add(key, step, trial.seed)
     return plan
 
@@ -86,6 +63,13 @@ def _identity(kind: str, table: Data | Model, apart: set[str]) -> dict[str, Any]
     plain = table.model_dump(exclude=apart if table.options else {*apart, "options"})
     digest = own_digest(kind, table.name)
     return {**plain, "name": table.name.rpartition(":")[2], "digest": digest} if digest else plain
+
+
+def _root(study: Study, seed: int, context: Mapping[str, Any] | None) -> str:
+    """What stands before the first step: all that decides its figures and is no step."""
+    data = _identity("data", study.data, {"root", "corrupt"})
+    model = _identity("model", study.model, {"checkpoint"})
+    return digest({"data": data, "model": model, "seed": seed, **(context or {})})
 
 
 def _refuse_too_large(study: Study, units: Units | None) -> None:
@@ -135,29 +119,6 @@ def _dense(plan: Plan, study: Study, trainings: Trainings, fresh: str, seed: int
         states[stop] = plan.add(states[done], trainings.dense(carry=done > 0, first=done, last=last), seed)
         done = stop
     return states
-
-
-def measurements(study: Study, trial: Trial) -> dict[str, tuple[str, Step]]:
-    """What is measured for a trial: name -> (key of the state, step)."""
-    batch = study.measure.batch_size
-    # The loss of what comes out, and of the dense network after the same epochs, which is a trial of its own.
-    with_loss = {trial.after, trial.control} if study.measure.loss else set()
-    names = ["dense", *(["control"] if study.measure.control else []), "edited", "before", "after"]
-    states = {name: getattr(trial, name) for name in names}
-    wanted: dict[str, tuple[str, Step]] = {
-        name: (state, _measure("test", batch, state in with_loss)) for name, state in states.items()
-    }
-    if study.data.validation:
-        wanted["validation"] = (trial.after, _measure("validation", batch))
-    if study.measure.latency and not trial.masked:
-        wanted["latency"] = (trial.after, LATENCY)
-    return wanted
-
-
-@lru_cache(maxsize=64)
-def _measure(split: str, batch: int, loss: bool = False) -> Measure:
-    """One object for all equal ones: thousands of trials have the same few, and the text of its key is made once."""
-    return Measure(split, batch, loss)
 
 
 def _add_trial(plan: Plan, walk: Walk, label: str, value: float, controls: set[str]) -> None:

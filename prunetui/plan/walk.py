@@ -21,10 +21,10 @@ from prunetui.config.choices import (
 )
 from prunetui.config.schedule import AnySchedule, AtInit, Dynamic, Gradual, Iterative, Leveled
 from prunetui.plan.schedules import Again, levels, prune_epochs, rewinding, shares_path
-from prunetui.plan.steps import Calibrate, Prune, Rewind, Train
 from prunetui.plan.trainings import Trainings
-from prunetui.plan.tree import Plan
 from prunetui.plugins.method_catalogue import catalogue
+from prunetui.steps import Prune, Rewind
+from prunetui.tree import Plan, Step
 
 States = dict[str, str]
 
@@ -208,10 +208,10 @@ class Walk:
 
     def _calibrate(self, key: str) -> str:
         """The state with batch-norm statistics estimated anew, once."""
-        images = self.study.measure.recalibrate
-        if not images or isinstance(self.plan.nodes[key].step, Calibrate):
+        calibration = self.trainings.calibration
+        if not calibration.images or self.plan.nodes[key].step == calibration:
             return key
-        return self._add(key, self.trainings.calibration)
+        return self._add(key, calibration)
 
     def _prune(self, key: str, level: float, progress: float) -> str:
         """The state after all of the method's edits to a level."""
@@ -243,5 +243,5 @@ class Walk:
         """What the values are fractions of; of one group of channels, always its channels."""
         return "channels" if self.only and not is_masked(self.method) else target_of(self.study, self.method)
 
-    def _add(self, key: str, step: Train | Prune | Rewind | Calibrate) -> str:
+    def _add(self, key: str, step: Step) -> str:
         return self.plan.add(key, step, self.seed)

@@ -69,11 +69,13 @@ class RunLook:
         return self._view
 
     def _take(self, event: events.Event) -> None:
+        from prunetui.steps.train import Train  # the first screen shows no run
+
         self._tracker.feed(event)
         line = told(event, self._tracker)
         if line is not None:
             self._log.append(line)
-        if isinstance(event, events.StepStarted) and event.step == "Train":
+        if isinstance(event, events.StepStarted) and event.step == Train.__name__:
             seen = self._curves.get(event.key, Curve("", ""))  # it may go on after an interruption
             self._curves[event.key] = replace(seen, trial=event.trial, label=event.label)
             self._current = event.key

@@ -8,29 +8,40 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from prunetui.plan import Images, Step, Units, label, needs, work
+import pytest
 
-__all__ = ["Images", "Units", "hashed_fields", "kind_of", "label_of", "needs_of", "work_of"]
+from prunetui.tree import Images, Step, Units
+
+__all__ = ["Images", "Units", "hashed_fields", "kind_of", "label_of", "needs_of", "without_digests", "work_of"]
 
 
 def kind_of(step: Step) -> str:
     """The kind of a step, as events and keys call it."""
-    return type(step).__name__
+    return step.kind
 
 
 def label_of(step: Step) -> str:
     """A step in a few words, as users see it."""
-    return label(step)
+    return step.label
 
 
 def needs_of(step: Step) -> tuple[str, ...]:
     """Keys of the states that a step looks at besides its parent's."""
-    return needs(step)
+    return step.needs()
 
 
 def work_of(step: Step, images: Images) -> int:
     """The size of a step in images passed forward."""
-    return work(step, images)
+    return step.work(images)
+
+
+def _named(kind: type, with_api: bool) -> str:
+    return f"code of {kind.__name__}{' and of methods' if with_api else ''}"
+
+
+def without_digests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys are those of code that never changes: what they cover is held, not every line of the engine."""
+    monkeypatch.setattr("prunetui.tree.step.code_digest", _named)
 
 
 def hashed_fields(step: Step) -> dict[str, Any]:

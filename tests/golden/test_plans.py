@@ -17,7 +17,7 @@ import pytest
 from prunetui.config import load_study
 from prunetui.plan import Plan, build_plan, measurements, step_key
 
-from .inner import Images, Units, hashed_fields, kind_of, label_of, needs_of, work_of
+from .inner import Images, Units, hashed_fields, kind_of, label_of, needs_of, without_digests, work_of
 
 STUDIES = Path(__file__).parent / "studies"
 NAMES = (
@@ -33,6 +33,11 @@ UNITS = Units(
 IMAGES = Images(train=900, validation=100, test=500)
 
 Golden = Callable[[str, str], None]
+
+
+@pytest.fixture(autouse=True)
+def code(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_digests(monkeypatch)
 
 
 class Told:

@@ -1,13 +1,23 @@
-"""The tree of content-addressed steps and its paths, the trials."""
+"""The nodes of the tree, content-addressed by their keys, and its paths, the trials."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from prunetui.plan.steps import Step, Train, canonical
+from prunetui.tree.step import Step, canonical
+
+
+@dataclass(frozen=True)
+class Units:
+    """What can be pruned on its own: the prunable layers, and the groups of coupled layers (named by their first)."""
+
+    layers: Sequence[str]
+    groups: Sequence[tuple[str, ...]]
+    refused: Sequence[str] = ()
+    """Layers whose channels cannot be removed."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +79,8 @@ class Plan:
     trials: list[Trial] = field(default_factory=list)
     skipped: list[dict[str, Any]] = field(default_factory=list)
     """Rows of results for what a sensitivity study cannot prune, each with its reason."""
+    measurements: dict[str, dict[str, tuple[str, Step]]] = field(default_factory=dict)
+    """What is measured, by the id of the trial and a name: the key of the state, and the step after it."""
     _epochs: dict[str, int] = field(default_factory=dict, repr=False)
 
     def add(self, parent: str, step: Step, seed: int) -> str:
@@ -91,10 +103,10 @@ class Plan:
         """The states whose momentum a later training goes on with: from that one back to the last training."""
         keys: set[str] = set()
         for node in self.nodes.values():
-            key = node.parent if isinstance(node.step, Train) and node.step.carry else None
+            key = node.parent if node.step.carries_momentum else None
             while key:
                 keys.add(key)
-                key = None if isinstance(self.nodes[key].step, Train) else self.nodes[key].parent
+                key = None if self.nodes[key].step.trains else self.nodes[key].parent
         return keys
 
     def users(self) -> dict[str, int]:
@@ -116,10 +128,15 @@ class Plan:
             at = self.nodes[at].parent
         total = self._epochs[at] if at else 0
         for at in reversed(below):
-            step = self.nodes[at].step
-            total += step.epochs if isinstance(step, Train) else 0
+            total += self.nodes[at].step.epochs
             self._epochs[at] = total
         return total
+
+    def random_stream(self, key: str) -> str:
+        """What the randomness of a step is called: by its kind, its seed and its place, not by what led to it."""
+        node = self.nodes[key]
+        place = node.step.place([earlier.step for earlier in self.path(key)])
+        return f"{node.step.kind}:{node.seed}:{place}"
 
 
 def step_key(parent: str, step: Step) -> str:

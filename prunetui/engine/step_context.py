@@ -1,0 +1,82 @@
+"""What a step finds when it is done: data, device, other states, and what training asks of whoever runs it.
+
+The sources of a step's key begin here and at its own file, so what is imported here counts as code of every step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from safetensors import SafetensorError
+from torch import nn
+
+from prunetui import events
+from prunetui.config import Model
+from prunetui.engine.data import Dataset
+from prunetui.engine.device import Device
+from prunetui.engine.graph import Graph
+from prunetui.engine.keep import Partials
+from prunetui.engine.models import Architecture
+from prunetui.engine.partial import partial_bytes, read_partial
+from prunetui.engine.randomness import epoch_seed
+from prunetui.engine.state import State
+from prunetui.engine.train import Baggage, Report
+
+UNREADABLE = (SafetensorError, KeyError, ValueError, RuntimeError, TypeError)
+"""What the content of a file raises that is not of this format, though its checksum fits."""
+
+
+@dataclass(frozen=True)
+class StepContext:
+    """What a step may use, and whom it tells."""
+
+    key: str
+    seed: int
+    randomness: str
+    """What the step's randomness is called: alike for steps that shall see the same images."""
+    model: Model
+    architecture: Architecture
+    graph: Graph
+    data: Dataset
+    device: Device
+    state: Callable[[str], State]
+    """The state after another step, by its key."""
+    keeps_momentum: bool
+    """Whether a later training goes on with the momentum of the state that this step makes."""
+    partials: Partials
+    emit: Callable[[events.Event], None]
+    should_stop: Callable[[], bool]
+
+    def generator(self) -> torch.Generator:
+        """A generator of this step's randomness; every call gives one in the same state."""
+        return torch.Generator().manual_seed(epoch_seed(self.randomness, 0))
+
+    def report(self, epochs: int, report: Report) -> None:
+        """Tell how far a training is that ends after ``epochs`` of its recipe."""
+        self.emit(
+            events.Progress(
+                self.key, report.done, report.total, report.epoch, epochs, round(report.images_per_second, 1),
+                round(report.loss, 6), report.lr,
+            )
+        )  # fmt: skip
+        if report.epoch_finished:
+            self.emit(events.EpochFinished(self.key, report.epoch, epochs, report.loss, report.accuracy))
+
+    def save(self, model: nn.Module, epoch: int, baggage: Baggage) -> None:
+        """Keep a training after an epoch, to go on from if it is interrupted."""
+        self.partials.save(self.key, partial_bytes(epoch, model, baggage))
+
+    def resumed(self, first: int, start: State) -> tuple[int, State]:
+        """The next epoch of a training and the state before it: where it was interrupted, else as given."""
+        data = self.partials.load(self.key)
+        if data is None:
+            return first, start
+        try:
+            epochs, saved = read_partial(data)
+        except UNREADABLE as error:
+            self.partials.damaged(self.key, f"{type(error).__name__}: {error}")
+            return first, start
+        kinds = (saved["model"], saved["mask"], saved["momentum"], start.kept, saved["memory"])
+        return epochs, State(start.architecture, *kinds)

@@ -1,0 +1,33 @@
+"""Batch-norm statistics estimated anew, which an edit makes wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from prunetui.tree.step import Images, Step
+
+if TYPE_CHECKING:
+    from prunetui.engine.state import State
+    from prunetui.engine.step_context import StepContext
+
+
+@dataclass(frozen=True)
+class Calibrate(Step):
+    """Re-estimate batch-norm statistics on ``images`` training images."""
+
+    images: int
+
+    label = "re-estimate batch norm"
+
+    def work(self, images: Images) -> int:
+        return min(self.images, images.train)
+
+    def apply(self, context: StepContext, state: State) -> State:
+        """The state with batch-norm statistics of training images."""
+        from prunetui.engine.measure import recalibrate
+        from prunetui.engine.state import capture, instantiate
+
+        model = instantiate(state, context.device.torch)
+        recalibrate(model, context.data, context.data.sample(self.images, context.generator()))
+        return capture(model, state, state.momentum)

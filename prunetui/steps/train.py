@@ -1,0 +1,163 @@
+"""Training by a recipe: of the dense network, as recovery, or shaped by a method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from prunetui.errors import TrialError
+from prunetui.tree.step import Images, Step
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from prunetui.config import Recipe
+    from prunetui.engine.graph import Graph
+    from prunetui.engine.state import State
+    from prunetui.engine.step_context import StepContext
+    from prunetui.engine.train import Shape, Teacher
+
+TRAINING_WORK = 3
+"""A training image costs about three forward passes."""
+
+
+@dataclass(frozen=True)
+class Train(Step):
+    """Train by ``recipe``; ``carry`` goes on with the optimiser's momentum of the training before.
+
+    The epochs are those from ``first`` to ``last`` (excluded) of the recipe, with their learning rates and images.
+    """
+
+    recipe: Recipe
+    """A table of the study: [train] or [finetune]."""
+    carry: bool = False
+    first: int = 0
+    last: int | None = None
+    shaped: dict[str, Any] | None = None
+    """The method whose ``during_training`` shapes it: its name, options, digest and, if it asks, the value."""
+    teacher: str | None = None
+    """Key of the state to imitate, where the recipe distils."""
+
+    trains = True
+
+    @property
+    def carries_momentum(self) -> bool:
+        return self.carry
+
+    @property
+    def runs_method(self) -> bool:
+        return self.shaped is not None
+
+    @property
+    def label(self) -> str:
+        how = f" shaped by {self.shaped['method']}" if self.shaped else ""
+        return f"train {self.epochs} epoch{'s' if self.epochs != 1 else ''}{how}"
+
+    @property
+    def epochs(self) -> int:
+        return (self.recipe.epochs if self.last is None else self.last) - self.first
+
+    def work(self, images: Images) -> int:
+        return TRAINING_WORK * self.epochs * images.train
+
+    def needs(self) -> tuple[str, ...]:
+        return (self.teacher,) if self.teacher else ()
+
+    def plain(self) -> dict[str, Any]:
+        return {**super().plain(), "recipe": self.recipe.model_dump()}
+
+    def place(self, path: Sequence[Step]) -> int:
+        """A training that begins in the middle of a recipe sees the images it would have seen from the start.
+
+        So it has the place of the last training on the path that began the same recipe.
+        """
+        begun = [step for step in path if isinstance(step, Train) and not step.first]
+        if not self.first:
+            return len(begun)
+        return [i for i, step in enumerate(begun, 1) if step.recipe == self.recipe][-1]
+
+    def apply(self, context: StepContext, state: State) -> State:
+        """The state after the training, which goes on where an interrupted one left it.
+
+        Raises:
+            TrialError: the loss is not finite, memory does not suffice, or the method that shapes it moved too much.
+            Interrupted: it was asked to stop.
+        """
+        from prunetui.engine.state import capture, instantiate
+        from prunetui.engine.train import Baggage, Course, Hooks, train
+
+        first, start = context.resumed(self.first, state if self.carry else state.without_momentum())
+        model = instantiate(start, context.device.torch)
+        course = Course(
+            recipe=self.recipe,
+            key=context.randomness,
+            first=first,
+            last=self.last,
+            shape=self._shape(start, context.graph),
+            teacher=self._teacher(context),
+            begun=self.first,
+        )
+        hooks = Hooks(
+            partial(context.report, self.first + self.epochs), partial(context.save, model), context.should_stop
+        )
+        after = train(
+            model, context.data, course, Baggage(start.momentum, start.masks, start.memory), context.device, hooks
+        )
+        trained = capture(model, start, after.momentum if context.keeps_momentum else None)
+        if not self.shaped:
+            return trained
+        # Compared with ``state``, not with ``start``, which an interrupted training may have changed.
+        check_shaped(self.shaped["method"], state, after.masks)
+        memory = {name: tensor.cpu() for name, tensor in after.memory.items()}
+        return replace(trained, masks={name: mask.cpu() for name, mask in after.masks.items()}, memory=memory)
+
+    def _teacher(self, context: StepContext) -> Teacher | None:
+        """The network to imitate, and how much."""
+        if not self.teacher:
+            return None
+        from prunetui.config.schema import Finetune
+        from prunetui.engine.state import instantiate
+        from prunetui.engine.train import Teacher
+
+        assert isinstance(self.recipe, Finetune)
+        net = instantiate(context.state(self.teacher), context.device.torch)
+        return Teacher(net, self.recipe.distill, self.recipe.temperature)
+
+    def _shape(self, state: State, graph: Graph) -> Shape | None:
+        """The method that shapes the training, and what it may look at."""
+        if not self.shaped:
+            return None
+        from prunetui.engine.train import Shape
+        from prunetui.plugins import method_catalogue
+
+        info = method_catalogue.method_info(self.shaped["method"])
+        method: Any = method_catalogue.load(info.name)(**self.shaped["options"])
+        hook = method.during_training
+        if "value" in self.shaped:
+            hook = partial(hook, sparsity=self.shaped["value"])
+        return Shape(
+            hook=hook,
+            constraints=graph.constraints(
+                state,
+                edit=info.edit,
+                target=self.shaped.get("target", "sparsity"),
+                floor=self.shaped["rules"]["floor"],
+            ),
+        )
+
+
+def check_shaped(method: str, before: State, masks: Mapping[str, Tensor]) -> None:
+    """Assert that a method that moved masks while training removed neither more nor less.
+
+    Raises:
+        TrialError: it did.
+    """
+    was = {name: int((~mask).sum()) for name, mask in before.masks.items()}
+    removed = {name: int((~mask).sum()) for name, mask in masks.items()}
+    if sum(was.values()) != sum(removed.values()):
+        raise TrialError(
+            f"{method} changed the number of pruned weights while training: "
+            f"{sum(was.values())} before, {sum(removed.values())} after"
+        )
