@@ -71,7 +71,7 @@ def notes(pilot: Pilot[Any]) -> list[str]:
 def three(root: Path) -> None:
     """Made one after another: b, c, a, with other accuracies."""
     for age, name in enumerate(("a", "c", "b")):
-        fake_run(root, name, created=NOW - 60 * (age + 1), top1_best=80.0 + 7 * age % 10, model=f"resnet{age}")
+        fake_run(root, name, created=NOW - 60 * (age + 1), best=80.0 + 7 * age % 10, model=f"resnet{age}")
 
 
 # What is shown ----------------------------------------------------------------------------------------
