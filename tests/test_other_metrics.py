@@ -12,11 +12,11 @@ import pytest
 from other_metrics import MIOU, PERPLEXITY, row_of, rows_of, run_of
 
 from prunetui import events
-from prunetui.cli.batch import told
 from prunetui.cli.listing import print_run, print_runs
+from prunetui.cli.run_study import told
 from prunetui.metrics import Metric, Metrics
-from prunetui.report.command import made
 from prunetui.report.gather import Material, gather
+from prunetui.report.write_report import made
 from prunetui.results.axes import X_AXES, Axis, best, curves, y_axes
 from prunetui.results.comparison import compared, read_run
 from prunetui.results.progress import Tracker
