@@ -101,7 +101,7 @@ def run_of(
         heartbeat=time.time(), pid=1,
     )  # fmt: skip
     best = max((float(one["top1"]) for one in table if one["method"] != "dense"), default=None)
-    run.write_status(replace(status, top1_dense=DENSE if table else None, top1_best=best, **about))
+    run.write_status(replace(status, dense=DENSE if table else None, best=best, **about))
     if table:
         run.write_rows(table)
     lines = [events.to_json(event) for event in told]

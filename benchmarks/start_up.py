@@ -46,7 +46,7 @@ def filled(root: Path) -> None:
     rows = [{"trial": f"t{i}", "method": "l1", "top1": 90.0 + i, "status": "done"} for i in range(9)]
     text = study_toml(parse_study("name = 'many'"))
     for _ in range(RUNS):
-        run = create_run(root, text, Status(state="done", name="many", trials=9, done=9, top1_best=98.0))
+        run = create_run(root, text, Status(state="done", name="many", trials=9, done=9, best=98.0))
         run.write_rows(rows)
 
 

@@ -90,7 +90,7 @@ def longest_pause(root: Path) -> Iterator[dict[str, Any]]:
         folder = root / f"20250101-{i:06d}-study"
         folder.mkdir(parents=True)
         plain = {"state": "done", "name": f"study {i}", "data": "cifar10", "model": "resnet20", "methods": ["taylor"]}
-        times = {"created": time.time() - 60 * i, "trials": 20, "done": 20, "top1_dense": 92.0, "top1_best": 91.0}
+        times = {"created": time.time() - 60 * i, "trials": 20, "done": 20, "dense": 92.0, "best": 91.0}
         (folder / "status.json").write_text(json.dumps({**plain, **times}))
     run = large(root)
     with training(root.parent / "training"):

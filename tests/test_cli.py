@@ -76,7 +76,7 @@ def make_run(root: Path, **about: Any) -> Run:
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     """A finished run in ./runs."""
-    run = make_run(tmp_path / "runs", methods=("l1-structured",), top1_dense=91.5, top1_best=90.25)
+    run = make_run(tmp_path / "runs", methods=("l1-structured",), dense=91.5, best=90.25)
     run.write_rows([cells(), cells(trial="l1-structured-0.9-s0", target="sparsity:0.9", sparsity=0.9, top1=80.125)])
     return run
 

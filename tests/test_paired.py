@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 from scipy.stats import ttest_rel
 
-from prunetui.report.paired import NO_SEED, NO_SPREAD, ONE_SEED, all_pairs, holm, paired_test
+from prunetui.metrics import CLASSIFICATION
+from prunetui.report import paired
+from prunetui.report.paired import NO_SEED, NO_SPREAD, ONE_SEED, holm
+
+all_pairs = partial(paired.all_pairs, metric=CLASSIFICATION.primary)
+paired_test = partial(paired.paired_test, metric=CLASSIFICATION.primary)
 
 
 def test_three_seeds_by_hand():

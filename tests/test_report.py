@@ -19,13 +19,14 @@ from prunetui.events import (
     StepStarted,
     TrialFinished,
 )
-from prunetui.results.chart import accuracy_chart, legend, look
+from prunetui.metrics import CLASSIFICATION
+from prunetui.results.chart import Picture, against_sparsity, draw, legend, look
 from prunetui.results.progress import Tracker
 from prunetui.results.summary import (
     Figure,
     Sensitivity,
     Series,
-    dense_accuracy,
+    dense_level,
     front,
     human,
     lines,
@@ -125,10 +126,10 @@ def test_two_controls_of_one_seed_are_never_averaged():
     assert [line.figures["top1"] for line in table] == [Figure(90.0, None), Figure(92.0, None)]
 
 
-def test_the_dense_accuracy_is_the_mean_over_seeds():
-    assert dense_accuracy(lines([row("l1", "sparsity:0.5", s, top1_dense=90 + s) for s in (0, 1)])) == 90.5
-    assert dense_accuracy(lines([row("l1", "sparsity:0.5", 0, status="failed")])) is None
-    assert dense_accuracy([]) is None
+def test_the_dense_level_is_the_mean_over_seeds():
+    assert dense_level(lines([row("l1", "sparsity:0.5", s, top1_dense=90 + s) for s in (0, 1)])) == 90.5
+    assert dense_level(lines([row("l1", "sparsity:0.5", 0, status="failed")])) is None
+    assert dense_level([]) is None
 
 
 # Curves -----------------------------------------------------------------------------------------------
@@ -228,11 +229,19 @@ def test_a_large_number_is_shown_with_a_unit(number: float, shown: str):
 APART = [Series(f"m{i}", (0.1 + 0.1 * i, 0.9), (20.0 + 10 * i, 15.0 + 10 * i), (0.0, 0.0)) for i in range(6)]
 
 
+def with_dense(curves: list[Series], dense: float | None) -> Picture:
+    return against_sparsity(curves, dense, CLASSIFICATION.primary)
+
+
+def chart(curves: list[Series], dense: float | None, width: int, height: int, color: bool = True) -> str:
+    return draw(with_dense(curves, dense), width, height, color)
+
+
 def test_a_chart_without_colour_is_plain_text_that_shows_every_series():
-    text = accuracy_chart(APART, dense=95.0, width=80, height=24, color=False)
+    text = chart(APART, dense=95.0, width=80, height=24, color=False)
     assert "\x1b" not in text
     drawing = "\n".join(line.partition("┤")[2] or line.partition("│")[2] for line in text.splitlines())
-    for marker, _, label in legend(APART, 95.0):
+    for marker, _, label in legend(with_dense(APART, 95.0)):
         assert marker in drawing, label
     assert "top-1 %" in text
     rows = text.rstrip("\n").split("\n")
@@ -241,8 +250,8 @@ def test_a_chart_without_colour_is_plain_text_that_shows_every_series():
 
 
 def test_a_chart_in_colour_has_escape_codes_and_the_same_text():
-    coloured = accuracy_chart(APART, dense=95.0, width=80, height=24, color=True)
-    plain = accuracy_chart(APART, dense=95.0, width=80, height=24, color=False)
+    coloured = chart(APART, dense=95.0, width=80, height=24, color=True)
+    plain = chart(APART, dense=95.0, width=80, height=24, color=False)
     assert "\x1b[" in coloured
     assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == plain
 
@@ -258,26 +267,26 @@ def test_a_chart_in_colour_has_escape_codes_and_the_same_text():
     ids=["one point", "one point at dense", "flat", "upright"],
 )
 def test_a_chart_of_hardly_anything_is_still_a_chart(curves: list[Series], dense: float | None):
-    text = accuracy_chart(curves, dense, width=60, height=12, color=False)
+    text = chart(curves, dense, width=60, height=12, color=False)
     assert len(text.rstrip("\n").split("\n")) == 12
     assert look(0)[0] in text
 
 
 def test_nothing_to_draw_is_no_chart():
-    assert accuracy_chart([Series("none", (), (), ())], None, width=60, height=12) == ""
-    assert accuracy_chart([], 90.0, width=60, height=12) == ""
+    assert chart([Series("none", (), (), ())], None, width=60, height=12) == ""
+    assert chart([], 90.0, width=60, height=12) == ""
 
 
 def test_a_chart_leaves_nothing_behind_for_the_next():
-    first = accuracy_chart(APART, 95.0, 80, 24, color=False)
-    accuracy_chart(APART[:1], None, 40, 10, color=True)
-    assert accuracy_chart(APART, 95.0, 80, 24, color=False) == first
+    first = chart(APART, 95.0, 80, 24, color=False)
+    chart(APART[:1], None, 40, 10, color=True)
+    assert chart(APART, 95.0, 80, 24, color=False) == first
 
 
-def test_the_legend_names_all_curves_and_the_dense_accuracy():
-    shown = [(marker, label) for marker, _, label in legend(APART[:2], 95.125)]
+def test_the_legend_names_all_curves_and_the_dense_level():
+    shown = [(marker, label) for marker, _, label in legend(with_dense(APART[:2], 95.125))]
     assert shown == [("o", "m0"), ("x", "m1"), ("-", "dense 95.12 %")]
-    assert len(legend(APART[:2], None)) == 2
+    assert len(legend(with_dense(APART[:2], None))) == 2
 
 
 def test_twenty_curves_all_look_different():

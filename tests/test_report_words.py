@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from prunetui.metrics import CLASSIFICATION
 from prunetui.report.page import Badge, badge
 from prunetui.report.sentences import alone_words, how_tested, points, reach_words, summary, verdict_words
 from prunetui.report.verdicts import Verdict, reaches, verdicts
@@ -100,4 +101,4 @@ def test_how_far_a_method_goes_within_a_point_of_the_control():
 
 
 def test_a_difference_of_nothing_has_no_minus():
-    assert [points(value) for value in (0.834, -1.5, -0.0001)] == ["+0.83", "-1.50", "+0.00"]
+    assert [points(value, CLASSIFICATION.primary) for value in (0.834, -1.5, -0.0001)] == ["+0.83", "-1.50", "+0.00"]

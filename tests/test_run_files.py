@@ -165,7 +165,7 @@ def test_a_damaged_status_is_what_the_study_and_the_events_tell(run: Run, damage
     status = run.status()
     assert status is not None
     assert (status.state, status.name, status.trials, status.done) == ("done", "lab", 2, 2)
-    assert (status.top1_dense, status.top1_best) == (95.0, 90.25)
+    assert (status.dense, status.best) == (95.0, 90.25)
     assert status.message.startswith("status.json ")
     assert [state for _, state in list_runs(run.folder.parent)] == [status]
 

@@ -156,7 +156,7 @@ def test_a_run_that_cannot_be_created_is_told(tmp_path: Path):
 
 def test_a_status_comes_back_as_it_was_written(run: Run):
     status = Status(
-        state="done", name="lab", methods=("a", "b"), trials=2, done=1, failed=1, top1_dense=91.5, message="ünïcödé"
+        state="done", name="lab", methods=("a", "b"), trials=2, done=1, failed=1, dense=91.5, message="ünïcödé"
     )
     run.write_status(status)
     assert run.status() == status

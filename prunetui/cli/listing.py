@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from prunetui.errors import UsageError
+from prunetui.metrics import CLASSIFICATION, Metric, Metrics
 from prunetui.results import summary
-from prunetui.results.chart import accuracy_chart, legend
+from prunetui.results.chart import against_sparsity, draw, legend
 from prunetui.store import Cache, Run, Status, find_run, list_runs
 from prunetui.store.environment import read_environment
 from prunetui.store.runs import CACHE
+from prunetui.store.status import status_plain
 from prunetui.terminal.durations import ago
 from prunetui.terminal.output import aligned, console, packed, print_json, say, say_drawn, table
 
@@ -26,8 +27,6 @@ LATENCIES = {
 }  # fmt: skip
 """Milliseconds a batch: columns of the table -> columns of results.csv."""
 CHART_WIDTH, CHART_HEIGHT = 100, 24
-RIGHT = ("trials", "dense %", "best %", "age")
-RUN_COLUMNS = ("run", "state", "trials", "model", "data", "methods", "dense %", "best %", "age")
 
 
 # Runs -----------------------------------------------------------------------------------------------
@@ -42,15 +41,25 @@ def print_runs(root: Path, as_json: bool) -> None:
     if not listed:
         say(f"no runs in {root.resolve()} yet; start one with: prunetui --batch")
         return
-    cells = [_run_cells(run, status) for run, status in listed]
-    say(*_fitted(cells))
+    say(*_fitted(*run_table(listed)))
     entries, size = Cache(root / CACHE).size()
     say("", f"{len(listed)} runs; the cache of shared states holds {entries} steps in {summary.human(size)}B")
 
 
-def _run_cells(run: Run, status: Status | None) -> list[str]:
+def run_table(listed: Sequence[tuple[Run, Status | None]]) -> tuple[list[str], list[list[str]]]:
+    """Titles and cells; figures name their metric where runs have different ones."""
+    primaries = {status.metrics.primary for _, status in listed if status} or {CLASSIFICATION.primary}
+    what = ""
+    if len(primaries) == 1:
+        (metric,) = primaries
+        what = f" {metric.unit or metric.title}"
+    titles = ["run", "state", "trials", "model", "data", "methods", f"dense{what}", f"best{what}", "age"]
+    return titles, [_run_cells(run, status, len(titles), named=not what) for run, status in listed]
+
+
+def _run_cells(run: Run, status: Status | None, count: int, named: bool) -> list[str]:
     if status is None:
-        return [run.id, "not a run", *[""] * (len(RUN_COLUMNS) - 2)]
+        return [run.id, "not a run", *[""] * (count - 2)]
     methods = ", ".join(status.methods)
     return [
         run.id,
@@ -59,21 +68,21 @@ def _run_cells(run: Run, status: Status | None) -> list[str]:
         status.model,
         status.data,
         methods if len(methods) <= 30 else f"{len(status.methods)} methods",
-        _percent(status.top1_dense),
-        _percent(status.top1_best),
+        _figure(status.dense, status.metrics.primary, named),
+        _figure(status.best, status.metrics.primary, named),
         ago(time.time() - status.created),
     ]
 
 
-def _fitted(cells: list[list[str]]) -> list[str]:
+def _fitted(columns: list[str], cells: list[list[str]]) -> list[str]:
     """The list of runs; on a narrow terminal without the methods, and then without the data."""
-    columns = list(RUN_COLUMNS)
-    shown = aligned(columns, cells, RIGHT)
+    right = ("trials", *columns[-3:])
+    shown = aligned(columns, cells, right)
     for column in ("methods", "data"):
         if sys.stdout.isatty() and max(map(len, shown)) > console().width:
             place = columns.index(column)
             columns, cells = _but(columns, place), [_but(row, place) for row in cells]
-            shown = aligned(columns, cells, RIGHT)
+            shown = aligned(columns, cells, right)
     return shown
 
 
@@ -83,7 +92,7 @@ def _but(cells: list[str], place: int) -> list[str]:
 
 def run_object(run: Run, status: Status | None) -> dict[str, Any]:
     """A run as JSON."""
-    about = dataclasses.asdict(status) if status else {"state": "unreadable", "name": ""}
+    about = status_plain(status) if status else {"state": "unreadable", "name": ""}
     return {"id": run.id, "path": str(run.folder.resolve()), **about}
 
 
@@ -115,48 +124,53 @@ def print_run(root: Path, given: str, as_json: bool) -> None:
         progress = f"{status.done} of {status.trials} trials done"
         say(f"{status.model} on {status.data}, {progress}, device {status.device or '-'}")
     if rows:
-        print_results(rows)
+        print_results(rows, status.metrics if status else None)
     say(f"run: {run.folder}")
 
 
 # Results --------------------------------------------------------------------------------------------
 
 
-def print_results(rows: Iterable[Mapping[str, Any]]) -> None:
-    """The table of results (percent; mean and spread over seeds) and the accuracy chart."""
+def print_results(rows: Iterable[Mapping[str, Any]], metrics: Metrics | None = None) -> None:
+    """The table of results (mean and spread over seeds) and the chart; ``metrics`` are those of the run, if known."""
     rows = list(rows)
+    metrics = metrics or summary.measured(rows)
     out = console()
+    table_lines = summary.lines(rows, metrics)
     if any(row.get("layer") for row in rows):
-        return _print_sensitivities(out, summary.sensitivities(rows), summary.lines(rows))
-    table_lines = summary.lines(rows)
-    columns = _columns(table_lines, out.width)
+        return _print_sensitivities(out, summary.sensitivities(rows, metrics=metrics), table_lines, metrics.primary)
+    columns = _columns(table_lines, out.width, metrics)
     shown = table(*columns, right=[name for name in columns if name not in ("method", "schedule", "target")])
     for line in table_lines:
-        cells = _result_cells(line)
+        cells = _result_cells(line, metrics)
         shown.add_row(*(cells[name] for name in columns))
     out.print(shown)
     if summary.only_masks(table_lines):
         nominal = "; nominal: MACs without those of zeros" if "nominal" in columns else ""
         say(f"{summary.only_masks(table_lines)}{nominal}")
-    _print_chart(out, table_lines)
+    _print_chart(out, table_lines, metrics.primary)
     failed = [line for line in table_lines if line.failed]
     for line in failed:
         say(f"failed: {line.label} {line.target}: {line.error}", err=True)
     return None
 
 
-def _print_sensitivities(out: Console, found: list[summary.Sensitivity], lines: list[summary.Line]) -> None:
-    """One row a layer, or a group of coupled layers, and one column a target: top-1 after pruning only that."""
-    dense = summary.dense_accuracy(lines)
+def _print_sensitivities(
+    out: Console, found: list[summary.Sensitivity], lines: list[summary.Line], metric: Metric
+) -> None:
+    """One row a layer, or a group of coupled layers, and one column a target: ``metric`` after pruning only that."""
+    dense = summary.dense_level(lines)
     for method in dict.fromkeys(one.method for one in found):
         of = [one for one in found if one.method == method]
         targets = list(dict.fromkeys(target for one in of for target in one.figures))
         shown = table("layer, or coupled layers", *targets, right=targets)
         for one in of:
             missing = "not pruned" if one.skipped else "-"
-            cells = [one.figures[target].text() if target in one.figures else missing for target in targets]
+            cells = [
+                one.figures[target].text(metric.digits) if target in one.figures else missing for target in targets
+            ]
             shown.add_row(" + ".join(one.layers), *cells)
-        say("", f"{method}: top-1 with only this pruned" + (f" (dense {dense:.2f})" if dense else ""))
+        say("", f"{method}: {metric.title} with only this pruned{f' (dense {metric.number(dense)})' if dense else ''}")
         out.print(shown)
         for reason in dict.fromkeys(one.skipped for one in of if one.skipped):
             say(f"- not pruned: {reason}", err=True)
@@ -165,25 +179,28 @@ def _print_sensitivities(out: Console, found: list[summary.Sensitivity], lines: 
             say(f"failed: {line.label} {line.target}: {line.error}", err=True)
 
 
-def _print_chart(out: Console, table_lines: list[summary.Line]) -> None:
+def _print_chart(out: Console, table_lines: list[summary.Line], metric: Metric) -> None:
     curves = summary.series(table_lines)
     if not curves:
         return
-    dense = summary.dense_accuracy(table_lines)
+    picture = against_sparsity(curves, summary.dense_level(table_lines), metric)
     width = min(out.width, CHART_WIDTH)
     color = sys.stdout.isatty() and not out.no_color
     # Straight to stdout: rich would wrap and re-style what plotext has laid out.
-    say_drawn("\n" + accuracy_chart(curves, dense, width, CHART_HEIGHT, color))
-    for row in packed(legend(curves, dense), width):
+    say_drawn("\n" + draw(picture, width, CHART_HEIGHT, color))
+    for row in packed(legend(picture), width):
         out.print(row)
 
 
-def _columns(table_lines: list[summary.Line], width: int) -> list[str]:
+def _columns(table_lines: list[summary.Line], width: int, metrics: Metrics) -> list[str]:
     """What fits: without a schedule that all share and, on a narrow screen, without what others imply."""
+    primary = metrics.primary.title
     if width < NARROW:
-        columns = ["method", "target", "params", "before", "top-1", "control"]
+        columns = ["method", "target", "params", "before", primary, "control"]
     else:
-        columns = ["method", "target", "sparsity", "params", "MACs", "before", "top-1", "dense", "control"]
+        columns = ["method", "target", "sparsity", "params", "MACs", "before", primary, "dense", "control"]
+        there = {key for line in table_lines for key in line.figures}
+        columns += [other.title for other in metrics.in_tables if other.key in there]
     if width >= WIDE:
         columns[5:5] = ["nominal"] if summary.only_masks(table_lines) else []
         columns += [name for name, figure in LATENCIES.items() if any(figure in line.figures for line in table_lines)]
@@ -199,12 +216,10 @@ def _milliseconds(figure: summary.Figure | None) -> str:
     return f"{figure.mean:.3g}" if figure.mean < 1000 else f"{figure.mean:.0f}"
 
 
-def _result_cells(line: summary.Line) -> dict[str, str]:
-    def figure(name: str, digits: int = 2, scale: float = 1.0) -> str:
-        found = line.figures.get(name)
-        if found is None:
-            return "-"
-        return summary.Figure(found.mean * scale, found.spread and found.spread * scale).text(digits)
+def _result_cells(line: summary.Line, metrics: Metrics) -> dict[str, str]:
+    def figure(metric: Metric) -> str:
+        found = line.figures.get(metric.key)
+        return found.text(metric.digits) if found else "-"
 
     def size(name: str) -> str:
         found = line.figures.get(name)
@@ -220,12 +235,15 @@ def _result_cells(line: summary.Line) -> dict[str, str]:
         "MACs": size("macs"),
         "nominal": size("macs_nonzero"),
         **{name: _milliseconds(line.figures.get(key)) for name, key in LATENCIES.items()},
-        "before": figure("top1_before"),
-        "top-1": figure("top1"),
-        "dense": figure("top1_dense"),
-        "control": figure("top1_control"),
+        **{other.title: figure(other) for other in metrics.in_tables},
+        "before": figure(metrics.before),
+        metrics.primary.title: figure(metrics.primary),
+        "dense": figure(metrics.dense),
+        "control": figure(metrics.control),
     }
 
 
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
+def _figure(value: float | None, metric: Metric, named: bool) -> str:
+    if value is None:
+        return "-"
+    return f"{metric.text(value)} {metric.title}" if named else metric.number(value)

@@ -12,6 +12,7 @@ from typing import Any
 from prunetui.cli.wanted_images import check_fixed, tell, wanted_by, wanted_by_weights
 from prunetui.config import Study, parse_study
 from prunetui.errors import UsageError
+from prunetui.metrics import CLASSIFICATION
 from prunetui.plugins.own_files import names_own_file, short
 from prunetui.terminal.output import print_json, say
 
@@ -25,7 +26,7 @@ def evaluate_checkpoint(
     as_json: bool,
     trust: bool = False,
 ) -> None:
-    """Print top-1, top-5, loss and images/s.
+    """Print the metrics of the task and images/s.
 
     Raises:
         UsageError: the checkpoint or the settings do not fit.
@@ -63,7 +64,8 @@ def evaluate_checkpoint(
     if as_json:
         print_json(result)
         return
-    say(f"top-1 {result['top1']:.2f} %  top-5 {result['top5']:.2f} %  loss {result['loss']:.4f}")
+    measured = (CLASSIFICATION.primary, *CLASSIFICATION.others)
+    say("  ".join(f"{metric.title} {metric.text(result[metric.key])}" for metric in measured))
     rate = f"{result['images_per_second']:,.0f} images/s on {where.name}"
     say(f"{result['images']} test images of {short(study.data.name)}, {rate}")
 

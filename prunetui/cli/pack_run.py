@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from prunetui.results.comparison import Reading, lines_of, read_run
 from prunetui.results.summary import human
 from prunetui.store import Run, find_run
 from prunetui.store.environment import read_environment
+from prunetui.store.status import status_plain
 from prunetui.terminal.output import print_json, say
 
 EVENTS = "events.jsonl"
@@ -99,7 +100,7 @@ def _files(run: Run, reading: Reading) -> dict[str, bytes]:
             text = _private_lines(text, private) if name == EVENTS else private(text)
             found[name] = text.encode(errors="surrogateescape")
     status = replace(reading.status, host="", pid=0)
-    found["status.json"] = _json(in_strings(private, asdict(status)))
+    found["status.json"] = _json(in_strings(private, status_plain(status)))
     environment = read_environment(run.folder)
     if environment is not None:
         kept = {key: value for key, value in environment.items() if key not in LEFT_OUT}

@@ -11,11 +11,13 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from prunetui import events
 from prunetui.errors import EXIT_DONE, EXIT_INTERRUPTED, UsageError
+from prunetui.metrics import SECONDS
 from prunetui.results.progress import Tracker
+from prunetui.results.summary import measured
 from prunetui.store import Run, find_run
 from prunetui.terminal.durations import clock
 from prunetui.terminal.output import console, say
@@ -121,7 +123,7 @@ def _tell_end(run: Run, quiet: bool) -> None:
     from prunetui.cli.listing import print_results
 
     if not quiet and run.rows():
-        print_results(run.rows())
+        print_results(run.rows(), run.metrics())
     say(run.folder if quiet else f"run: {run.folder}")
 
 
@@ -244,9 +246,11 @@ def told(event: events.Event, tracker: Tracker) -> str | None:
     return None
 
 
-def _outcome(row: dict[str, object]) -> str:
+def _outcome(row: dict[str, Any]) -> str:
     if row["status"] != "done":
         return str(row["status"])  # the reason was logged just before
-    return (
-        f"{row['top1']:.2f} % (before {row['top1_before']:.2f}, dense {row['top1_dense']:.2f}), {row['seconds']:.1f} s"
-    )
+    metrics = measured([row])
+    after, before, dense = (row[metric.key] for metric in (metrics.primary, metrics.before, metrics.dense))
+    seconds = f"{row[SECONDS.key]:.1f} s"
+    number = metrics.primary.number
+    return f"{metrics.primary.text(after)} (before {number(before)}, dense {number(dense)}), {seconds}"

@@ -12,6 +12,7 @@ from prunetui.engine.graph import Graph
 from prunetui.engine.state import State, instantiate
 from prunetui.engine.verify_edit import achieved, reached_already, truly_zero
 from prunetui.events import NO_SPEED_UP
+from prunetui.metrics import CLASSIFICATION, OF_ANY_RUN, SECONDS, Metrics
 from prunetui.tree import Trial
 
 
@@ -22,31 +23,28 @@ def trial_row(
     graph: Graph,
     size: int | None,
     seconds: float,
+    metrics: Metrics = CLASSIFICATION,
 ) -> dict[str, Any]:
-    """All figures of a trial; ``measured`` by the names of ``plan.measurements``, ``size`` in bytes."""
+    """All figures of a trial; ``measured`` by the names of ``plan.measurements``, ``size`` in bytes.
+
+    ``metrics`` are those of the task: the keys of each measurement.
+    """
     architecture = final.architecture
     example = torch.zeros(1, architecture.channels, architecture.size, architecture.size)
     counts = count(instantiate(final, torch.device("cpu")), example, final.masks)
     latency = measured.get("latency", {})
     return {
         **trial.identity(),
-        "sparsity": round(truly_zero(final, graph), 6),
+        "sparsity": OF_ANY_RUN["sparsity"].rounded(truly_zero(final, graph)),
         "params": counts.params,
         "params_nonzero": counts.params_nonzero,
         "macs": counts.macs,
         "macs_nonzero": counts.macs_nonzero,
-        "top1_before": round(measured["before"]["top1"], 4),
-        "top1_before_raw": round(measured["edited"]["top1"], 4),
-        "top1": round(measured["after"]["top1"], 4),
-        "val_top1": round(measured["validation"]["top1"], 4) if "validation" in measured else None,
-        "top1_dense": round(measured["dense"]["top1"], 4),
-        "top1_control": round(measured["control"]["top1"], 4) if "control" in measured else None,
-        "top5": round(measured["after"]["top5"], 4),
-        "loss": round(loss, 6) if (loss := measured["after"]["loss"]) is not None else None,
+        **metrics.row(measured),
         "bytes": size,
         **{name: round(value, 4) for name, value in latency.items() if name != "runtime"},
         "runtime": NO_SPEED_UP if trial.masked else latency.get("runtime"),
-        "seconds": round(seconds, 3),
+        "seconds": SECONDS.rounded(seconds),
         "status": "done",
     }
 

@@ -41,6 +41,7 @@ from prunetui.store import Cache, Run, Status
 from prunetui.store.control import Control
 from prunetui.store.environment import environment, read_environment
 from prunetui.store.rebuild import set_aside
+from prunetui.store.results import dense_and_best
 from prunetui.store.runs import CACHE
 from prunetui.store.status_writer import Book
 
@@ -213,15 +214,15 @@ class _Execution:
 
     def _publish(self, order: list[str]) -> None:
         rows = [self.rows[name] for name in order if name in self.rows]
-        self.run.write_rows(rows)
-        dense = [float(row["top1_dense"]) for row in rows if row.get("top1_dense")]
-        best = [float(row["top1"]) for row in rows if row.get("top1") and row["method"] != "dense"]
+        metrics = self.book.status.metrics
+        self.run.write_rows(rows, metrics)
+        dense, best = dense_and_best(rows, metrics)
         self.book.update(
             trials=len(order) - sum(bool(row["status"] == "skipped") for row in rows),
             done=sum(row["status"] == "done" for row in rows),
             failed=sum(row["status"] == "failed" for row in rows),
-            top1_dense=round(sum(dense) / len(dense), 4) if dense else None,
-            top1_best=max(best, default=None),
+            dense=dense,
+            best=best,
         )
 
 

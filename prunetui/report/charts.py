@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from prunetui.metrics import OF_ANY_RUN, Metrics
 from prunetui.report.drawing import inline
-from prunetui.results.axes import TIMED, X_AXES, Y_AXES, Axis, axis, best, curves, level, runtimes
+from prunetui.report.sentences import capital
+from prunetui.results.axes import TIMED, X_AXES, Axis, axis, best, curves, level, runtimes, y_axes
 from prunetui.results.chart import Picture
 from prunetui.results.figure import figure_bytes
 from prunetui.results.summary import Line, Series
@@ -15,19 +17,23 @@ INCHES = (5.6, 3.5)
 """Without the legend."""
 SPREAD_OUT = 4.0
 """An axis is logarithmic where its largest value is this many times its smallest."""
-NOT_ZERO = Axis("params_nonzero", "parameters that are not zero", False)
-ACCURACY, BEFORE = axis(Y_AXES, "top1"), axis(Y_AXES, "top1_before")
+NOT_ZERO = Axis(OF_ANY_RUN["params_nonzero"])
 SPARSITY = axis(X_AXES, "sparsity")
 COSTS = (NOT_ZERO, axis(X_AXES, "params"), axis(X_AXES, "macs"), *(axis(X_AXES, key) for key in TIMED))
-LABELS = {
+X_LABELS = {
     "sparsity": "fraction of prunable weights removed",
     "params": "parameters",
     "macs": "MACs of one image",
     "latency_ms": "latency of one image, ms of one CPU thread",
     "latency128_ms": "latency of a batch of 128 images, ms of one CPU thread",
-    "top1": "top-1 on the test split, %",
-    "top1_before": "top-1 before recovery training, %",
 }
+
+
+def y_labels(metrics: Metrics) -> dict[str, str]:
+    """What stands along y."""
+    words = {metrics.primary.key: "on the test split", metrics.before.key: "before recovery training"}
+    unit = f", {metrics.primary.unit}" if metrics.primary.unit else ""
+    return {key: f"{metrics.primary.title} {where}{unit}" for key, where in words.items()}
 
 
 @dataclass(frozen=True)
@@ -40,28 +46,30 @@ class Chart:
     svg: str
 
 
-def main_picture(lines: Sequence[Line]) -> Picture:
-    """Accuracy against sparsity."""
-    return _picture(lines, SPARSITY, ACCURACY, with_front=False)
+def main_picture(lines: Sequence[Line], metrics: Metrics) -> Picture:
+    """The primary metric against sparsity."""
+    return _picture(lines, SPARSITY, y_axes(metrics)[0], with_front=False)
 
 
-def charts(lines: Sequence[Line], prefix: str = "") -> list[Chart]:
-    """Every chart that there is something to see in; accuracy against sparsity first.
+def charts(lines: Sequence[Line], metrics: Metrics, prefix: str = "") -> list[Chart]:
+    """Every chart that there is something to see in; the primary metric against sparsity first.
 
     ``prefix`` tells the names of several lots on one page apart.
     """
-    pairs = [(SPARSITY, ACCURACY), (SPARSITY, BEFORE), *((cost, ACCURACY) for cost in COSTS)]
-    found = [_chart(lines, x, y, prefix) for x, y in pairs]
+    primary, before = y_axes(metrics)[:2]
+    pairs = [(SPARSITY, primary), (SPARSITY, before), *((cost, primary) for cost in COSTS)]
+    labels = y_labels(metrics)
+    found = [_chart(lines, x, y, labels[y.key], prefix) for x, y in pairs]
     return [chart for chart in found if chart is not None]
 
 
-def _chart(lines: Sequence[Line], x: Axis, y: Axis, prefix: str) -> Chart | None:
+def _chart(lines: Sequence[Line], x: Axis, y: Axis, label: str, prefix: str) -> Chart | None:
     picture = _picture(lines, x, y, with_front=x is not SPARSITY)
     if not any(curve.x for _, curve in picture.shown):
         return None
     name = f"{prefix}{y.key}-{x.key}"
-    title = f"{y.words[0].upper()}{y.words[1:]} against {x.words}"
-    drawn = figure_bytes(picture, "", LABELS[y.key], "svg", INCHES, legend_below=True)
+    title = f"{capital(y.words)} against {x.words}"
+    drawn = figure_bytes(picture, "", label, "svg", INCHES, legend_below=True)
     return Chart(name, title, _caption(picture, x), inline(drawn, name, title))
 
 
@@ -72,8 +80,8 @@ def _picture(lines: Sequence[Line], x: Axis, y: Axis, with_front: bool) -> Pictu
     xs = [value for curve in shown for value in curve.x]
     log = x is not SPARSITY and len(xs) > 0 and min(xs) > 0 and max(xs) / min(xs) >= SPREAD_OUT
     front = best(shown, x, y) if with_front else ()
-    label = LABELS.get(x.key, x.words)
-    return Picture(found, level(lines, y), "", label, log, hidden, front=front if len(front) > 1 else ())
+    label = X_LABELS.get(x.key, x.words)
+    return Picture(found, level(lines, y), y.metric, "", label, log, hidden, front=front if len(front) > 1 else ())
 
 
 def _unmoved(found: Sequence[Series]) -> frozenset[str]:

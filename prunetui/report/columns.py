@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from prunetui.metrics import Metrics
 from prunetui.report.sentences import target_words
 from prunetui.results.summary import Figure, Line, human
 
@@ -20,11 +21,6 @@ class Column:
     right: bool = True
     figure: str = ""
     """The figure that it shows; empty for words."""
-
-
-def percent(figure: Figure) -> str:
-    """``95.56 ±0.28``; the unit stands above."""
-    return figure.text()
 
 
 def size(figure: Figure) -> str:
@@ -43,7 +39,9 @@ def digits(count: int) -> Callable[[Figure], str]:
     return lambda figure: figure.text(count)
 
 
-FIGURES: tuple[tuple[str, str, Callable[[Figure], str]], ...] = (
+Shown = tuple[str, str, Callable[[Figure], str]]
+"""Key, title and text of a figure."""
+OF_ANY_RUN: tuple[Shown, ...] = (
     ("sparsity", "sparsity", fraction),
     ("params", "parameters", size),
     ("params_nonzero", "not zero", size),
@@ -51,27 +49,34 @@ FIGURES: tuple[tuple[str, str, Callable[[Figure], str]], ...] = (
     ("bytes", "file, bytes", size),
     ("latency_ms", "latency of 1, ms", digits(3)),
     ("latency128_ms", "latency of 128, ms", digits(2)),
-    ("top1_before", "top-1 before, %", percent),
-    ("top1", "top-1, %", percent),
-    ("top1_dense", "dense, %", percent),
-    ("top1_control", "control, %", percent),
 )
 
 
-def columns(lines: Sequence[Line]) -> list[Column]:
+def of_task(metrics: Metrics) -> list[Shown]:
+    """The primary metric before and after recovery beside dense networks and controls, then the others."""
+    own = {
+        metrics.before: f"{metrics.primary.title} before", metrics.primary: metrics.primary.title,
+        metrics.dense: "dense", metrics.control: "control",
+        **{other: other.title for other in metrics.in_tables},
+    }  # fmt: skip
+    return [(of.key, replace(of, title=title).titled(), digits(of.digits)) for of, title in own.items()]
+
+
+def columns(lines: Sequence[Line], metrics: Metrics) -> list[Column]:
     """Those in which any line says something; the schedule only where there are several."""
     found = [Column("method", lambda line: line.label, right=False)]
     if len({line.schedule for line in lines if line.method != "dense"}) > 1:
         found.append(Column("schedule", lambda line: line.schedule, right=False))
     found.append(Column("target", lambda line: target_words(line.target), right=False))
-    found += [_figure(*one) for one in FIGURES if _says_something(one[0], lines)]
+    said = [one for one in (*OF_ANY_RUN, *of_task(metrics)) if _says_something(one[0], lines, metrics)]
+    found += [_figure(*one) for one in said]
     return [*found, Column("seeds", seeds)]
 
 
-def _says_something(key: str, lines: Sequence[Line]) -> bool:
+def _says_something(key: str, lines: Sequence[Line], metrics: Metrics) -> bool:
     """Whether any line has this figure; the dense level only where it is not the same for all."""
     found = [line.figures[key].mean for line in lines if key in line.figures]
-    return bool(found) and (key != "top1_dense" or max(found) - min(found) >= 0.005)
+    return bool(found) and (key != metrics.dense.key or max(found) - min(found) >= metrics.dense.least_seen)
 
 
 def _figure(key: str, title: str, text: Callable[[Figure], str]) -> Column:

@@ -21,7 +21,7 @@ def headline(part: Part) -> Facts:
     found = [
         ("model", status.model),
         ("data", status.data),
-        ("dense top-1", f"{dense:.2f} %" if dense is not None else ""),
+        (f"dense {part.primary.title}", part.primary.text(dense) if dense is not None else ""),
         ("methods", str(len(set(status.methods))) if status.methods else ""),
         ("seeds", str(len(seeds)) if isinstance(seeds, list) else ""),
         ("trials", trials(part)),

@@ -9,9 +9,11 @@ from typing import Any
 
 from prunetui.config.differences import differences
 from prunetui.errors import DataError
+from prunetui.metrics import Metric, Metrics
+from prunetui.metrics import joined as joined_metrics
 from prunetui.report.verdicts import Reach, Verdict, reaches, verdicts
 from prunetui.results.comparison import Reading, RunLine, joined, lines_of, names_of, read_run
-from prunetui.results.summary import Line, Row, Sensitivity, dense_accuracy, lines, sensitivities
+from prunetui.results.summary import Line, Row, Sensitivity, dense_level, lines, sensitivities
 from prunetui.store import find_run
 from prunetui.store.environment import read_environment
 
@@ -32,9 +34,14 @@ class Part:
         return [row for row in self.reading.rows if row.get("status") == "failed"]
 
     @property
+    def primary(self) -> Metric:
+        """What its methods are compared by."""
+        return self.reading.metrics.primary
+
+    @property
     def dense(self) -> float | None:
-        """Accuracy of the dense network over all seeds."""
-        return dense_accuracy(self.lines or lines(self.reading.rows))
+        """The primary metric of the dense network over all seeds."""
+        return dense_level(self.lines or lines(self.reading.rows, self.reading.metrics))
 
     @property
     def trouble(self) -> str:
@@ -72,9 +79,26 @@ class Material:
         return " and ".join(part.name for part in self.parts) if len(self.parts) < 3 else f"{len(self.parts)} runs"
 
     @property
+    def metrics(self) -> Metrics:
+        """What the first run measures, and beside it what others do."""
+        return joined_metrics(part.reading.metrics for part in self.parts)
+
+    @property
     def one_data(self) -> bool:
-        """Whether accuracies are of the same task."""
+        """Whether figures are of the same task."""
         return len(self.verdicts) == 1
+
+    @property
+    def why_apart(self) -> str:
+        """Why the runs are not compared with each other; empty where they are."""
+        if self.one_data:
+            return ""
+        if len({part.primary for part in self.parts}) > 1:
+            return "The runs have different primary metrics: each is judged on its own."
+        return (
+            "The runs are of different data: each is judged on its own, for accuracies on different images cannot be "
+            "compared."
+        )
 
     def reaches(self) -> list[Reach]:
         """How far each method goes within a point of its control."""
@@ -103,7 +127,7 @@ def material(readings: Sequence[Reading], unreadable: Iterable[str] = ()) -> Mat
     table = tuple(RunLine(part.reading.id, part.name, line) for part in parts for line in part.lines)
     together = tuple(joined(table))
     settings = tuple(differences([one.study for one in readings])) if len(readings) > 1 else ()
-    apart = any(name.startswith("data.") for name, _ in settings)
+    apart = any(name.startswith("data.") for name, _ in settings) or len({part.primary for part in parts}) > 1
     told = [(part.name, part.lines) for part in parts] if apart else [("", together)]
     return Material(
         parts,
@@ -120,5 +144,5 @@ def material(readings: Sequence[Reading], unreadable: Iterable[str] = ()) -> Mat
 
 
 def _part(name: str, reading: Reading) -> Part:
-    layers = tuple(sensitivities(reading.rows))
+    layers = tuple(sensitivities(reading.rows, metrics=reading.metrics))
     return Part(name, reading, read_environment(reading.folder) or {}, tuple(lines_of(reading)), layers)

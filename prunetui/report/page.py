@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Any
 
 from prunetui import __version__
@@ -58,7 +59,8 @@ def context(material: Material, now: float) -> dict[str, Any]:
     """All that the template shows."""
     from markupsafe import Markup
 
-    many = len(material.parts) > 1
+    many, metrics = len(material.parts) > 1, material.metrics
+    primaries = list(dict.fromkeys(part.primary for part in material.parts))
     tests, all_tests = _tests([one for _, of in material.verdicts for one in of])
     return {
         "material": material,
@@ -71,10 +73,15 @@ def context(material: Material, now: float) -> dict[str, Any]:
         "tests": tests,
         "all_tests": all_tests,
         "test_cells": test_cells,
-        "charts": charts(material.lines) if material.one_data or not many else _charts_apart(material),
-        "columns": columns(material.lines),
+        "charts": charts(material.lines, material.metrics)
+        if material.one_data or not many
+        else _charts_apart(material),
+        "columns": columns(material.lines, metrics),
         "groups": grouped(material),
         "best": _is_best(material),
+        "glossary": [(m.title, m.about or f"{sentences.capital(m.title)} on the test split") for m in primaries],
+        "primary": " or ".join(metric.title for metric in primaries),
+        "difference_unit": " or ".join(dict.fromkeys("points" if m.is_percent else m.title for m in primaries)),
         "kept": _kept(material),
         "sensitivities": [(part, _sensitivities(part, i)) for i, part in enumerate(material.parts)],
         "facts": facts,
@@ -105,11 +112,18 @@ def badge(verdict: Verdict) -> Badge:
 
 def test_cells(test: PairedTest) -> list[str]:
     """What the table of tests says of one, the better method first."""
-    test = test if test.difference >= 0 else test.seen_from(test.second)
-    spread = "" if test.spread is None else f" ±{test.spread:.2f}"
+    test = test if test.advantage >= 0 else test.seen_from(test.second)
+    spread = "" if test.spread is None else f" ±{test.metric.number(test.spread)}"
     ps = [f"{p:.2g}" if p is not None else "-" for p in (test.p, test.p_holm)]
     verdict = test.why_not or ("significant" if test.exceeds else "not significant")
-    return [test.first, test.second, f"{sentences.points(test.difference)}{spread}", str(test.seeds), *ps, verdict]
+    return [
+        test.first,
+        test.second,
+        f"{sentences.points(test.difference, test.metric)}{spread}",
+        str(test.seeds),
+        *ps,
+        verdict,
+    ]
 
 
 def grouped(material: Material) -> list[tuple[str, list[tuple[str, list[Line]]]]]:
@@ -125,11 +139,12 @@ def grouped(material: Material) -> list[tuple[str, list[tuple[str, list[Line]]]]
 
 def best_lines(lines: Iterable[Line]) -> list[Line]:
     """The line with the best mean at each target that several methods have."""
-    rivals: dict[str, list[Line]] = {}
+    rivals: dict[str, list[tuple[float, Line]]] = {}
     for line in lines:
-        if line.method != "dense" and "top1" in line.figures:
-            rivals.setdefault(line.target, []).append(line)
-    return [max(of, key=lambda line: line.figures["top1"].mean) for of in rivals.values() if len(of) > 1]
+        if line.method != "dense" and line.primary:
+            good = line.metrics.primary.goodness(line.primary.mean)
+            rivals.setdefault(line.target, []).append((good, line))
+    return [max(of, key=itemgetter(0))[1] for of in rivals.values() if len(of) > 1]
 
 
 def _is_best(material: Material) -> Callable[[Line], bool]:
@@ -142,7 +157,7 @@ def _charts_apart(material: Material) -> list[Chart]:
     return [
         replace(chart, title=f"{part.name}: {chart.title}")
         for i, part in enumerate(material.parts)
-        for chart in charts(part.lines, f"run{i}-")
+        for chart in charts(part.lines, part.reading.metrics, f"run{i}-")
     ]
 
 
@@ -155,7 +170,8 @@ def _kept(material: Material) -> list[tuple[Part, list[Chart]]]:
 
 
 def _sensitivities(part: Part, place: int) -> list[tuple[SensitivityTable, Chart | None]]:
-    tables = sensitivity_tables(part.sensitivities, part.dense)
+    tables = sensitivity_tables(part.sensitivities, part.dense, part.primary)
     return [
-        (table, sensitivity_chart(table.method, table.of, f"sensitivity{place}-{j}")) for j, table in enumerate(tables)
+        (table, sensitivity_chart(table.method, table.of, f"sensitivity{place}-{j}", part.primary))
+        for j, table in enumerate(tables)
     ]

@@ -7,17 +7,22 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import fmean, stdev
 
+from prunetui.metrics import Metric
+
 NAME = "two-sided paired t-test over seeds"
 LEVEL = 0.05
 """A corrected p below it counts as a difference that exceeds the spread over seeds."""
-ROUNDING = 2e-4
-"""Points by which equal differences may differ: accuracies are saved with four decimals."""
 ONE_SEED = "one seed: no test possible"
 NO_SEED = "no seed in common: no test possible"
 NO_SPREAD = "the same difference in every seed: a t-test needs spread"
 
 BySeed = Mapping[str, float]
-"""Accuracy in percent by the name of the seed."""
+"""The primary metric by the name of the seed."""
+
+
+def rounding(metric: Metric) -> float:
+    """By how much equal differences may differ: figures are saved with a few decimals."""
+    return 2.0 * 10.0**-metric.decimals
 
 
 @dataclass(frozen=True)
@@ -26,9 +31,10 @@ class PairedTest:
 
     first: str
     second: str
+    metric: Metric
     seeds: int
     difference: float = 0.0
-    """Mean of first - second over the shared seeds, in points."""
+    """Mean of first - second over the shared seeds, as the metric counts."""
     spread: float | None = None
     """Sample standard deviation of these differences."""
     p: float | None = None
@@ -43,6 +49,11 @@ class PairedTest:
     """Seeds that only one of them has: over all of its own a method's mean is another."""
 
     @property
+    def advantage(self) -> float:
+        """By how much ``first`` is better on average over the shared seeds; negative where it is worse."""
+        return self.metric.goodness(self.difference)
+
+    @property
     def exceeds(self) -> bool:
         """Whether the difference exceeds the spread over seeds."""
         return self.p_holm is not None and self.p_holm < LEVEL
@@ -50,12 +61,12 @@ class PairedTest:
     @property
     def leads(self) -> bool:
         """Whether ``first`` is ahead beyond the spread over seeds."""
-        return self.exceeds and self.difference > 0
+        return self.exceeds and self.advantage > 0
 
     @property
     def trails(self) -> bool:
         """Whether ``first`` is behind over the shared seeds, significantly or not."""
-        return self.difference < -ROUNDING
+        return self.advantage < -rounding(self.metric)
 
     def seen_from(self, name: str) -> PairedTest:
         """The same test with ``name`` first."""
@@ -64,26 +75,27 @@ class PairedTest:
         return replace(self, first=self.second, second=self.first, difference=-self.difference)
 
 
-def paired_test(first: str, second: str, a: BySeed, b: BySeed) -> PairedTest:
+def paired_test(first: str, second: str, a: BySeed, b: BySeed, metric: Metric) -> PairedTest:
     """Student's paired t-test of two methods; the seeds that only one has are left out.
 
     Two seeds are the least. Where all differences are equal there is no spread to test against, and no p, for a t-test
     would be sure of a single image; no difference at all is p = 1.
     """
-    return _with_p([_compared(first, second, a, b)])[0]
+    return _with_p([_compared(first, second, a, b, metric)])[0]
 
 
-def _compared(first: str, second: str, a: BySeed, b: BySeed) -> tuple[PairedTest, list[float]]:
+def _compared(first: str, second: str, a: BySeed, b: BySeed, metric: Metric) -> tuple[PairedTest, list[float]]:
     """All but p, and the differences that p is to be computed of; none of these where it is clear without."""
     shared = [seed for seed in a if seed in b]
     differences = [a[seed] - b[seed] for seed in shared]
-    found = PairedTest(first, second, len(shared), unshared=len(set(a) ^ set(b)))
+    found = PairedTest(first, second, metric, len(shared), unshared=len(set(a) ^ set(b)))
     if len(shared) < 2:
         return replace(found, difference=sum(differences), why_not=ONE_SEED if shared else NO_SEED), []
     found = replace(found, difference=fmean(differences), spread=stdev(differences))
-    if max(differences) - min(differences) > ROUNDING:
+    equal = rounding(metric)
+    if max(differences) - min(differences) > equal:
         return found, differences
-    return (replace(found, p=1.0) if abs(found.difference) <= ROUNDING else replace(found, why_not=NO_SPREAD)), []
+    return (replace(found, p=1.0) if abs(found.difference) <= equal else replace(found, why_not=NO_SPREAD)), []
 
 
 def _with_p(found: Sequence[tuple[PairedTest, list[float]]]) -> list[PairedTest]:
@@ -113,9 +125,9 @@ def holm(ps: Sequence[float]) -> list[float]:
     return corrected
 
 
-def all_pairs(contenders: Mapping[str, BySeed]) -> list[PairedTest]:
+def all_pairs(contenders: Mapping[str, BySeed], metric: Metric) -> list[PairedTest]:
     """Every pair, corrected for their number: the best is found by the same figures, so every pair is looked at."""
-    tests = _with_p([_compared(a, b, contenders[a], contenders[b]) for a, b in combinations(contenders, 2)])
+    tests = _with_p([_compared(a, b, contenders[a], contenders[b], metric) for a, b in combinations(contenders, 2)])
     ps = [test.p for test in tests if test.p is not None]
     corrected = iter(holm(ps))
     return [replace(test, p_holm=next(corrected), pairs=len(ps)) if test.p is not None else test for test in tests]

@@ -6,9 +6,11 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+from prunetui.metrics import Metric
 from prunetui.report.charts import Chart
 from prunetui.report.drawing import inline
 from prunetui.report.layers import Kept
+from prunetui.report.sentences import capital
 from prunetui.results.figure import STYLE
 from prunetui.results.summary import Sensitivity
 from prunetui.terminal.printable import one_line
@@ -37,8 +39,8 @@ def kept_chart(kept: Kept, name: str) -> Chart:
     return Chart(name, kept.method, f"Seed {kept.seed}.", inline(svg, name, f"what {kept.method} keeps of each layer"))
 
 
-def sensitivity_chart(method: str, of: Sequence[Sensitivity], name: str) -> Chart | None:
-    """The same for a sensitivity study: top-1 with only this layer pruned; None when nothing was measured."""
+def sensitivity_chart(method: str, of: Sequence[Sensitivity], name: str, metric: Metric) -> Chart | None:
+    """The same for a sensitivity study: ``metric`` with only this layer pruned; None when nothing was measured."""
     measured = [one for one in of if one.figures]
     if not measured:
         return None
@@ -47,8 +49,8 @@ def sensitivity_chart(method: str, of: Sequence[Sensitivity], name: str) -> Char
     cells = [[one.figures[t].mean if t in one.figures else nothing for one in measured] for t in targets]
     layers = [_short(" + ".join(one.layers)) for one in measured]
     values = [target.partition(":")[2] or target for target in targets]
-    svg = _heat(cells, layers, values, targets[0].partition(":")[0], "top-1, %", None, None)
-    words = "Top-1 with only this layer, or group of coupled layers, pruned."
+    svg = _heat(cells, layers, values, targets[0].partition(":")[0], metric.titled(), None, None)
+    words = f"{capital(metric.title)} with only this layer, or group of coupled layers, pruned."
     return Chart(name, method, words, inline(svg, name, f"sensitivity of layers to {method}"))
 
 

@@ -12,17 +12,18 @@ from prunetui.report.paired import NAME, PairedTest
 from prunetui.report.verdicts import Verdict, by_seed, contested
 from prunetui.results.summary import Line
 from prunetui.results.text_tables import table_csv
-from prunetui.store.run import COLUMNS
+from prunetui.store.results import results_columns
+from prunetui.store.status import status_plain
 
 
 def csv_rows(material: Material) -> str:
     """The rows of results.csv of all runs, the id of the run in front."""
     rows = [{"run": part.reading.id, **row} for part in material.parts for row in part.reading.rows]
-    return table_csv(rows, ("run", *COLUMNS))
+    return table_csv(rows, ("run", *results_columns(material.metrics)))
 
 
 def plain(material: Material) -> dict[str, Any]:
-    """Runs, settings that differ, lines (mean, spread, accuracy by seed), tests and sentences, ready for JSON."""
+    """Runs, settings that differ, lines (mean, spread, primary metric by seed), tests and sentences, ready for JSON."""
     return {
         "runs": [_run(part) for part in material.parts],
         "differences": [{"setting": name, "values": list(values)} for name, values in material.settings],
@@ -40,7 +41,7 @@ def _run(part: Part) -> dict[str, Any]:
         "id": part.reading.id,
         "name": part.name,
         "path": str(part.reading.folder.resolve()),
-        "status": asdict(part.reading.status),
+        "status": status_plain(part.reading.status),
         "study": part.reading.study,
         "environment": dict(part.environment),
         "sensitivities": [
@@ -61,13 +62,14 @@ def _line(line: Line, run: str) -> dict[str, Any]:
         "failed": line.failed,
         "error": line.error,
         "figures": {name: asdict(figure) for name, figure in line.figures.items()},
-        "top1_by_seed": by_seed(line),
+        f"{line.metrics.primary.key}_by_seed": by_seed(line),
     }
 
 
 def _test(of: str, verdict: Verdict, test: PairedTest) -> Mapping[str, Any]:
     about = {"name": NAME, "correction": "Holm", "of": of or "all runs", "target": verdict.target}
-    return {**about, **asdict(test), "exceeds": test.exceeds}
+    found = {name: value for name, value in asdict(test).items() if name != "metric"}
+    return {**about, **found, "exceeds": test.exceeds}
 
 
 def _sentences(material: Material) -> list[str]:

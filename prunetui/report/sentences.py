@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from prunetui.metrics import Metric
 from prunetui.report.paired import LEVEL, NAME, PairedTest
 from prunetui.report.verdicts import WITHIN, Reach, Verdict, contested, lost
 from prunetui.results.summary import Figure, Line, human
@@ -42,7 +43,7 @@ def alone_words(found: Sequence[Verdict]) -> list[str]:
 def verdict_words(verdict: Verdict) -> str:
     """Who is best at a target that two methods have or more, and against whom that can be said."""
     name, figure = verdict.ranking[0]
-    head = f"{name} has the best mean, {accuracy(figure)}"
+    head = f"{name} has the best mean, {shown(figure, verdict.metric)}"
     tests = verdict.against()
     sure = [test for test in tests if test.leads]
     behind = [test for test in tests if test.trails]
@@ -62,7 +63,7 @@ def verdict_words(verdict: Verdict) -> str:
 def _ahead(test: PairedTest) -> str:
     """Of a rival with the lower mean over its own seeds that is ahead where both have a figure."""
     how = _p(test) or f", {test.why_not}"
-    return f"over the {_shared(test)} {test.second} is ahead by {-test.difference:.2f} ({how[2:]})"
+    return f"over the {_shared(test)} {test.second} is ahead by {test.metric.number(-test.advantage)} ({how[2:]})"
 
 
 def _shared(test: PairedTest) -> str:
@@ -70,7 +71,7 @@ def _shared(test: PairedTest) -> str:
 
 
 def _rivals(tests: Sequence[PairedTest]) -> str:
-    said = [f"{test.second} ({points(test.difference)}{_over(test)}{_p(test)})" for test in tests[:NAMED]]
+    said = [f"{test.second} ({points(test.difference, test.metric)}{_over(test)}{_p(test)})" for test in tests[:NAMED]]
     return ", ".join(said) + (f" and {len(tests) - NAMED} more" if len(tests) > NAMED else "")
 
 
@@ -79,9 +80,9 @@ def _over(test: PairedTest) -> str:
     return f" over the {_shared(test)}" if test.unshared and test.seeds else ""
 
 
-def points(difference: float) -> str:
+def points(difference: float, metric: Metric) -> str:
     """``+0.83``; what rounds to nothing has no minus."""
-    return f"{round(difference, 2) + 0.0:+.2f}"
+    return f"{round(difference, metric.digits) + 0.0:+.{metric.digits}f}"
 
 
 def _p(test: PairedTest) -> str:
@@ -90,9 +91,15 @@ def _p(test: PairedTest) -> str:
     return ", p < 0.001" if test.p_holm < 0.001 else f", p = {test.p_holm:.3f}"
 
 
-def accuracy(figure: Figure) -> str:
+def shown(figure: Figure, metric: Metric) -> str:
     """``95.56 ±0.28 %``."""
-    return f"{figure.text()} %"
+    return figure.text(metric.digits) + metric.suffix
+
+
+def capital(words: str) -> str:
+    """``Top-1`` for the start of a sentence; ``mIoU`` is written so everywhere."""
+    first = words.split(" ")[0]
+    return words if first != first.lower() else f"{words[0].upper()}{words[1:]}"
 
 
 def how_tested(found: Iterable[Verdict]) -> str:
@@ -101,9 +108,10 @@ def how_tested(found: Iterable[Verdict]) -> str:
     if not tests:
         return ""
     seeds, pairs = _range({test.seeds for test in tests}), _range({test.pairs for test in tests})
+    of = " or ".join(dict.fromkeys(test.metric.title for test in tests))
     few = " So few seeds show only large and steady differences." if min(t.seeds for t in tests) < FEW_SEEDS else ""
     return (
-        f"Tested by a {NAME} ({seeds} shared seeds), on top-1 after recovery, for every pair of methods at the same "
+        f"Tested by a {NAME} ({seeds} shared seeds), on {of} after recovery, for every pair of methods at the same "
         f"target; each p is corrected by Holm's method for the {pairs} pairs of its target, not over targets. "
         f"A lead is said to exceed the spread over seeds, or to be significant, where that p is below {LEVEL}.{few}"
     )
@@ -121,7 +129,7 @@ def summary(found: Sequence[Verdict]) -> list[str]:
         return []
     wins = Counter(verdict.winner for verdict in met).most_common()
     many = f"{len(met)} targets" if len(met) > 1 else "1 target"
-    words = [f"Best mean top-1, of {many}: {', '.join(f'{name} at {count}' for name, count in wins)}."]
+    words = [f"Best mean {met[0].metric.title}, of {many}: {', '.join(f'{name} at {count}' for name, count in wins)}."]
     sure = [verdict for verdict in met if verdict.against()[0].leads]
     if all(test.p is None for verdict in met for test in verdict.tests):
         why = next(test.why_not for verdict in met for test in verdict.tests)
@@ -133,14 +141,22 @@ def summary(found: Sequence[Verdict]) -> list[str]:
 
 
 def reach_words(found: Iterable[Reach]) -> list[str]:
-    """How far each method goes at little cost, the furthest first."""
+    """How far each method goes at little cost, the furthest first; metric by metric."""
     found = list(found)
+    metrics = dict.fromkeys(reach.metric for reach in found)
+    return [words for metric in metrics for words in _reach_words([one for one in found if one.metric == metric])]
+
+
+def _reach_words(found: Sequence[Reach]) -> list[str]:
     far = [(reach.method, reach.line) for reach in found if reach.line is not None]
     far.sort(key=lambda one: -one[1].figures["sparsity"].mean)
     said = [f"{name} with {100 * line.figures['sparsity'].mean:.1f} % removed ({_lost(line)})" for name, line in far]
     none = [reach.method for reach in found if reach.line is None]
-    words = [f"Within {WITHIN:g} point of the dense control, by the means: {_some(said, '; ')}."] if said else []
-    words += [f"Never within {WITHIN:g} point of it: {_some(none, ', ')}."] if none else []
+    metric = found[0].metric
+    little = f"{WITHIN:g} point" if metric.is_percent else f"{WITHIN:g} %"
+    control = "the dense control" if metric.is_percent else f"the {metric.title} of the dense control"
+    words = [f"Within {little} of {control}, by the means: {_some(said, '; ')}."] if said else []
+    words += [f"Never within {little} of it: {_some(none, ', ')}."] if none else []
     small = [line for _, line in far if "params" in line.figures and "macs" in line.figures]
     return words + ([_smallest(small)] if len({line.figures["params"].mean for line in small}) > 1 else [])
 
@@ -151,8 +167,14 @@ def _some(words: Sequence[str], between: str) -> str:
 
 
 def _lost(line: Line) -> str:
-    points = lost(line)
-    return f"{points:.2f} points lost" if points > 0 else f"{-points:.2f} points above it"
+    metric, worse = line.metrics.primary, lost(line)
+    if metric.is_percent and metric.higher_is_better:
+        return f"{metric.number(worse)} points lost" if worse > 0 else f"{metric.number(-worse)} points above it"
+    return f"worse by {metric.text(worse)}" if worse > 0 else f"better by {metric.text(-worse)}"
+
+
+def _reached(line: Line) -> str:
+    return f", {shown(line.primary, line.metrics.primary)}" if line.primary else ""
 
 
 def _smallest(lines: Sequence[Line]) -> str:
@@ -160,5 +182,5 @@ def _smallest(lines: Sequence[Line]) -> str:
     params, macs = human(line.figures["params"].mean), human(line.figures["macs"].mean)
     return (
         f"The physically smallest of these networks: {line.label} at {target_words(line.target)}, "
-        f"{params} parameters and {macs} MACs, {accuracy(line.figures['top1'])}."
+        f"{params} parameters and {macs} MACs{_reached(line)}."
     )

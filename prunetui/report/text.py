@@ -58,7 +58,7 @@ def _findings(material: Material) -> list[str]:
 def _results(material: Material) -> list[str]:
     if not material.lines:
         return []
-    shown: list[Column] = columns(material.lines)
+    shown: list[Column] = columns(material.lines, material.metrics)
     titles = [column.title for column in shown]
     rows = [_cells(one.line, shown) for one in material.run_lines]
     right = [column.right for column in shown]
@@ -74,7 +74,7 @@ def _cells(line: Line, shown: Iterable[Column]) -> list[str]:
 
 def _sensitivities(part: Part) -> list[str]:
     found: list[str] = []
-    for table in sensitivity_tables(part.sensitivities, part.dense):
+    for table in sensitivity_tables(part.sensitivities, part.dense, part.primary):
         right = [False, *[True] * (len(table.titles) - 1)]
         found += [_plain(table.words) + "\n", _table(table.titles, table.rows, right)]
     return [f"## Sensitivity of layers: {_plain(part.name)}\n", *found] if found else []

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from prunetui.report.paired import BySeed, PairedTest, all_pairs
+from prunetui.metrics import Metric
+from prunetui.report.paired import PairedTest, all_pairs
 from prunetui.results.summary import Figure, Line, named
 
 
@@ -15,8 +16,9 @@ class Verdict:
 
     target: str
     ranking: tuple[tuple[str, Figure], ...]
-    """(method, top-1 in percent), best mean first."""
+    """(method, its primary metric), best mean first."""
     tests: tuple[PairedTest, ...]
+    metric: Metric
 
     @property
     def winner(self) -> str:
@@ -31,10 +33,10 @@ class Verdict:
 
 def verdicts(lines: Iterable[Line]) -> list[Verdict]:
     """A verdict for every target that a method reached, in the order of the table; controls are not among them."""
-    found: dict[str, dict[str, tuple[Figure, BySeed]]] = {}
+    found: dict[str, dict[str, Line]] = {}
     for name, line in named(lines):
-        if line.method != "dense" and "top1" in line.figures:
-            found.setdefault(line.target, {})[name] = line.figures["top1"], by_seed(line)
+        if line.method != "dense" and line.primary:
+            found.setdefault(line.target, {})[name] = line
     return [_verdict(target, of) for target, of in sorted(found.items(), key=lambda item: _order(item[0]))]
 
 
@@ -51,43 +53,55 @@ def _order(target: str) -> tuple[str, float]:
         return kind, 0.0
 
 
-def _verdict(target: str, of: Mapping[str, tuple[Figure, BySeed]]) -> Verdict:
-    ranking = sorted(((name, figure) for name, (figure, _) in of.items()), key=lambda one: -one[1].mean)
-    return Verdict(target, tuple(ranking), tuple(all_pairs({name: seeds for name, (_, seeds) in of.items()})))
+def _verdict(target: str, of: Mapping[str, Line]) -> Verdict:
+    metric = next(iter(of.values())).metrics.primary
+    figures = {name: line.primary for name, line in of.items()}
+    known = [(name, figure) for name, figure in figures.items() if figure]
+    ranking = sorted(known, key=lambda one: -metric.goodness(one[1].mean))
+    tests = all_pairs({name: by_seed(line) for name, line in of.items()}, metric)
+    return Verdict(target, tuple(ranking), tuple(tests), metric)
 
 
 def by_seed(line: Line) -> dict[str, float]:
-    """Top-1 after recovery of each seed that was done, in percent."""
-    return {str(row.get("seed")): float(row["top1"]) for row in line.of if row.get("top1") not in (None, "")}
+    """The primary metric after recovery of each seed that was done."""
+    key = line.metrics.primary.key
+    return {str(row.get("seed")): float(row[key]) for row in line.of if row.get(key) not in (None, "")}
 
 
 WITHIN = 1.0
-"""Points below the control that count as little."""
+"""What counts as little: points below the control of a metric in percent, else percent of the control's figure."""
 
 
 @dataclass(frozen=True)
 class Reach:
-    """How far one method goes before it loses more than ``WITHIN`` points against the control."""
+    """How far one method goes before it loses more than ``WITHIN`` against the control."""
 
     method: str
     line: Line | None
     """The furthest that is within; None when even the mildest is not."""
+    metric: Metric
 
 
 def reaches(lines: Iterable[Line]) -> list[Reach]:
-    """For each method, its most sparse line that stays within ``WITHIN`` points of the control, by their means."""
+    """For each method, its most sparse line that stays within ``WITHIN`` of the control, by their means."""
     groups: dict[str, list[Line]] = {}
     for name, line in named(lines):
-        if line.method != "dense" and {"top1", "top1_control", "sparsity"} <= line.figures.keys():
+        if line.method != "dense" and line.primary and {line.metrics.control.key, "sparsity"} <= line.figures.keys():
             groups.setdefault(name, []).append(line)
-    return [Reach(name, _furthest(of)) for name, of in groups.items()]
+    return [Reach(name, _furthest(of), of[0].metrics.primary) for name, of in groups.items()]
 
 
 def _furthest(of: Sequence[Line]) -> Line | None:
-    within = [line for line in of if lost(line) <= WITHIN]
+    within = [line for line in of if lost(line) <= _little(line)]
     return max(within, key=lambda line: line.figures["sparsity"].mean, default=None)
 
 
+def _little(line: Line) -> float:
+    metrics = line.metrics
+    return WITHIN if metrics.primary.is_percent else abs(line.figures[metrics.control.key].mean) * WITHIN / 100
+
+
 def lost(line: Line) -> float:
-    """Points of top-1 below the control, on average over the seeds."""
-    return line.figures["top1_control"].mean - line.figures["top1"].mean
+    """By how much a line is worse than its control, on average over the seeds."""
+    metrics = line.metrics
+    return metrics.primary.lost(line.figures[metrics.control.key].mean, line.figures[metrics.primary.key].mean)

@@ -78,13 +78,14 @@ def _written(material: Material, kind: str) -> str:
 
 
 def _drawn(material: Material, kind: str) -> bytes:
-    from prunetui.report.charts import LABELS, main_picture
+    from prunetui.report.charts import main_picture, y_labels
     from prunetui.results.figure import figure_bytes
 
-    picture = main_picture(material.lines)
+    picture = main_picture(material.lines, material.metrics)
     if picture.bounds() is None:
         raise DataError(f"there is nothing to draw of {material.title}: no trial of a method was done")
-    return figure_bytes(picture, material.title, LABELS["top1"], "svg" if kind == "svg" else "png")
+    label = y_labels(material.metrics)[material.metrics.primary.key]
+    return figure_bytes(picture, material.title, label, "svg" if kind == "svg" else "png")
 
 
 def _print(content: bytes) -> None:

@@ -6,53 +6,57 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from prunetui.metrics import COSTS, DROP, SECONDS, SIZE, SIZES, Metric, Metrics
 from prunetui.results.summary import Figure, Line, Series, front, human, is_only_masks, series
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A figure of a line of results."""
+    """A figure of a line of results that can stand on an axis."""
 
-    key: str
-    words: str
-    more: bool
-    """Whether more of it is better."""
-    unit: str = ""
+    metric: Metric
     level: str = ""
     """The figure of the dense network that is drawn as a level, where there is one."""
     always: bool = True
     """Whether it is offered where nothing has this figure."""
 
+    @property
+    def key(self) -> str:
+        return self.metric.key
+
+    @property
+    def words(self) -> str:
+        return self.metric.title
+
     def text(self, figure: Figure | None) -> str:
         """A figure as it is told."""
         if figure is None:
             return f"no {self.words}"
-        if self.key in ("params", "macs", "macs_nonzero", "bytes"):
+        if self.metric.format == SIZE:
             return f"{human(figure.mean)} {self.words}"
-        digits = {"loss": 4, "sparsity": 4}.get(self.key, 2)
+        digits = self.metric.digits
         if figure.spread is not None and round(figure.spread, digits) == 0:  # the same in every seed
             figure = Figure(figure.mean, None)
-        return f"{self.words} {figure.text(digits)}{self.unit}"
+        return f"{self.words} {figure.text(digits)}{self.metric.suffix}"
 
 
-Y_AXES = (
-    Axis("top1", "top-1", True, " %", "top1_dense"),
-    Axis("top1_before", "top-1 before recovery", True, " %", "top1_dense"),
-    Axis("drop", "points lost", False, "", "drop"),
-    Axis("val_top1", "validation top-1", True, " %"),
-    Axis("loss", "loss", False),
-)
-X_AXES = (
-    Axis("sparsity", "sparsity", True),
-    Axis("params", "parameters", False),
-    Axis("macs", "MACs", False),
-    Axis("macs_nonzero", "MACs without zeros", False, always=False),
-    Axis("bytes", "bytes", False),
-    Axis("latency_ms", "latency", False, " ms"),
-    Axis("latency128_ms", "latency of 128", False, " ms", always=False),
-    Axis("latency_cuda_ms", "GPU latency", False, " ms", always=False),
-    Axis("latency128_cuda_ms", "GPU latency of 128", False, " ms", always=False),
-)
+USUAL = ("sparsity", "params", "macs", "bytes", "latency_ms")
+"""Figures that are offered along x in any case, and told of every point."""
+X_AXES = tuple(Axis(metric, always=metric.key in USUAL) for metric in (*SIZES, *COSTS, SECONDS) if metric.on_axes)
+
+
+def y_axes(metrics: Metrics) -> tuple[Axis, ...]:
+    """What can stand along y: the primary metric in several stages first."""
+    dense = metrics.dense.key
+    own = (
+        Axis(metrics.primary, dense),
+        Axis(metrics.before, dense),
+        Axis(metrics.drop, DROP),
+        Axis(metrics.validation),
+    )
+    return (*own, *(Axis(metric) for metric in metrics.others if metric.averaged and metric.on_axes))
+
+
 TIMED = ("latency_ms", "latency128_ms")
 """Figures that are compared only where they were timed with the same runtime."""
 Point = tuple[int, int]
@@ -83,10 +87,10 @@ def curves(lines: Sequence[Line], x: Axis, y: Axis) -> tuple[Series, ...]:
 
 def level(lines: Sequence[Line], y: Axis) -> float | None:
     """Where the dense network lies; None when dense networks differ or this is not measured of them."""
-    if y.key == "drop":
+    if y.key == DROP:
         return 0.0
     found = [line.figures[y.level].mean for line in lines if y.level in line.figures]
-    return found[0] if found and max(found) - min(found) < 0.005 else None
+    return found[0] if found and max(found) - min(found) < y.metric.least_seen else None
 
 
 def runtimes(shown: Sequence[Series], x: Axis) -> list[str]:
@@ -105,7 +109,7 @@ def best(shown: Sequence[Series], x: Axis, y: Axis) -> tuple[tuple[float, float]
         for i, (at, value) in enumerate(zip(curve.x, curve.y, strict=True))
         if not usual or curve.of[i].runtime in usual
     ]
-    return tuple(points[i] for i in front(points, x.more, y.more))
+    return tuple(points[i] for i in front(points, x.metric.higher_is_better, y.metric.higher_is_better))
 
 
 def told(line: Line, x: Axis, y: Axis, is_best: bool = False) -> str:
@@ -113,7 +117,8 @@ def told(line: Line, x: Axis, y: Axis, is_best: bool = False) -> str:
     figures = line.figures
     first = [line.label, line.schedule if line.schedule != "one-shot" else "", line.target]
     shown = [y.text(figures.get(y.key))]
-    shown += [Y_AXES[0].text(figures.get("top1"))] if y.key != "top1" else []
+    primary = Axis(line.metrics.primary)
+    shown += [primary.text(line.primary)] if y.key != primary.key else []
     shown += ["on the front"] if is_best else []
     usual = [one for one in X_AXES if one.always]
     shown += [one.text(figures[one.key]) for one in (x, *usual) if one.key in figures]

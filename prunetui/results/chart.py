@@ -1,4 +1,4 @@
-"""Charts as text, drawn by plotext: accuracy against sparsity, and any other two columns of results."""
+"""Charts as text, drawn by plotext: the primary metric against sparsity, and any other two columns of results."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from prunetui.metrics import Metric
 from prunetui.results.summary import Series, human
 from prunetui.terminal.printable import one_line
 
@@ -46,6 +47,8 @@ class Picture:
     series: tuple[Series, ...]
     level: float | None = None
     """A horizontal line: the dense network."""
+    metric: Metric | None = None
+    """What stands along y, as far as the level is told in words."""
     title: str = ""
     x_label: str = ""
     log_x: bool = False
@@ -94,16 +97,19 @@ def look(index: int) -> tuple[str, Color]:
     return MARKERS[index % len(MARKERS)], COLORS[index % len(COLORS)]
 
 
-def legend(series: Sequence[Series], dense: float | None) -> list[tuple[str, Color, str]]:
+def legend(picture: Picture) -> list[tuple[str, Color, str]]:
     """Marker, colour and label of everything in the chart; it stands below, where it covers no point."""
-    entries = [(*look(i), curve.label) for i, curve in enumerate(series)]
-    return [*entries, (DENSE_MARKER, DENSE_COLOR, f"{DENSE} {dense:.2f} %")] if dense is not None else entries
+    entries = [(*look(i), curve.label) for i, curve in enumerate(picture.series)]
+    if picture.level is None:
+        return entries
+    level = picture.metric.text(picture.level) if picture.metric else f"{picture.level:.2f}"
+    return [*entries, (DENSE_MARKER, DENSE_COLOR, f"{DENSE} {level}")]
 
 
-def accuracy_chart(series: Sequence[Series], dense: float | None, width: int, height: int, color: bool = True) -> str:
-    """Accuracy against sparsity as lines of text, ``width`` cells by ``height``; no escape codes unless ``color``."""
-    title, label = "top-1 % on the test split against sparsity", "fraction of prunable weights removed"
-    return draw(Picture(tuple(series), dense, title, label), width, height, color)
+def against_sparsity(series: Sequence[Series], dense: float | None, metric: Metric) -> Picture:
+    """The primary metric against sparsity, with the level of the dense network."""
+    title, label = f"{metric.titled(' ')} on the test split against sparsity", "fraction of prunable weights removed"
+    return Picture(tuple(series), dense, metric, title, label)
 
 
 def draw(picture: Picture, width: int, height: int, color: bool = True, ascii_only: bool = False) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 
 from prunetui.config.differences import differences
 from prunetui.files.safe_toml import read_toml
+from prunetui.metrics import CLASSIFICATION, Metrics
+from prunetui.metrics import joined as joined_metrics
 from prunetui.results import summary
 from prunetui.results.summary import UNREADABLE, Line
 from prunetui.store import Run, Status
@@ -31,6 +33,10 @@ class Reading:
     def id(self) -> str:
         return self.folder.name
 
+    @property
+    def metrics(self) -> Metrics:
+        return self.status.metrics
+
 
 @dataclass(frozen=True)
 class RunLine:
@@ -51,6 +57,8 @@ class Comparison:
     """Those that differ: a value for each name."""
     lines: tuple[RunLine, ...] = ()
     troubles: tuple[str, ...] = ()
+    metrics: Metrics = CLASSIFICATION
+    """What the first run measures, and beside it what others do."""
 
 
 def read_run(run: Run, status: Status | None) -> Reading | str:
@@ -60,7 +68,7 @@ def read_run(run: Run, status: Status | None) -> Reading | str:
     try:
         found, study = run.results(), read_toml(run.study_text())
         rows = tuple(found.rows)
-        summary.lines(summary.with_drop(rows))
+        summary.lines(summary.with_drop(rows, status.metrics), status.metrics)
     except (OSError, RecursionError, *UNREADABLE) as error:
         return f"{run.id} cannot be read: {error}"
     return Reading(run.folder, status, rows, study, found.trouble)
@@ -70,21 +78,33 @@ def compared(found: Sequence[Reading | str]) -> Comparison:
     """The runs that could be read, and what is wrong with the others."""
     runs = [run for run in found if isinstance(run, Reading)]
     names = names_of(runs)
-    table = [RunLine(run.id, name, line) for run, name in zip(runs, names, strict=True) for line in lines_of(run)]
+    metrics = joined_metrics(run.metrics for run in runs)
+    table = [
+        RunLine(run.id, name, line)
+        for run, name in zip(runs, names, strict=True)
+        for line in lines_of(run, metrics if len(runs) > 1 else None)
+    ]
     troubles = [run for run in found if isinstance(run, str)]
     troubles += [f"{name}: {run.trouble}" for name, run in zip(names, runs, strict=True) if run.trouble]
     troubles += [f"{name}: {words}" for run, name in zip(runs, names, strict=True) if (words := _without(run))]
+    troubles += [
+        f"{name}: its primary metric is {run.metrics.primary.title}, not {metrics.primary.title}"
+        for name, run in zip(names, runs, strict=True)
+        if run.metrics.primary != metrics.primary
+    ]
     return Comparison(
         tuple(names),
         tuple(differences([run.study for run in runs])) if len(runs) > 1 else (),
         tuple(table),
         tuple(troubles),
+        metrics,
     )
 
 
-def lines_of(run: Reading) -> list[Line]:
-    """The table of a run, without the rows of a sensitivity study."""
-    return summary.lines(row for row in summary.with_drop(run.rows) if not row.get("layer"))
+def lines_of(run: Reading, metrics: Metrics | None = None) -> list[Line]:
+    """The table of a run, without the rows of a sensitivity study; of other metrics than its own for a comparison."""
+    metrics = metrics or run.metrics
+    return summary.lines((row for row in summary.with_drop(run.rows, metrics) if not row.get("layer")), metrics)
 
 
 def _without(run: Reading) -> str:

@@ -68,7 +68,8 @@ def draw_series(axes: Any, picture: Picture, legend: bool = True) -> None:
             color=color, marker=MARKERS[i % len(MARKERS)], linestyle=DASHES[i // 7 % len(DASHES)], markersize=4,
         )  # fmt: skip
     if picture.level is not None:
-        axes.axhline(picture.level, color="0.5", linestyle="--", linewidth=1, label=f"dense {picture.level:.2f}")
+        level = picture.metric.number(picture.level) if picture.metric else f"{picture.level:.2f}"
+        axes.axhline(picture.level, color="0.5", linestyle="--", linewidth=1, label=f"dense {level}")
     if picture.front:
         axes.plot(*zip(*picture.front, strict=True), color="0.2", linestyle=":", label="Pareto front")
     axes.set_xscale("log" if picture.log_x else "linear")

@@ -9,6 +9,8 @@ from statistics import fmean, stdev
 from typing import Any
 
 from prunetui.events import NO_SPEED_UP
+from prunetui.metrics import CLASSIFICATION, DROP, Metrics
+from prunetui.store.metrics_of_run import metrics_of
 
 Row = Mapping[str, Any]
 UNREADABLE = (KeyError, ValueError, TypeError)
@@ -45,6 +47,13 @@ class Line:
     """What latency was timed with, all of it where seeds differ; of nets with masks, that they are no faster in it."""
     of: tuple[Row, ...] = field(default=(), compare=False, repr=False)
     """The rows of the trials that were done."""
+    metrics: Metrics = field(default=CLASSIFICATION, compare=False, repr=False)
+    """What its run measures."""
+
+    @property
+    def primary(self) -> Figure | None:
+        """The primary metric after recovery training."""
+        return self.figures.get(self.metrics.primary.key)
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -64,44 +73,49 @@ class Series:
     """The line of the table behind each point."""
 
 
-FIGURES = (
-    "sparsity", "params", "params_nonzero", "macs", "macs_nonzero", "top1_before", "top1_before_raw", "top1",
-    "val_top1", "top1_dense", "top1_control", "loss", "bytes", "latency_ms", "latency128_ms", "latency_cuda_ms",
-    "latency128_cuda_ms", "seconds", "drop",
-)  # fmt: skip
-
-
-def with_drop(rows: Iterable[Row]) -> list[Row]:
-    """The rows with a further figure ``drop``: points of accuracy lost against the dense network of the same seed."""
+def with_drop(rows: Iterable[Row], metrics: Metrics | None = None) -> list[Row]:
+    """The rows with a further figure ``drop``: how much worse they are than the dense network of the same seed."""
+    rows = list(rows)
+    metrics = metrics or measured(rows)
     found = []
     for row in rows:
-        given = row.get("top1") not in (None, "") and row.get("top1_dense") not in (None, "")
-        found.append({**row, "drop": float(row["top1_dense"]) - float(row["top1"])} if given else row)
+        dense, after = row.get(metrics.dense.key), row.get(metrics.primary.key)
+        if dense is None or after is None or "" in (dense, after):
+            found.append(row)
+        else:
+            found.append({**row, DROP: metrics.primary.lost(float(dense), float(after))})
     return found
 
 
-def lines(rows: Iterable[Row]) -> list[Line]:
-    """The table of results, in the order of the study."""
+def measured(rows: Iterable[Row]) -> Metrics:
+    """What rows measure whose run is not at hand, as far as their columns tell."""
+    return metrics_of(dict.fromkeys(name for row in rows for name in row))
+
+
+def lines(rows: Iterable[Row], metrics: Metrics | None = None) -> list[Line]:
+    """The table of results, in the order of the study; ``metrics`` are those of its run, if that is at hand."""
+    rows = list(rows)
+    metrics = metrics or measured(rows)
     groups: dict[tuple[str, str, str, str], list[Row]] = {}
     for row in rows:
         name = (row["label"] or row["method"], row["method"], row["schedule"], row["target"])
         # Controls differ only by how they were trained, which their trial's name tells.
         key = name if row["method"] != "dense" else (row["trial"].replace(f"-s{row['seed']}", ""), *name[1:])
         groups.setdefault(key, []).append(row)
-    return [_line(key, group) for key, group in groups.items()]
+    return [_line(key, group, metrics) for key, group in groups.items()]
 
 
-def _line(key: tuple[str, str, str, str], rows: list[Row]) -> Line:
+def _line(key: tuple[str, str, str, str], rows: list[Row], metrics: Metrics) -> Line:
     done = [row for row in rows if row["status"] == "done"]
     figures = {}
-    for name in FIGURES:
+    for name in (metric.key for metric in metrics.averaged):
         values = [float(row[name]) for row in done if row.get(name) not in (None, "")]
         if values:
             figures[name] = Figure(fmean(values), stdev(values) if len(values) > 1 else None)
     errors = [str(row["error"]) for row in rows if row.get("error")]
     failed = sum(row["status"] == "failed" for row in rows)
     runtime = ", ".join(dict.fromkeys(str(row["runtime"]) for row in done if row.get("runtime")))
-    return Line(*key, len(rows), failed, errors[0] if errors else "", figures, runtime, tuple(done))
+    return Line(*key, len(rows), failed, errors[0] if errors else "", figures, runtime, tuple(done), metrics)
 
 
 def is_only_masks(line: Line) -> bool:
@@ -126,28 +140,34 @@ class Sensitivity:
     skipped: str
 
 
-def sensitivities(rows: Iterable[Row], figure: str = "top1") -> list[Sensitivity]:
-    """The table of a sensitivity study, in the order of the network; empty for other studies."""
+def sensitivities(rows: Iterable[Row], figure: str = "", metrics: Metrics | None = None) -> list[Sensitivity]:
+    """The table of a sensitivity study, in the order of the network; empty for other studies.
+
+    ``figure`` is the primary metric when empty.
+    """
+    rows = list(rows)
+    metrics = metrics or measured(rows)
+    figure = figure or metrics.primary.key
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         if row.get("layer"):
             groups.setdefault((row["label"].rpartition(" ")[0], row["layer"]), []).append(row)
     found = []
     for (method, layer), of in groups.items():
-        table = {line.target: line.figures[figure] for line in lines(of) if figure in line.figures}
+        table = {line.target: line.figures[figure] for line in lines(of, metrics) if figure in line.figures}
         reason = next((str(row["error"]) for row in of if row["status"] == "skipped"), "")
         found.append(Sensitivity(method, tuple(layer.split("+")), table, reason))
     return found
 
 
-def series(table: Iterable[Line], x: str = "sparsity", y: str = "top1") -> list[Series]:
-    """One curve a method; the dense controls are not among them."""
+def series(table: Iterable[Line], x: str = "sparsity", y: str = "") -> list[Series]:
+    """One curve a method; the dense controls are not among them. ``y`` is the primary metric when empty."""
     points: dict[str, list[tuple[float, float, float, int]]] = {}
     called = named(table)
     for i, (name, line) in enumerate(called):
-        if line.method == "dense" or x not in line.figures or y not in line.figures:
+        figure = line.figures.get(y or line.metrics.primary.key)
+        if line.method == "dense" or x not in line.figures or figure is None:
             continue
-        figure = line.figures[y]
         points.setdefault(name, []).append((line.figures[x].mean, figure.mean, figure.spread or 0.0, i))
     return [_series(name, sorted(values), [line for _, line in called]) for name, values in points.items()]
 
@@ -180,11 +200,11 @@ def front(points: Sequence[tuple[float, float]], more_x: bool, more_y: bool) -> 
     return kept[::-1] if more_x else kept
 
 
-def dense_accuracy(table: Iterable[Line]) -> float | None:
-    """Mean accuracy of the dense network over all seeds."""
+def dense_level(table: Iterable[Line]) -> float | None:
+    """The primary metric of the dense network: the mean over all seeds."""
     for line in table:
-        if "top1_dense" in line.figures:
-            return line.figures["top1_dense"].mean
+        if line.metrics.dense.key in line.figures:
+            return line.figures[line.metrics.dense.key].mean
     return None
 
 

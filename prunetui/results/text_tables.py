@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from prunetui.store.run import COLUMNS
+from prunetui.metrics import Metrics
+from prunetui.store.results import results_columns
 from prunetui.terminal.printable import one_line
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -22,9 +23,9 @@ LINK = re.compile(r"(?i)\b(https?|ftp|mailto|xmpp):|\b(www)\.")
 """What is made a link without any bracket."""
 
 
-def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
+def csv_text(rows: Sequence[Mapping[str, Any]], metrics: Metrics) -> str:
     """Rows of results as results.csv has them, with the columns that only some have at the end."""
-    return table_csv(rows, COLUMNS)
+    return table_csv(rows, results_columns(metrics))
 
 
 def table_csv(rows: Iterable[Mapping[str, Any]], first: Sequence[str] = ()) -> str:

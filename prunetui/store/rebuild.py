@@ -12,7 +12,8 @@ import tomli
 
 from prunetui import events
 from prunetui.files.regular import read_text
-from prunetui.store.results import rows_of_events
+from prunetui.store.metrics_of_run import assumed, metrics_of
+from prunetui.store.results import dense_and_best, rows_of_events
 from prunetui.store.status import Status
 
 FILES = ("status.json", "results.csv", "events.jsonl", "control.json", "environment.json", "worker.log", "lock")
@@ -25,14 +26,14 @@ def rebuilt_status(folder: Path, told: Sequence[events.Event], trouble: str) -> 
     except (OSError, ValueError, RecursionError):
         return None
     rows = [row for row in rows_of_events(told) if row["status"] != "skipped"]
+    metrics = metrics_of(rows[0] if rows else ())
+    dense, best = dense_and_best(rows, metrics)
     starts = [i for i, event in enumerate(told) if isinstance(event, events.RunStarted)]
     ends = [(i, event) for i, event in enumerate(told) if isinstance(event, events.RunFinished)]
     ended = bool(ends) and ends[-1][0] > (starts or [-1])[-1]
     state = ends[-1][1].state if ended else "running" if told else "queued"
     times = [event.time for event in told if event.time] or [0.0]
     planned = [event.trials for event in told if isinstance(event, events.Planned)]
-    dense = [float(row["top1_dense"]) for row in rows if row.get("top1_dense")]
-    best = [float(row["top1"]) for row in rows if row.get("top1") and row["method"] != "dense"]
     return Status(
         state=state,
         name=_name(study, "name"),
@@ -47,9 +48,10 @@ def rebuilt_status(folder: Path, told: Sequence[events.Event], trouble: str) -> 
         trials=max(0, planned[-1]) if planned else len(rows),
         done=sum(row["status"] == "done" for row in rows),
         failed=sum(row["status"] == "failed" for row in rows),
-        top1_dense=round(sum(dense) / len(dense), 4) if dense else None,
-        top1_best=max(best, default=None),
-        message=f"status.json {trouble}; this is what the events tell",
+        dense=dense,
+        best=best,
+        message=f"status.json {trouble}; this is what the events tell{assumed(metrics)}",
+        metrics=metrics,
     )
 
 

@@ -10,24 +10,31 @@ from dataclasses import dataclass
 from typing import Any
 
 from prunetui import events
+from prunetui.metrics import CLASSIFICATION, COSTS, LOSS, OF_ANY_RUN, SECONDS, SIZE, SIZES, WORD_COLUMNS, Metrics
+from prunetui.store.metrics_of_run import metrics_of
 
-COLUMNS = (
-    "trial", "method", "label", "schedule", "seed", "target", "sparsity", "params", "params_nonzero", "macs",
-    "macs_nonzero", "top1_before", "top1_before_raw", "top1", "val_top1", "top1_dense", "top1_control", "top5", "loss",
-    "bytes", "latency_ms", "latency_iqr_ms", "latency128_ms", "latency128_iqr_ms", "latency_cuda_ms",
-    "latency_cuda_iqr_ms", "latency128_cuda_ms", "latency128_cuda_iqr_ms", "runtime", "seconds", "status", "error",
-    "layer", "note",
-)  # fmt: skip
-TEXT = ("trial", "method", "label", "schedule", "target", "runtime", "status", "error", "layer", "note")
-NEEDED = (
-    "trial", "method", "label", "schedule", "seed", "target", "sparsity", "params", "params_nonzero", "macs",
-    "top1_before", "top1", "val_top1", "top1_dense", "loss", "bytes", "latency_ms", "seconds", "status", "error",
-)  # fmt: skip
-"""Columns that every version has written."""
-WHOLE = ("seed", "params", "params_nonzero", "macs", "macs_nonzero", "bytes")
+IDENTITY = ("trial", "method", "label", "schedule", "seed", "target")
+TEXT = frozenset(WORD_COLUMNS) - {"seed"}
+WHOLE = frozenset({"seed", *(key for key, metric in OF_ANY_RUN.items() if metric.format == SIZE)})
 STATES = ("done", "failed", "skipped")
 MOST = 1e18
 Rows = list[dict[str, str]]
+
+
+def results_columns(metrics: Metrics) -> tuple[str, ...]:
+    """The columns of results.csv of a run that measures these metrics."""
+    sizes, costs = (tuple(metric.key for metric in of) for of in (SIZES, COSTS))
+    rest = ("runtime", SECONDS.key, "status", "error", "layer", "note")
+    return (*IDENTITY, *sizes, *metrics.columns, *costs, *rest)
+
+
+def needed_columns(metrics: Metrics) -> tuple[str, ...]:
+    """Columns that every version has written."""
+    of_task = (metrics.before, metrics.primary, metrics.validation, metrics.dense)
+    return (
+        *IDENTITY, "sparsity", "params", "params_nonzero", "macs", *(metric.key for metric in of_task), LOSS.key,
+        "bytes", "latency_ms", SECONDS.key, "status", "error",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -38,10 +45,10 @@ class Results:
     trouble: str = ""
 
 
-def results_text(rows: Iterable[Mapping[str, Any]]) -> str:
+def results_text(rows: Iterable[Mapping[str, Any]], metrics: Metrics = CLASSIFICATION) -> str:
     """The file; empty cells for what a row lacks and, as in the events, for what is no finite number."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+    writer = csv.DictWriter(text, results_columns(metrics), restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows({name: cell(value) for name, value in row.items()} for row in rows)
     return text.getvalue()
@@ -54,8 +61,8 @@ def cell(value: Any) -> str:
     return str(value).replace("\0", "\\0")
 
 
-def parse_results(data: bytes) -> Rows:
-    """The rows of a file.
+def parse_results(data: bytes, metrics: Metrics | None = None) -> Rows:
+    """The rows of a file; ``metrics`` are what its run measures, if that is known otherwise than by the header.
 
     Raises:
         ValueError: it is something else than results, and what.
@@ -73,15 +80,17 @@ def parse_results(data: bytes) -> Rows:
         raise ValueError(f"it is not CSV: {error}") from None
     if len(set(header)) < len(header):
         raise ValueError("a column stands in it twice")
-    missing = [name for name in NEEDED if name not in header]
+    measured = metrics if metrics and metrics.primary.key in header else metrics_of(header)
+    missing = [name for name in needed_columns(measured) if name not in header]
     if missing:
         raise ValueError(f"the column {missing[0]} is missing")
-    rows = []
+    rows: Rows = []
+    columns = frozenset(results_columns(measured))
     for number, line in enumerate(found, 1):
         if len(line) != len(header):
             raise ValueError(f"row {number} has {len(line)} cells, not {len(header)}")
         rows.append(dict(zip(header, line, strict=True)))
-        trouble = _trouble(rows[-1])
+        trouble = _trouble(rows[-1], columns)
         if trouble:
             raise ValueError(f"row {number}: {trouble}")
     if len({row["trial"] for row in rows}) < len(rows):
@@ -89,14 +98,15 @@ def parse_results(data: bytes) -> Rows:
     return rows
 
 
-def rows_of_events(told: Iterable[events.Event]) -> Rows:
+def rows_of_events(told: Iterable[events.Event], metrics: Metrics | None = None) -> Rows:
     """The rows that the events tell, the last one of each trial; those that are no rows are left out."""
+    finished = [event for event in told if isinstance(event, events.TrialFinished)]
+    measured = metrics or metrics_of(dict.fromkeys(name for event in finished for name in event.row))
+    columns = results_columns(measured)
     rows: dict[str, dict[str, str]] = {}
-    for event in told:
-        if not isinstance(event, events.TrialFinished):
-            continue
-        row = {**dict.fromkeys(COLUMNS, ""), **{name: cell(value) for name, value in event.row.items()}}
-        if not _trouble(row):
+    for event in finished:
+        row = {**dict.fromkeys(columns, ""), **{name: cell(value) for name, value in event.row.items()}}
+        if not _trouble(row, frozenset(columns)):
             rows[row["trial"]] = row
     return list(rows.values())
 
@@ -120,12 +130,20 @@ def contradiction(rows: Sequence[Mapping[str, str]], told: Sequence[Mapping[str,
     return ""
 
 
-def _trouble(row: Mapping[str, str]) -> str:
-    """What is wrong with a row; empty when nothing is."""
+def dense_and_best(rows: Iterable[Mapping[str, Any]], metrics: Metrics) -> tuple[float | None, float | None]:
+    """The primary metric at a glance: the mean of the dense networks, and the best of what methods made."""
+    rows, primary = list(rows), metrics.primary
+    dense = [float(row[metrics.dense.key]) for row in rows if row.get(metrics.dense.key)]
+    pruned = [float(row[primary.key]) for row in rows if row.get(primary.key) and row["method"] != "dense"]
+    return primary.rounded(sum(dense) / len(dense)) if dense else None, primary.best(pruned)
+
+
+def _trouble(row: Mapping[str, str], columns: frozenset[str]) -> str:
+    """What is wrong with a row of a file with these columns; empty when nothing is."""
     if not row["trial"] or row["status"] not in STATES:
         return "it names no trial or status"
     for name, value in row.items():
-        if name not in COLUMNS or name in TEXT or not value:
+        if name not in columns or name in TEXT or not value:
             continue
         if not _is_number(value, name in WHOLE):
             return f"{name} is {value[:20]!r}, no number"

@@ -19,17 +19,19 @@ from prunetui import events
 from prunetui.errors import RunFailed, UsageError
 from prunetui.files.atomic import write_atomic
 from prunetui.files.regular import open_regular, read_object, read_regular, read_text
+from prunetui.metrics import CLASSIFICATION, Metrics
 from prunetui.store.alive import beats, descriptors, is_locked, take
 from prunetui.store.death import death
+from prunetui.store.metrics_of_run import read_metrics
 from prunetui.store.rebuild import rebuilt_status, set_aside, set_aside_what_is_no_file
-from prunetui.store.results import COLUMNS, Results, contradiction, parse_results, results_text, rows_of_events
-from prunetui.store.status import Status, read_status
+from prunetui.store.results import Results, contradiction, parse_results, results_text, rows_of_events
+from prunetui.store.status import Status, read_status, status_plain
 from prunetui.store.tail import Tail
 
 LOCK_PATIENCE = 0.5
 """Seconds to wait for a lock: who only looks whether a run is alive holds it for a moment."""
 
-__all__ = ["COLUMNS", "Appender", "Run", "Status", "Tail"]
+__all__ = ["Appender", "Run", "Status", "Tail"]
 
 
 class Run:
@@ -76,8 +78,7 @@ class Run:
             return rebuilt_status(self.folder, self.tail().read(), f"cannot be read ({trouble})")
 
     def write_status(self, status: Status) -> None:
-        plain = dataclasses.asdict(status)
-        write_atomic(self.folder / "status.json", json.dumps(plain, indent=1) + "\n")
+        write_atomic(self.folder / "status.json", json.dumps(status_plain(status), indent=1) + "\n")
 
     def _alive(self, status: Status) -> bool:
         """The locks tell on this host; of another host only its heartbeat is known."""
@@ -128,16 +129,24 @@ class Run:
             return None
         return found.st_dev, found.st_ino
 
+    def metrics(self) -> Metrics | None:
+        """What status.json says that the run measures; None where it cannot be read."""
+        try:
+            return read_metrics(read_object(self.folder / "status.json"))
+        except (OSError, ValueError):
+            return None
+
     def results(self) -> Results:
         """The rows of results.csv; of a damaged file those that the events tell, and what is wrong with it."""
+        metrics = self.metrics()
         try:
-            return Results(parse_results(read_regular(self.folder / "results.csv")))
+            return Results(parse_results(read_regular(self.folder / "results.csv"), metrics))
         except FileNotFoundError:
-            rows = rows_of_events(self.tail().read())
+            rows = rows_of_events(self.tail().read(), metrics)
             return Results(rows, "results.csv is missing" if rows else "")
         except (OSError, ValueError) as error:
             trouble = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        return Results(rows_of_events(self.tail().read()), f"results.csv is damaged ({trouble})")
+        return Results(rows_of_events(self.tail().read(), metrics), f"results.csv is damaged ({trouble})")
 
     def rows(self) -> list[dict[str, str]]:
         """The rows of results.csv as text, or what the events tell; empty when there is none yet."""
@@ -149,7 +158,7 @@ class Run:
         A figure that differs from what was told when its trial was finished is damage, too.
         """
         found = self.results()
-        told = rows_of_events(self.tail().read())
+        told = rows_of_events(self.tail().read(), self.metrics())
         trouble = found.trouble
         if not trouble and (difference := contradiction(found.rows, told)):
             trouble = f"results.csv is damaged ({difference})"
@@ -159,9 +168,9 @@ class Run:
         where = f"; it is now {set_aside(path).name}" if os.path.lexists(path) else ""
         return Results(told, f"{trouble}{where}; its {len(told)} rows are taken from the events")
 
-    def write_rows(self, rows: Sequence[Mapping[str, Any]]) -> None:
+    def write_rows(self, rows: Sequence[Mapping[str, Any]], metrics: Metrics = CLASSIFICATION) -> None:
         """Replace results.csv; empty cells for what a row lacks."""
-        write_atomic(self.folder / "results.csv", results_text(rows))
+        write_atomic(self.folder / "results.csv", results_text(rows, metrics))
 
     def write_environment(self, environment: Mapping[str, Any]) -> None:
         text = json.dumps(dict(environment), indent=1) + "\n"

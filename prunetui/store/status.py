@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from prunetui.events import MOST_TIME
+from prunetui.events import MOST, MOST_TIME
+from prunetui.metrics import CLASSIFICATION, Metrics
+from prunetui.store.metrics_of_run import metrics_plain, read_metrics
 
 MOST_COUNT = 2**31
 STATE = re.compile("[a-z]{1,20}")
@@ -39,10 +41,24 @@ class Status:
     trials: int = 0
     done: int = 0
     failed: int = 0
-    top1_dense: float | None = None
-    top1_best: float | None = None
+    dense: float | None = None
+    """The primary metric of the dense network, and the best that a method reached."""
+    best: float | None = None
     message: str = ""
     version: str = ""
+    metrics: Metrics = CLASSIFICATION
+
+
+def status_plain(status: Status) -> dict[str, Any]:
+    """A status for JSON: its figures are called by the primary metric (``top1_dense``, ``top1_best``).
+
+    What is measured stands in it where it is not what runs without a word about it measure.
+    """
+    key = status.metrics.primary.key
+    names = {"dense": f"{key}_dense", "best": f"{key}_best"}
+    fields = (field.name for field in dataclasses.fields(status) if field.name != "metrics")
+    plain = {names.get(name, name): getattr(status, name) for name in fields}
+    return plain if status.metrics == CLASSIFICATION else {**plain, **metrics_plain(status.metrics)}
 
 
 def read_status(plain: Mapping[str, Any]) -> Status:
@@ -51,16 +67,21 @@ def read_status(plain: Mapping[str, Any]) -> Status:
     Raises:
         ValueError: a field holds something else than it should, or there is no state.
     """
+    metrics = read_metrics(plain)
+    key = metrics.primary.key
+    own = {f"{key}_dense": "dense", f"{key}_best": "best"}
     kinds = {field.name: str(field.type) for field in dataclasses.fields(Status)}
     values: dict[str, Any] = {
-        name: tuple(v) if isinstance(v, list) else v for name, v in plain.items() if name in kinds
+        own.get(name, name): tuple(v) if isinstance(v, list) else v
+        for name, v in plain.items()
+        if name in own or name in kinds.keys() - {*own.values(), "metrics"}
     }
     for name, value in values.items():
         if not _fits(value, kinds[name]):
             raise ValueError(f"{name} is {str(value)[:40]!r}")
     if not STATE.fullmatch(str(values.get("state"))):
         raise ValueError(f"its state is {str(values.get('state'))[:40]!r}")
-    return Status(**values)
+    return Status(**values, metrics=metrics)
 
 
 def _fits(value: Any, kind: str) -> bool:
@@ -72,4 +93,6 @@ def _fits(value: Any, kind: str) -> bool:
         return kind.endswith("None")
     if kind == "int":
         return type(value) is int and 0 <= value <= MOST_COUNT
-    return type(value) in (int, float) and math.isfinite(value) and 0 <= value <= MOST_TIME
+    if not (type(value) in (int, float) and math.isfinite(value)):
+        return False
+    return abs(value) <= MOST if kind.endswith("None") else bool(0 <= value <= MOST_TIME)

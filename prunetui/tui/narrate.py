@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from prunetui import events
-from prunetui.results.progress import Tracker
+from prunetui.metrics import Metrics
 from prunetui.tui.views import LogLine
 
 
-def told(event: events.Event, tracker: Tracker) -> LogLine | None:
-    """The line an event is worth; None for what is only progress."""
-    level, text = _words(event, tracker)
+def told(event: events.Event, metrics: Metrics) -> LogLine | None:
+    """The line an event is worth; None for what is only progress. ``metrics`` are what its run measures."""
+    level, text = _words(event, metrics)
     return LogLine(event.time, level, text) if text else None
 
 
-def _words(event: events.Event, tracker: Tracker) -> tuple[str, str]:
+def _words(event: events.Event, metrics: Metrics) -> tuple[str, str]:
     if isinstance(event, events.RunStarted):
         return "info", f"{'resumed' if event.resumed else 'starts'} on {event.device}"
     if isinstance(event, events.Planned):
@@ -25,7 +25,7 @@ def _words(event: events.Event, tracker: Tracker) -> tuple[str, str]:
     if isinstance(event, events.StepFinished) and event.cached:
         return "debug", f"{event.step.lower()} found in the cache"
     if isinstance(event, events.TrialFinished):
-        return _trial(event)
+        return _trial(event, metrics)
     if isinstance(event, events.Log):
         return event.level, event.message
     if isinstance(event, events.RunFinished):
@@ -34,10 +34,12 @@ def _words(event: events.Event, tracker: Tracker) -> tuple[str, str]:
     return "", ""
 
 
-def _trial(event: events.TrialFinished) -> tuple[str, str]:
+def _trial(event: events.TrialFinished, metrics: Metrics) -> tuple[str, str]:
     if event.status != "done":
         return ("error" if event.status == "failed" else "warning"), f"{event.trial}: {event.status}"
-    top1, before = event.row.get("top1"), event.row.get("top1_before")
-    known = all(isinstance(figure, int | float) for figure in (top1, before))
-    shown = f"{top1:.2f} % (before recovery {before:.2f})" if known else "done"
+    metric = metrics.primary
+    after, before = event.row.get(metric.key), event.row.get(metrics.before.key)
+    shown = "done"
+    if isinstance(after, int | float) and isinstance(before, int | float):
+        shown = f"{metric.text(after)} (before recovery {metric.number(before)})"
     return "info", f"{event.trial}: {shown}"

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from prunetui import events
+from prunetui.metrics import CLASSIFICATION
 from prunetui.results import summary
 from prunetui.results.progress import Tracker
 from prunetui.results.summary import UNREADABLE
@@ -32,6 +33,7 @@ class RunLook:
         self._tail = run.tail()
         self._control = Control(run)
         self._tracker = Tracker()
+        self._metrics = CLASSIFICATION
         self._log: list[LogLine] = []
         self._curves: dict[str, Curve] = {}
         self._current = ""
@@ -43,6 +45,8 @@ class RunLook:
 
     def __call__(self) -> RunView:
         lines = self._tail.lines()
+        if lines:
+            self._metrics = self._run.metrics() or self._metrics
         for i in range(0, len(lines), CHUNK):
             if i:
                 time.sleep(REST_SECONDS)
@@ -65,6 +69,7 @@ class RunLook:
             wishes=wishes,
             progress=copy(self._tracker),
             trouble=self._trouble,
+            metrics=self._metrics,
         )
         return self._view
 
@@ -72,7 +77,7 @@ class RunLook:
         from prunetui.steps.train import Train  # the first screen shows no run
 
         self._tracker.feed(event)
-        line = told(event, self._tracker)
+        line = told(event, self._metrics)
         if line is not None:
             self._log.append(line)
         if isinstance(event, events.StepStarted) and event.step == Train.__name__:
@@ -94,7 +99,9 @@ class RunLook:
             if changed != self._rows_time:
                 found = self._run.results()
                 self._rows, self._trouble, self._rows_time, self._lines = tuple(found.rows), found.trouble, changed, ()
-                self._lines = tuple(summary.lines([row for row in self._rows if not row.get("layer")]))
+                self._metrics = self._run.metrics() or summary.measured(self._rows)
+                whole = [row for row in self._rows if not row.get("layer")]
+                self._lines = tuple(summary.lines(whole, self._metrics))
         except (OSError, *UNREADABLE):
             return self._rows
         return self._rows

@@ -21,7 +21,8 @@ class Settings:
     ascii: bool = False
     sort: str = "age"
     descending: bool = False
-    chart_y: str = "top1"
+    chart_y: str = ""
+    """A figure; the primary metric of the run when empty."""
     chart_x: str = "sparsity"
 
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from prunetui.metrics import CLASSIFICATION, Metrics
 from prunetui.results.progress import Tracker
 from prunetui.results.summary import Line
 from prunetui.store import Status
@@ -111,6 +112,8 @@ class RunView:
     """How far it is: a copy that is fed no more."""
     trouble: str = ""
     """What is wrong with the file of results, if anything; the rows are then those of the events."""
+    metrics: Metrics = CLASSIFICATION
+    """What it measures."""
 
     @property
     def state(self) -> str:

@@ -119,13 +119,13 @@ def screens(root: Path, ids: list[str]) -> None:
         [headlines.training(curve) for curve in view.curves.values() if curve.epochs]
         results = ResultsLook(Run(root / run))()
         results.why_empty()
-        for column in trial_columns():
+        for column in trial_columns(results.view.metrics):
             [str(column.cell(row)) for row in results.view.rows]
             sorted(results.view.rows, key=column.order)
-        [numbers(row, {}) for row in results.view.rows]
+        [numbers(row, {}, results.view.metrics) for row in results.view.rows]
         read_packed(root / run)
     compared = CompareLook(root, ids)()
-    for column in _line_columns():
+    for column in _line_columns(compared.metrics):
         [str(column.cell(line)) for line in compared.lines]
     Queue(root).read()
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 import prunetui.tui
-from prunetui.results.axes import X_AXES, Y_AXES, after, axis, best, curves, level, nearest, told
+from prunetui.metrics import CLASSIFICATION
+from prunetui.results.axes import X_AXES, after, axis, best, curves, level, nearest, told, y_axes
 from prunetui.results.summary import Series, lines, with_drop
 from prunetui.results.text_tables import csv_text, table_csv
 from prunetui.tui.saving import save
@@ -23,6 +24,7 @@ from .fakes import fake_row, study_rows
 
 TABLE = lines(with_drop(study_rows()))
 SPARSITY, PARAMS = X_AXES[:2]
+Y_AXES = y_axes(CLASSIFICATION)
 TOP1 = Y_AXES[0]
 
 
@@ -93,7 +95,7 @@ def test_no_file_is_written_over(tmp_path: Path):
 
 
 def test_tables_as_csv():
-    assert csv_text([]).startswith("trial,method,label")
+    assert csv_text([], CLASSIFICATION).startswith("trial,method,label")
     assert table_csv([{"a": 1}, {"b": None}]) == "a,b\n1,\n,\n"
 
 

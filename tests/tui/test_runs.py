@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from textual.widgets import Static
 
 from prunetui.store import Run
 from prunetui.store.queue import Queue
+from prunetui.store.status import status_plain
 from prunetui.tui.app import PrunetuiApp
 from prunetui.tui.navigation import OpenCompare, OpenConfigure, OpenLive, OpenResults, StoreChanged
 from prunetui.tui.screens.compare.compare_screen import CompareScreen
@@ -71,7 +72,7 @@ def notes(pilot: Pilot[Any]) -> list[str]:
 def three(root: Path) -> None:
     """Made one after another: b, c, a, with other accuracies."""
     for age, name in enumerate(("a", "c", "b")):
-        fake_run(root, name, created=NOW - 60 * (age + 1), top1_best=80.0 + 7 * age % 10, model=f"resnet{age}")
+        fake_run(root, name, created=NOW - 60 * (age + 1), best=80.0 + 7 * age % 10, model=f"resnet{age}")
 
 
 # What is shown ----------------------------------------------------------------------------------------
@@ -249,7 +250,7 @@ def test_what_cannot_be_read_is_listed_as_such_and_does_no_harm(root: Path, app_
 
 def test_a_status_of_a_newer_version_is_shown_as_far_as_it_is_known(root: Path, app_of: App, drive: Drive):
     run = fake_run(root, "tomorrow")
-    plain = {**asdict(run.status()), "version": "99.0", "karma": [1, 2]}
+    plain = {**status_plain(run.status()), "version": "99.0", "karma": [1, 2]}
     (run.folder / "status.json").write_text(json.dumps(plain))
     odd = fake_run(root, "odd")
     (odd.folder / "status.json").write_text(json.dumps({**plain, "name": "odd", "state": "hibernating"}))
@@ -398,7 +399,7 @@ def test_rename_keeps_everything_else(root: Path, app_of: App, drive: Drive):
 
     before = run.status()
     drive(app_of(root), runs(story))
-    assert {**asdict(run.status()), "name": "old"} == asdict(before)
+    assert {**status_plain(run.status()), "name": "old"} == status_plain(before)
 
 
 def test_a_run_that_began_meanwhile_is_not_renamed(root: Path, app_of: App, drive: Drive):

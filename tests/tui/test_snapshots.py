@@ -78,7 +78,7 @@ def several(root: Path) -> None:
     fake_run(root, "next", "queued", created=NOW - 60, model="vgg11")
     fake_run(root, "paused", "running", created=NOW - 5000, started=NOW - 4000, done=1, trials=3, message="paused")
     fake_run(root, "resnet18 on cifar10", rows=study_rows(), created=NOW - 90_000, model="resnet18", data="cifar10",
-             methods=("taylor", "l1-structured", "obs", "fpgm"), top1_dense=94.61, top1_best=93.87)  # fmt: skip
+             methods=("taylor", "l1-structured", "obs", "fpgm"), dense=94.61, best=93.87)  # fmt: skip
     fake_run(root, "too eager", "failed", created=NOW - 200_000, message="disk full")
     fake_run(root, "left", "interrupted", created=NOW - 300_000, done=2)
     fake_run(root, "never started", "queued", created=NOW - 400_000)
@@ -99,7 +99,7 @@ def test_runs_busy(snap_compare, runs: Path, app_of: App, size):
 @SIZES
 def test_runs_full(snap_compare, runs: Path, app_of: App, size):
     for i in range(60):
-        fake_run(runs, f"study {i}", created=NOW - 4000 * i, top1_dense=92.4, top1_best=92 - i / 10, done=5)
+        fake_run(runs, f"study {i}", created=NOW - 4000 * i, dense=92.4, best=92 - i / 10, done=5)
     assert snap_compare(app_of(runs), terminal_size=size, run_before=listed("end", "up", "slash", *"study"))
 
 

@@ -10,6 +10,7 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from prunetui.cli.pack_run import export_runs
+from prunetui.metrics import CLASSIFICATION
 from prunetui.results.inspect_model import Histogram
 from prunetui.store import Run
 from prunetui.tui.app import PrunetuiApp
@@ -141,12 +142,12 @@ def test_a_training_of_others_is_said_to_be_so(root, app_of: App, drive: Drive):
 
 
 def test_numbers_leave_out_what_is_not_known():
-    told = dict(numbers(failed_row("obd", "ValueError: no"), {}))
+    told = dict(numbers(failed_row("obd", "ValueError: no"), {}, CLASSIFICATION))
     assert told == {
         "status": "failed", "error": "ValueError: no", "method": "obd", "schedule": "one-shot",
         "target": "sparsity:0.5", "seed": "0",
     }  # fmt: skip
-    full = dict(numbers(fake_row("taylor", 0.5), fake_row("dense", 0.0)))
+    full = dict(numbers(fake_row("taylor", 0.5), fake_row("dense", 0.0), CLASSIFICATION))
     assert full["parameters"] == "35.00k  50.0 % of dense"
     assert full["points lost"] == "5.50"
     assert (full["latency"], full["timed with"]) == ("0.300 ms", "onnxruntime 1.20.0")
@@ -154,11 +155,13 @@ def test_numbers_leave_out_what_is_not_known():
 
 def test_numbers_tell_latency_with_its_range_and_of_masks_that_there_is_none():
     times = {"latency_iqr_ms": 0.01, "latency128_ms": 21.5, "latency128_iqr_ms": 0.25, "latency_cuda_ms": 1.25}
-    told = dict(numbers(fake_row("taylor", 0.5, **times), {}))
+    told = dict(numbers(fake_row("taylor", 0.5, **times), {}, CLASSIFICATION))
     assert told["latency"] == "0.300 ms, IQR 0.010"
     assert told["latency of 128"] == "21.500 ms, IQR 0.250"
     assert told["on the GPU"] == "1.250 ms"
-    masked = dict(numbers(fake_row("l1-unstructured", 0.5, macs_nonzero=320_000), {"macs_nonzero": 640_000}))
+    masked = dict(
+        numbers(fake_row("l1-unstructured", 0.5, macs_nonzero=320_000), {"macs_nonzero": 640_000}, CLASSIFICATION)
+    )
     assert masked["latency"] == "no speed-up in this runtime"
     assert masked["without zeros"] == "320.00k  50.0 % of dense"
     assert "timed with" not in masked

@@ -93,4 +93,4 @@ class Chart(Widget, can_focus=True):
 
 def legend_text(picture: Picture, width: int) -> Text:
     """Marker and name of every series, in lines of at most so many cells, none of which ends between the two."""
-    return Text("\n").join(packed(legend(picture.series, picture.level), width))
+    return Text("\n").join(packed(legend(picture), width))

@@ -14,7 +14,8 @@ from textual.containers import Container
 from textual.message import Message
 from textual.widgets import Static
 
-from prunetui.results.axes import X_AXES, Y_AXES, Point, after, axis, best, curves, level, nearest, offered, told
+from prunetui.metrics import CLASSIFICATION, Metrics
+from prunetui.results.axes import X_AXES, Point, after, axis, best, curves, level, nearest, offered, told, y_axes
 from prunetui.results.chart import DENSE_COLOR, DENSE_MARKER, Picture
 from prunetui.results.figure import figure_bytes
 from prunetui.results.summary import Line, only_masks
@@ -56,10 +57,13 @@ class Plot(Container):
             self.x, self.y = x, y
             super().__init__()
 
-    def __init__(self, x: str = "sparsity", y: str = "top1", ascii_only: bool = False, **more: Any) -> None:
+    def __init__(self, x: str = "sparsity", y: str = "", ascii_only: bool = False, **more: Any) -> None:
         super().__init__(**more)
         self._ascii = ascii_only
-        self.x_axis, self.y_axis = axis(X_AXES, x), axis(Y_AXES, y)
+        self._y_axes = y_axes(CLASSIFICATION)
+        self._wanted_y = y
+        """The figure that was chosen: runs that do not measure it show their primary metric."""
+        self.x_axis, self.y_axis = axis(X_AXES, x), axis(self._y_axes, y)
         self.picture = Picture(())
         self.point: Point | None = None
         self._lines: Sequence[Line] = ()
@@ -82,9 +86,11 @@ class Plot(Container):
 
     # What is shown --------------------------------------------------------------------------------
 
-    def show_lines(self, lines: Sequence[Line], why: str) -> None:
+    def show_lines(self, lines: Sequence[Line], why: str, metrics: Metrics) -> None:
         """Other results; ``why`` says why there is nothing where there is nothing."""
         pointed = self.pointed
+        self._y_axes = y_axes(metrics)
+        self.y_axis = axis(self._y_axes, self._wanted_y)
         self._lines, self._why = lines, why
         self._again(pointed, soon=False)
 
@@ -108,7 +114,7 @@ class Plot(Container):
 
     def figure(self, title: str, kind: Literal["svg", "png"]) -> Callable[[], bytes]:
         """What draws the chart as a file, for a thread to call: it is as it is now."""
-        y = f"{self.y_axis.words}{self.y_axis.unit}"
+        y = self.y_axis.metric.titled(" ")
         return partial(figure_bytes, self.picture, f"{title}: {self.heading}", y, kind)
 
     def _again(self, pointed: Line | None, soon: bool = True) -> None:
@@ -123,6 +129,7 @@ class Plot(Container):
         self.picture = Picture(
             found,
             level(self._lines, self.y_axis),
+            self.y_axis.metric,
             x_label=self.x_axis.words,
             log_x=self._logarithmic,
             hidden=self._hidden,
@@ -153,7 +160,8 @@ class Plot(Container):
         hint = f"{self._no_points()} {HINT}".lstrip() if any(curve.x for curve in self.picture.series) else ""
         text = Text(words) if words else Text(hint, "dim")
         self.query_one(".point", Static).update(text)
-        dense = f"{DENSE_MARKER} dense {self.picture.level:.2f}" if self.picture.level is not None else ""
+        at = self.picture.level
+        dense = f"{DENSE_MARKER} dense {self.y_axis.metric.number(at)}" if at is not None else ""
         on = ["front: what no other result beats"] if self.picture.front else []
         zoomed = ["zoomed, 0 shows all"] if self._wanted else []
         self.border_title = f"1 {self.heading}"
@@ -169,7 +177,8 @@ class Plot(Container):
 
     def action_y(self, by: int) -> None:
         """Another figure along the y axis."""
-        self.y_axis = after(Y_AXES, self.y_axis, by)
+        self.y_axis = after(self._y_axes, self.y_axis, by)
+        self._wanted_y = self.y_axis.key
         self._axes_changed()
 
     def _axes_changed(self) -> None:

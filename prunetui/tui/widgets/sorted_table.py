@@ -11,6 +11,8 @@ from prunetui.tui.widgets.table_columns import Column
 from prunetui.tui.widgets.virtual_table import Table
 
 R = TypeVar("R")
+LeftOut = Sequence[tuple[int, Sequence[str]]]
+"""Columns that are left out below a width, the least width first."""
 
 
 def sorted_rows(rows: Sequence[R], columns: Sequence[Column[R]], by: tuple[str, bool]) -> Sequence[R]:
@@ -22,8 +24,7 @@ def sorted_rows(rows: Sequence[R], columns: Sequence[Column[R]], by: tuple[str, 
 class SortedTable(Table[R]):
     """Keeps its rows in the order in which they were given, to sort them anew."""
 
-    left_out: Sequence[tuple[int, Sequence[str]]] = ()
-    """Columns that are left out below a width, the least width first."""
+    left_out: LeftOut = ()
 
     def __init__(self, columns: Sequence[Column[R]], **more: Any) -> None:
         super().__init__(columns, **more)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.text import Text
 
-from prunetui.tui.widgets.sorted_table import SortedTable
+from prunetui.metrics import CLASSIFICATION, Metric, Metrics
+from prunetui.tui.widgets.sorted_table import LeftOut, SortedTable
 from prunetui.tui.widgets.table_columns import Column
 from prunetui.tui.words import percent, size
 
@@ -24,8 +25,8 @@ def number(row: Row, name: str) -> float:
         return float("-inf")
 
 
-def _accuracy(name: str) -> Callable[[Row], str]:
-    return lambda row: percent(row.get(name))
+def _figure(metric: Metric) -> Callable[[Row], str]:
+    return lambda row: percent(row.get(metric.key), metric.digits)
 
 
 def _label(row: Row) -> Text:
@@ -36,8 +37,9 @@ def _label(row: Row) -> Text:
     return Text(words if status == "done" else f"{words} ({status})", STATUS_STYLES.get(status, ""))
 
 
-def trial_columns() -> list[Column[Row]]:
+def trial_columns(metrics: Metrics) -> list[Column[Row]]:
     """Columns from the most telling to the least; all can be sorted by."""
+    before, primary, control = metrics.before, metrics.primary, metrics.control
 
     def by(name: str) -> Callable[[Row], Any]:
         return lambda row: number(row, name)
@@ -55,18 +57,32 @@ def trial_columns() -> list[Column[Row]]:
         Column("sparsity", "sparsity", sparsity, by("sparsity"), True, 5, drop=1),
         Column("params", "params", lambda row: size(row.get("params")), by("params"), True, 5),
         Column("macs", "MACs", lambda row: size(row.get("macs")), by("macs"), True, 5, drop=4),
-        Column("top1_before", "before", _accuracy("top1_before"), by("top1_before"), True, 5),
-        Column("top1", "top-1", _accuracy("top1"), by("top1"), True, 5),
-        Column("top1_control", "control", _accuracy("top1_control"), by("top1_control"), True, 5, drop=2),
+        Column(before.key, "before", _figure(before), by(before.key), True, 5),
+        Column(primary.key, primary.title, _figure(primary), by(primary.key), True, 5),
+        *(Column(one.key, one.title, _figure(one), by(one.key), True, 5, drop=2) for one in metrics.in_tables),
+        Column(control.key, "control", _figure(control), by(control.key), True, 5, drop=2),
         Column("latency_ms", "ms", lambda row: percent(row.get("latency_ms")), by("latency_ms"), True, 4, drop=5),
         Column("seconds", "took", lambda row: percent(row.get("seconds"), 1), by("seconds"), True, 4, drop=6),
     ]
 
 
+def left_out(metrics: Metrics) -> LeftOut:
+    """Columns for which there is no room on narrow screens."""
+    return ((96, ("macs", metrics.control.key, "latency_ms", "seconds")),)
+
+
 class Trials(SortedTable[Row]):
     """Trials in the order of the study, or sorted by a column."""
 
-    left_out = ((96, ("macs", "top1_control", "latency_ms", "seconds")),)
-
     def __init__(self, **more: Any) -> None:
-        super().__init__(trial_columns(), key=lambda row: str(row.get("trial")), **more)
+        super().__init__(trial_columns(CLASSIFICATION), key=lambda row: str(row.get("trial")), **more)
+        self.metrics = CLASSIFICATION
+        self.left_out = left_out(CLASSIFICATION)
+
+    def show_rows(self, rows: Sequence[Row], metrics: Metrics) -> None:
+        """Other rows, of a run that measures these metrics."""
+        if metrics == self.metrics:
+            self.fill(rows)
+        else:
+            self.metrics, self.left_out = metrics, left_out(metrics)
+            self.fill_columns(trial_columns(metrics), rows)

@@ -98,7 +98,7 @@ class CompareScreen(ChartScreen):
         settings.styles.height = 1 + min(len(comparison.settings), max(2, self.app.size.height // 8))
         lines = joined(comparison.lines)
         self._behind = {id(line): one for line, one in zip(lines, comparison.lines, strict=True)}
-        self.query_one(Plot).show_lines(lines, self._why(comparison))
+        self.query_one(Plot).show_lines(lines, self._why(comparison), comparison.metrics)
         self._show_lines()
         self.refresh_bindings()
 
@@ -112,7 +112,7 @@ class CompareScreen(ChartScreen):
             return
         pane = self.query_one(Filtered)
         lines = [one for one in self.comparison.lines if not pane.typed or fits(pane.typed, _fields(one))]
-        self.query_one(Lines).fill(lines)
+        self.query_one(Lines).show_lines(lines, self.comparison.metrics)
         pane.count(len(lines), len(self.comparison.lines))
 
     # Differences ----------------------------------------------------------------------------------
@@ -207,6 +207,7 @@ def _plain(one: RunLine) -> dict[str, Any]:
     """A line as a row: the mean of each figure, and its deviation where there are several seeds."""
     plain = asdict(one.line)
     figures: dict[str, Any] = plain.pop("figures")
+    del plain["metrics"]
     row = {"run": one.run, "name": one.name, **plain}
     for name, figure in figures.items():
         row[name] = figure["mean"]

@@ -7,9 +7,10 @@ from typing import Any
 
 from rich.text import Text
 
+from prunetui.metrics import CLASSIFICATION, Metric, Metrics
 from prunetui.results.comparison import RunLine
 from prunetui.results.summary import Figure, human
-from prunetui.tui.widgets.sorted_table import SortedTable
+from prunetui.tui.widgets.sorted_table import LeftOut, SortedTable
 from prunetui.tui.widgets.table_columns import Column
 from prunetui.tui.widgets.virtual_table import Table
 
@@ -17,13 +18,27 @@ from prunetui.tui.widgets.virtual_table import Table
 class Lines(SortedTable[RunLine]):
     """Means over seeds of every method and target of every run."""
 
-    left_out = ((96, ("params", "macs", "top1_before", "latency_ms")), (136, ("macs", "top1_before")))
-
     def __init__(self, **more: Any) -> None:
-        super().__init__(_line_columns(), key=lambda one: f"{one.run} {one.line.key}", **more)
+        super().__init__(_line_columns(CLASSIFICATION), key=lambda one: f"{one.run} {one.line.key}", **more)
+        self._metrics = CLASSIFICATION
+        self.left_out = left_out(CLASSIFICATION)
+
+    def show_lines(self, lines: Sequence[RunLine], metrics: Metrics) -> None:
+        """Other lines, of runs that measure these metrics."""
+        if metrics == self._metrics:
+            self.fill(lines)
+        else:
+            self._metrics, self.left_out = metrics, left_out(metrics)
+            self.fill_columns(_line_columns(metrics), lines)
 
 
-def _line_columns() -> list[Column[RunLine]]:
+def left_out(metrics: Metrics) -> LeftOut:
+    """Columns for which there is no room on narrow screens."""
+    before = metrics.before.key
+    return ((96, ("params", "macs", before, "latency_ms")), (136, ("macs", before)))
+
+
+def _line_columns(metrics: Metrics) -> list[Column[RunLine]]:
     def figure(key: str, title: str, words: Callable[[Figure], str], least: int = 5) -> Column[RunLine]:
         def order(one: RunLine) -> float:
             return one.line.figures[key].mean if key in one.line.figures else float("-inf")
@@ -32,6 +47,9 @@ def _line_columns() -> list[Column[RunLine]]:
             return words(one.line.figures[key]) if key in one.line.figures else "-"
 
         return Column(key, title, cell, order, True, least)
+
+    def measured(metric: Metric, title: str) -> Column[RunLine]:
+        return figure(metric.key, title, lambda f: f.text(metric.digits), 11)
 
     def label(one: RunLine) -> Text:
         failed = f" ({one.line.failed} failed)" if one.line.failed else ""
@@ -45,9 +63,10 @@ def _line_columns() -> list[Column[RunLine]]:
         figure("sparsity", "sparsity", lambda f: f"{f.mean:.3f}"),
         figure("params", "params", lambda f: human(f.mean)),
         figure("macs", "MACs", lambda f: human(f.mean)),
-        figure("top1_before", "before", lambda f: f.text(), 11),
-        figure("top1", "top-1", lambda f: f.text(), 11),
-        figure("drop", "lost", lambda f: f.text(), 11),
+        measured(metrics.before, "before"),
+        measured(metrics.primary, metrics.primary.title),
+        measured(metrics.drop, "lost"),
+        *(measured(other, other.title) for other in metrics.in_tables),
         figure("latency_ms", "ms", lambda f: f"{f.mean:.2f}", 4),
     ]
 

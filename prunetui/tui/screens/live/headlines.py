@@ -98,4 +98,4 @@ def training(curve: Curve) -> Picture:
         Series("training accuracy %", xs, curve.accuracy, zeros),
         Series(f"loss (x {100 / most:.0f})", xs, tuple(100 * loss / most for loss in curve.loss), zeros),
     )
-    return Picture(series, None, f"{curve.trial}: {curve.label}", "epoch", points=len(xs) < 2)
+    return Picture(series, title=f"{curve.trial}: {curve.label}", x_label="epoch", points=len(xs) < 2)

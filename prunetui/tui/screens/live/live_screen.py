@@ -14,6 +14,7 @@ from textual.message import Message
 from textual.widgets import Static
 
 from prunetui.execute import launcher
+from prunetui.metrics import CLASSIFICATION
 from prunetui.results import summary
 from prunetui.results.chart import Picture
 from prunetui.store import Run
@@ -82,7 +83,7 @@ class LiveScreen(FollowingScreen, FourPanes):
             yield OneLine(id="step")
         with Quarters(PANES, id="panes"):
             with Vertical(id="accuracy", classes="panel") as accuracy:
-                accuracy.border_title = "1 accuracy"
+                accuracy.border_title = f"1 {CLASSIFICATION.primary.noun}"  # until the run is read
                 yield Chart("The first finished trial draws the chart.", ascii_only, id="accuracy-chart")
                 yield Static("", id="legend")
             with Vertical(id="training", classes="panel") as training:
@@ -138,13 +139,14 @@ class LiveScreen(FollowingScreen, FourPanes):
 
     def _show_results(self, view: RunView) -> None:
         lines = view.lines
-        picture = Picture(
-            tuple(summary.series(lines)), summary.dense_accuracy(lines), "top-1 % on the test split", "sparsity"
-        )
+        metric = view.metrics.primary
+        title = f"{metric.titled(' ')} on the test split"
+        picture = Picture(tuple(summary.series(lines)), summary.dense_level(lines), metric, title, "sparsity")
+        self.query_one("#accuracy").border_title = f"1 {metric.noun or metric.title}"
         self.query_one("#accuracy-chart", Chart).show(picture)
         words = self.query_one("#legend", Static)
         words.update(legend_text(picture, words.container_size.width) if picture.series else "")
-        self.query_one(Trials).fill(view.rows)
+        self.query_one(Trials).show_rows(view.rows, view.metrics)
 
     def _show_curve(self, view: RunView) -> None:
         curve = view.curves.get(view.current)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from prunetui.results import summary
-from prunetui.results.axes import Y_AXES
+from prunetui.results.axes import y_axes
 from prunetui.results.summary import UNREADABLE, Line, Sensitivity
 from prunetui.store import Run
 from prunetui.tui.run_look import RunLook
@@ -65,9 +65,10 @@ class ResultsLook:
 
 def _tables(view: RunView) -> RunResults:
     try:
-        rows = summary.with_drop(view.rows)
-        lines = tuple(summary.lines(row for row in rows if not row.get("layer")))
-        layers = {axis.key: summary.sensitivities(rows, axis.key) for axis in Y_AXES}
+        metrics = view.metrics
+        rows = summary.with_drop(view.rows, metrics)
+        lines = tuple(summary.lines((row for row in rows if not row.get("layer")), metrics))
+        layers = {axis.key: summary.sensitivities(rows, axis.key, metrics) for axis in y_axes(metrics)}
     except UNREADABLE as error:
         return RunResults(view, trouble=f"results.csv cannot be read: {type(error).__name__}: {error}")
     return RunResults(view, lines, layers, view.trouble)

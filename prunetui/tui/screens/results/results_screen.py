@@ -15,7 +15,7 @@ from textual.message import Message
 from textual.widgets import Static
 
 from prunetui.results.comparison import failures
-from prunetui.results.summary import dense_accuracy
+from prunetui.results.summary import dense_level
 from prunetui.results.text_tables import csv_text
 from prunetui.store import Run
 from prunetui.terminal.printable import one_line
@@ -98,7 +98,9 @@ class ResultsScreen(ChartScreen):
         self.query_one("#trouble").display = bool(trouble)
         self.query_one("#trouble", Static).update(Text(one_line(trouble), "#ff6b5e"))
         self.query_one(Plot).show_lines(
-            results.lines, results.why_empty() if results.lines else results.trouble or results.why_empty()
+            results.lines,
+            results.why_empty() if results.lines else results.trouble or results.why_empty(),
+            results.view.metrics,
         )
         self._show_layers()
         self._show_trials()
@@ -119,18 +121,18 @@ class ResultsScreen(ChartScreen):
         if self.results is None or not self.results.is_sensitivity:
             return
         y = self.query_one(Plot).y_axis
-        dense = dense_accuracy(self.results.lines)
-        self.query_one(LayersTable).show_layers(self.results.layers[y.key], y, dense)
+        dense, metrics = dense_level(self.results.lines), self.results.view.metrics
+        self.query_one(LayersTable).show_layers(self.results.layers.get(y.key, ()), y, dense, metrics)
         pane = self.query_one("#layers")
         pane.border_title = f"1 {y.words} with only this layer pruned"
-        pane.border_subtitle = f"dense {dense:.2f}" if dense is not None else ""
+        pane.border_subtitle = f"dense {metrics.primary.number(dense)}" if dense is not None else ""
 
     def _show_trials(self) -> None:
         if self.results is None:
             return
         pane = self.query_one(Filtered)
         rows = [row for row in self.results.view.rows if not pane.typed or fits(pane.typed, _fields(row))]
-        self.query_one(Trials).fill(rows)
+        self.query_one(Trials).show_rows(rows, self.results.view.metrics)
         pane.count(len(rows), len(self.results.view.rows))
 
     @property
@@ -209,7 +211,7 @@ class ResultsScreen(ChartScreen):
             keep_report(self, self.session.root, [self.run_id], f"{self.run_id}-report")
             return
         file: dict[str, tuple[str, str, Callable[[], str]]] = {
-            "csv": ("trials", ".csv", lambda: csv_text(trials.rows)),
+            "csv": ("trials", ".csv", lambda: csv_text(trials.rows, trials.metrics)),
             "md": ("trials", ".md", lambda: markdown(trials)),
             "layers": ("layers", ".md", lambda: markdown(self.query_one(LayersTable))),
         }

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
+from prunetui.metrics import CLASSIFICATION, Metric
 from prunetui.terminal.durations import ago, clock
 from prunetui.tui.views import LIVE, ORDER, Entry
 from prunetui.tui.widgets.table_columns import Column
 from prunetui.tui.widgets.virtual_table import Table
-from prunetui.tui.words import bar, percent, state_text
+from prunetui.tui.words import bar, state_text
 
 
 class Runs(Table[Entry]):
@@ -35,6 +37,26 @@ def _live_first(entry: Entry) -> tuple[int, int]:
     return (ORDER.get(entry.state, 0) if entry.state in (*LIVE, "paused") else 9, entry.place)
 
 
+def _figure_column(name: str, value: Callable[[Entry], float | None]) -> Column[Entry]:
+    """A value of the primary metric; sorted by metric and then by value, what is missing first."""
+
+    def metric(entry: Entry) -> Metric:
+        return (entry.status.metrics if entry.status else CLASSIFICATION).primary
+
+    def text(entry: Entry) -> str:
+        """By name where it is not what most runs measure."""
+        found, of = value(entry), metric(entry)
+        if found is None:
+            return "-"
+        return of.number(found) if of == CLASSIFICATION.primary else f"{of.text(found)} {of.title}"
+
+    def order(entry: Entry) -> tuple[str, float]:
+        found = value(entry)
+        return metric(entry).title, -math.inf if found is None else found
+
+    return Column(name, name, text, order, True, 5)
+
+
 def _columns(now: Callable[[], float], ascii_only: bool) -> list[Column[Entry]]:
     def status(name: str) -> Callable[[Entry], Any]:
         return lambda entry: getattr(entry.status, name, None) if entry.status else None
@@ -56,9 +78,6 @@ def _columns(now: Callable[[], float], ascii_only: bool) -> list[Column[Entry]]:
     def methods(entry: Entry) -> str:
         return ", ".join(entry.status.methods) if entry.status else ""
 
-    def number(name: str) -> Callable[[Entry], float]:
-        return lambda entry: -1.0 if status(name)(entry) is None else float(status(name)(entry))
-
     return [
         Column("state", "state", lambda e: state_text(e.state), lambda e: ORDER.get(e.state, 9), least=13),
         Column("name", "name", lambda e: e.name, lambda e: e.name.lower(), least=12, most=34, enough=16),
@@ -66,7 +85,7 @@ def _columns(now: Callable[[], float], ascii_only: bool) -> list[Column[Entry]]:
         Column("model", "model", word("model"), word("model"), least=5),
         Column("data", "data", word("data"), word("data"), least=5, drop=1),
         Column("methods", "methods", methods, methods, least=12, most=40, drop=2, enough=12),
-        Column("dense", "dense", lambda e: percent(status("top1_dense")(e)), number("top1_dense"), True, 5),
-        Column("best", "best", lambda e: percent(status("top1_best")(e)), number("top1_best"), True, 5),
+        _figure_column("dense", status("dense")),
+        _figure_column("best", status("best")),
         Column("age", "age", lambda e: ago(e.age(now())) if e.status else "", lambda e: e.age(now()), True, 3),
     ]

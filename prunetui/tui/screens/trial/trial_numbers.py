@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from prunetui.metrics import LOSS, Metric, Metrics
 from prunetui.results.summary import human
 
 Row = Mapping[str, Any]
 
 
-def numbers(row: Row, dense: Row) -> list[tuple[str, str]]:
+def numbers(row: Row, dense: Row, metrics: Metrics) -> list[tuple[str, str]]:
     """(what, value) of everything that is known; ``dense`` is the row that sizes are compared with."""
+    first, last = [other for other in metrics.others if other != LOSS], [LOSS] * (LOSS in metrics.others)
     found = [
         ("status", str(row.get("status", ""))),
         ("error", str(row.get("error") or "")),
@@ -27,15 +29,15 @@ def numbers(row: Row, dense: Row) -> list[tuple[str, str]]:
         ("without zeros", "" if row.get("macs_nonzero") == row.get("macs") else _size(row, dense, "macs_nonzero")),
         ("bytes", _size(row, dense, "bytes")),
         *_latencies(row),
-        ("dense top-1", _plain(row, "top1_dense", 2, " %")),
-        ("after the edit", _plain(row, "top1_before_raw", 2, " %")),
-        ("re-estimated", _plain(row, "top1_before", 2, " %")),
-        ("after recovery", _plain(row, "top1", 2, " %")),
-        ("control", _plain(row, "top1_control", 2, " %")),
-        ("points lost", _lost(row)),
-        ("top-5", _plain(row, "top5", 2, " %")),
-        ("validation top-1", _plain(row, "val_top1", 2, " %")),
-        ("loss", _plain(row, "loss", 4)),
+        (metrics.dense.title, _text(row, metrics.dense)),
+        ("after the edit", _text(row, metrics.before_raw)),
+        ("re-estimated", _text(row, metrics.before)),
+        ("after recovery", _text(row, metrics.primary)),
+        ("control", _text(row, metrics.control)),
+        (metrics.drop.title, _lost(row, metrics)),
+        *((other.title, _text(row, other)) for other in first),
+        (metrics.validation.title, _text(row, metrics.validation)),
+        *((other.title, _text(row, other)) for other in last),
         ("took", _plain(row, "seconds", 1, " s")),
     ]
     return [(what, value) for what, value in found if value]
@@ -79,6 +81,11 @@ def _size(row: Row, dense: Row, name: str) -> str:
     return f"{human(value)}{share}"
 
 
-def _lost(row: Row) -> str:
-    dense, after = _number(row, "top1_dense"), _number(row, "top1")
-    return "" if dense is None or after is None else f"{dense - after:.2f}"
+def _text(row: Row, metric: Metric) -> str:
+    value = _number(row, metric.key)
+    return "" if value is None else metric.text(value)
+
+
+def _lost(row: Row, metrics: Metrics) -> str:
+    dense, after = _number(row, metrics.dense.key), _number(row, metrics.primary.key)
+    return "" if dense is None or after is None else metrics.drop.number(metrics.primary.lost(dense, after))

@@ -91,7 +91,7 @@ class TrialScreen(FourPanes):
         self.query_one("#title", Static).update(title)
         grid = Grid.grid(padding=(0, 2))
         dense = next((one for one in self.view.rows if one.get("method") == "dense" and one.get("params")), {})
-        for what, value in numbers(row, dense):
+        for what, value in numbers(row, dense, self.view.metrics):
             grid.add_row(Text(what, "dim"), Text(quoted(value), "bold #ff6b5e" if what == "error" else ""))
         self.query_one("#figures", Static).update(grid)
         self._show_curves()
@@ -197,5 +197,5 @@ class TrialScreen(FourPanes):
 
     def action_copy(self) -> None:
         """Copy all numbers of the trial."""
-        words = "".join(f"{what}: {value}\n" for what, value in numbers(self.row, {}))
+        words = "".join(f"{what}: {value}\n" for what, value in numbers(self.row, {}, self.view.metrics))
         copy_text(self, words, "the numbers of the trial")
