@@ -15,9 +15,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from sklearn.datasets import load_digits
 
 from prunetui.config import Data
 from prunetui.config.schema import Statistics
+from prunetui.data.digits import _read
 from prunetui.data.stratified import stratified
 from prunetui.engine.data import Dataset, Images, images, load_dataset
 from prunetui.engine.data.images import crop
@@ -26,6 +28,13 @@ from prunetui.engine.data.split import draw
 from prunetui.errors import DataError
 
 # Splits -----------------------------------------------------------------------------------------------
+
+
+def test_digits_are_what_scikit_learn_says_they_are() -> None:
+    pixels, labels = _read()
+    theirs = load_digits()
+    assert np.array_equal(pixels, theirs.data)
+    assert np.array_equal(labels, theirs.target)
 
 
 def test_digits_are_1797_images_of_which_360_are_the_test_split() -> None:
