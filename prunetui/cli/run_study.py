@@ -1,36 +1,21 @@
 """``prunetui --batch``: executes a run in this process and shows its events in the terminal.
 
-The engine has the main thread (torch aborts a process that ends with it in another); a thread reads the
+The run has the main thread: signals arrive there; a thread reads the
 run's events from its folder, as every view does, and draws them on stderr. stdout gets the results.
 """
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
 
-from prunetui import events
+from prunetui.cli.run_views import View, view_for
 from prunetui.errors import EXIT_DONE, EXIT_INTERRUPTED, UsageError
-from prunetui.metrics import SECONDS
-from prunetui.results.progress import Tracker
-from prunetui.results.summary import measured
 from prunetui.store import Run, find_run
-from prunetui.terminal.durations import clock
-from prunetui.terminal.output import console, say
-from prunetui.terminal.printable import one_line
+from prunetui.terminal.output import say
 
 POLL_SECONDS = 0.2
-
-
-class View(Protocol):
-    """Shows events as they come."""
-
-    def show(self, lines: Sequence[bytes]) -> None: ...
-    def close(self) -> None: ...
 
 
 def run_batch(
@@ -45,7 +30,7 @@ def run_batch(
     """Execute a study, or go on with a run; returns the exit code."""
     _check_device(device)
     run = _resumed(runs, resume, study, overrides) if resume else _created(study or "quickstart", runs, overrides)
-    view = _Json() if json else _Silent() if quiet else _terminal_view()
+    view = view_for(json, quiet)
     code = EXIT_DONE
     try:
         code = EXIT_DONE if _is_done(run) else _execute(run, device, view)
@@ -125,132 +110,3 @@ def _tell_end(run: Run, quiet: bool) -> None:
     if not quiet and run.rows():
         print_results(run.rows(), run.metrics())
     say(run.folder if quiet else f"run: {run.folder}")
-
-
-class _Silent:
-    def show(self, lines: Sequence[bytes]) -> None:
-        """Nothing is shown."""
-
-    def close(self) -> None:
-        """Nothing was opened."""
-
-
-class _Json:
-    """Every event, one line each, on stdout; when nobody reads it any more, the run goes on unseen."""
-
-    def __init__(self) -> None:
-        self._read = True
-
-    def show(self, lines: Sequence[bytes]) -> None:
-        try:
-            if lines and self._read:
-                os.write(1, b"".join(line + b"\n" for line in lines))
-        except OSError:  # who read it has gone, or it does not fit
-            self._read = False
-
-    def close(self) -> None:
-        """Nothing is buffered."""
-
-
-def _terminal_view() -> View:
-    if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
-        return _Live()
-    return _Plain()
-
-
-class _Plain:
-    """One line a trial, and now and then one about a long training; no escape codes."""
-
-    def __init__(self) -> None:
-        self._tracker = Tracker()
-        self._last = 0.0
-
-    def show(self, lines: Sequence[bytes]) -> None:
-        for event in filter(None, map(events.from_json, lines)):
-            self._tracker.feed(event)
-            text = told(event, self._tracker)
-            if text is None and isinstance(event, events.Progress) and event.time - self._last > 10:
-                t = self._tracker
-                loss = f", loss {t.loss:.4f}" if t.loss is not None else ""
-                share = 100 * event.done / max(1, event.total)
-                text = f"  {t.step}: {share:.0f} %, {t.images_per_second:,.0f} images/s{loss}"
-            if text is not None:
-                self._last = event.time
-                say(text, err=True)
-
-    def close(self) -> None:
-        sys.stderr.flush()
-
-
-class _Live:
-    """Two bars on stderr, all of the run and its current step, with finished trials scrolling above."""
-
-    def __init__(self) -> None:
-        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
-
-        self._tracker = Tracker()
-        self._bars = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=None),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TextColumn("{task.fields[info]}"),
-            console=console(err=True),
-            refresh_per_second=4,
-            transient=True,
-            expand=True,
-        )
-        self._all = self._bars.add_task("starting", total=1.0, info="")
-        self._step = self._bars.add_task("", total=1.0, info="", visible=False)
-        self._bars.start()
-
-    def show(self, lines: Sequence[bytes]) -> None:
-        for event in filter(None, map(events.from_json, lines)):
-            self._tracker.feed(event)
-            text = told(event, self._tracker)
-            if text is not None:
-                self._bars.console.print(one_line(text), markup=False)
-        t = self._tracker
-        left = t.seconds_left
-        self._bars.update(
-            self._all,
-            description=f"trial {min(t.trials_done + 1, t.trials)}/{t.trials}" if t.trials else "starting",
-            completed=t.fraction,
-            info=f"{clock(left)} left" if left is not None else "",
-        )
-        rate = f"{t.images_per_second:,.0f} images/s" if t.images_per_second else ""
-        loss = f"  loss {t.loss:.3f}" if t.loss is not None else ""
-        self._bars.update(
-            self._step,
-            visible=bool(t.step),
-            description=one_line(t.step)[:40],
-            completed=t.done / t.total if t.total else 0.0,
-            info=rate + loss,
-        )
-
-    def close(self) -> None:
-        self._bars.stop()
-
-
-def told(event: events.Event, tracker: Tracker) -> str | None:
-    """The line of narration an event is worth, if any."""
-    if isinstance(event, events.RunStarted):
-        return f"{'resuming' if event.resumed else 'running'} {event.run} on {event.device}"
-    if isinstance(event, events.Planned):
-        done = f", {event.done} already done" if event.done else ""
-        return f"{event.trials} trials{done}, {event.steps} steps to compute"
-    if isinstance(event, events.TrialFinished):
-        return f"[{tracker.trials_done}/{tracker.trials}] {event.trial}: {_outcome(event.row)}"
-    if isinstance(event, events.Log):
-        return f"{event.level}: {event.message}"
-    return None
-
-
-def _outcome(row: dict[str, Any]) -> str:
-    if row["status"] != "done":
-        return str(row["status"])  # the reason was logged just before
-    metrics = measured([row])
-    after, before, dense = (row[metric.key] for metric in (metrics.primary, metrics.before, metrics.dense))
-    seconds = f"{row[SECONDS.key]:.1f} s"
-    number = metrics.primary.number
-    return f"{metrics.primary.text(after)} (before {number(before)}, dense {number(dense)}), {seconds}"
