@@ -18,10 +18,11 @@ from prunetui.metrics import CLASSIFICATION, Metrics
 from prunetui.results.axes import X_AXES, Point, after, axis, best, curves, level, nearest, offered, told, y_axes
 from prunetui.results.chart import DENSE_COLOR, DENSE_MARKER, Picture
 from prunetui.results.figure import figure_bytes
-from prunetui.results.summary import Line, only_masks
+from prunetui.results.summary import Line
 from prunetui.tui.widgets import viewport
 from prunetui.tui.widgets.chart_view import Chart
 from prunetui.tui.widgets.legend import Legend
+from prunetui.tui.widgets.plot_words import no_points, nothing_drawn
 
 NARROW = 100
 """Cells from which the legend stands beside the chart."""
@@ -137,27 +138,19 @@ class Plot(Container):
             cursor=cursor,
             front=best(shown, self.x_axis, self.y_axis) if self._front_shown else (),
         )
-        self.query_one(Chart).show(self.picture, self._nothing(), soon)
+        self.query_one(Chart).show(
+            self.picture, nothing_drawn(self.picture, self.heading, self._why, self._no_points), soon
+        )
         self.query_one(Legend).show(self.picture)
         self._tell()
 
-    def _nothing(self) -> str:
-        if any(curve.x and curve.label not in self._hidden for curve in self.picture.series):
-            return "There is no room for a chart."
-        if any(curve.x for curve in self.picture.series):
-            return "All methods are hidden; a shows them."
-        if self.picture.series:
-            return f"Nothing has {self.heading} yet; x and y choose other axes. {self._no_points()}".rstrip()
-        return self._why
-
+    @property
     def _no_points(self) -> str:
-        """Why methods have no point where latency is an axis."""
-        masks = only_masks(self._lines) if self.x_axis.key.startswith("latency") else ""
-        return f"No points for {masks}." if masks else ""
+        return no_points(self._lines, self.x_axis)
 
     def _tell(self) -> None:
         words = self.told_point()
-        hint = f"{self._no_points()} {HINT}".lstrip() if any(curve.x for curve in self.picture.series) else ""
+        hint = f"{self._no_points} {HINT}".lstrip() if any(curve.x for curve in self.picture.series) else ""
         text = Text(words) if words else Text(hint, "dim")
         self.query_one(".point", Static).update(text)
         at = self.picture.level
