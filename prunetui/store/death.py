@@ -12,7 +12,7 @@ from prunetui import events
 from prunetui.files.regular import open_regular
 
 if TYPE_CHECKING:
-    from prunetui.store.run import Status
+    from prunetui.store.status import Status
 
 READ_BYTES = 128 << 10
 """From the end of the events: the last step stands there but for very long epochs."""
