@@ -28,7 +28,7 @@ UNSET_EXAMPLES = {
     "width": 16,
     "checkpoint": "resnet20.pt",
     "key": "model_ema",
-    "options": {"depth": 4},
+    "options": {"my_option": 4},
 }
 
 
