@@ -14,11 +14,12 @@ from textual.widgets import Static
 from prunetui.results.axes import y_axes
 from prunetui.results.summary import Figure, Sensitivity
 from prunetui.tui.app import PrunetuiApp
-from prunetui.tui.widgets.chart import Chart
+from prunetui.tui.screens.compare.comparison_table import Lines
+from prunetui.tui.screens.results.layers_table import LayersTable
+from prunetui.tui.screens.runs.runs_table import Runs
+from prunetui.tui.widgets.chart_view import Chart
 from prunetui.tui.widgets.plot import Plot
-from prunetui.tui.widgets.results import Layers, Lines
-from prunetui.tui.widgets.runs import Runs
-from prunetui.tui.widgets.trials import Trials
+from prunetui.tui.widgets.trials_table import Trials
 
 from .fakes import fake_run, settle, study_rows
 
@@ -141,8 +142,8 @@ def test_layers_stand_out_by_points_lost_of_what_is_in_percent_only():
     one = Sensitivity("l1", ("conv1",), {"channels:0.5": Figure(30.0, None)}, "")
     styles = {}
     for metrics, dense in ((MIOU, 45.0), (PERPLEXITY, 15.0)):
-        table = Layers()
-        table.fill([one], y_axes(metrics)[0], dense, metrics)
+        table = LayersTable()
+        table.show_layers([one], y_axes(metrics)[0], dense, metrics)
         cell: Any = table.columns[-1].cell(one)
         styles[metrics.primary.key] = (cell.plain, str(cell.style))
     assert styles == {"miou": ("30.00", "bold #ff6b5e"), "perplexity": ("30.00", "")}
