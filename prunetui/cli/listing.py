@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from prunetui.cli.run_table import fitted_runs, run_table
 from prunetui.errors import UsageError
-from prunetui.metrics import CLASSIFICATION, Metric, Metrics
+from prunetui.metrics import Metric, Metrics
 from prunetui.results import summary
 from prunetui.results.chart import against_sparsity, draw, legend
 from prunetui.store import Cache, Run, Status, find_run, list_runs
 from prunetui.store.environment import read_environment
 from prunetui.store.runs import CACHE
 from prunetui.store.status import status_plain
-from prunetui.terminal.durations import ago
-from prunetui.terminal.output import aligned, console, packed, print_json, say, say_drawn, table
+from prunetui.terminal.output import console, packed, print_json, say, say_drawn, table
 
 NARROW, WIDE = 100, 140
 LATENCIES = {
@@ -41,53 +40,9 @@ def print_runs(root: Path, as_json: bool) -> None:
     if not listed:
         say(f"no runs in {root.resolve()} yet; start one with: prunetui --batch")
         return
-    say(*_fitted(*run_table(listed)))
+    say(*fitted_runs(*run_table(listed)))
     entries, size = Cache(root / CACHE).size()
     say("", f"{len(listed)} runs; the cache of shared states holds {entries} steps in {summary.human(size)}B")
-
-
-def run_table(listed: Sequence[tuple[Run, Status | None]]) -> tuple[list[str], list[list[str]]]:
-    """Titles and cells; figures name their metric where runs have different ones."""
-    primaries = {status.metrics.primary for _, status in listed if status} or {CLASSIFICATION.primary}
-    what = ""
-    if len(primaries) == 1:
-        (metric,) = primaries
-        what = f" {metric.unit or metric.title}"
-    titles = ["run", "state", "trials", "model", "data", "methods", f"dense{what}", f"best{what}", "age"]
-    return titles, [_run_cells(run, status, len(titles), named=not what) for run, status in listed]
-
-
-def _run_cells(run: Run, status: Status | None, count: int, named: bool) -> list[str]:
-    if status is None:
-        return [run.id, "not a run", *[""] * (count - 2)]
-    methods = ", ".join(status.methods)
-    return [
-        run.id,
-        status.state,
-        f"{status.done}/{status.trials}",
-        status.model,
-        status.data,
-        methods if len(methods) <= 30 else f"{len(status.methods)} methods",
-        _figure(status.dense, status.metrics.primary, named),
-        _figure(status.best, status.metrics.primary, named),
-        ago(time.time() - status.created),
-    ]
-
-
-def _fitted(columns: list[str], cells: list[list[str]]) -> list[str]:
-    """The list of runs; on a narrow terminal without the methods, and then without the data."""
-    right = ("trials", *columns[-3:])
-    shown = aligned(columns, cells, right)
-    for column in ("methods", "data"):
-        if sys.stdout.isatty() and max(map(len, shown)) > console().width:
-            place = columns.index(column)
-            columns, cells = _but(columns, place), [_but(row, place) for row in cells]
-            shown = aligned(columns, cells, right)
-    return shown
-
-
-def _but(cells: list[str], place: int) -> list[str]:
-    return cells[:place] + cells[place + 1 :]
 
 
 def run_object(run: Run, status: Status | None) -> dict[str, Any]:
@@ -241,9 +196,3 @@ def _result_cells(line: summary.Line, metrics: Metrics) -> dict[str, str]:
         "dense": figure(metrics.dense),
         "control": figure(metrics.control),
     }
-
-
-def _figure(value: float | None, metric: Metric, named: bool) -> str:
-    if value is None:
-        return "-"
-    return f"{metric.text(value)} {metric.title}" if named else metric.number(value)

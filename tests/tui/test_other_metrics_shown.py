@@ -8,17 +8,19 @@ from typing import Any
 
 import pytest
 from other_metrics import MIOU, PERPLEXITY, run_of
-from prunetui.tui.widgets.chart import Chart
-from prunetui.tui.widgets.results import Layers, Lines
-from prunetui.tui.widgets.runs import Runs
-from prunetui.tui.widgets.trials import Trials
 from textual.pilot import Pilot
 from textual.widgets import Static
 
 from prunetui.results.axes import y_axes
 from prunetui.results.summary import Figure, Sensitivity
 from prunetui.tui.app import PrunetuiApp
+from prunetui.tui.navigation import OpenCompare, OpenLive, OpenResults
+from prunetui.tui.screens.compare.comparison_table import Lines
+from prunetui.tui.screens.results.layers_table import LayersTable
+from prunetui.tui.screens.runs.runs_table import Runs
+from prunetui.tui.widgets.chart_view import Chart
 from prunetui.tui.widgets.plot import Plot
+from prunetui.tui.widgets.trials_table import Trials
 
 from .fakes import fake_run, settle, study_rows
 
@@ -40,7 +42,7 @@ def titles(table: Any) -> list[str]:
 
 def test_the_results_of_a_metric_that_should_be_low(runs: Path, app_of: App, drive: Drive):
     async def story(pilot: Pilot[Any]) -> None:
-        pilot.app.open_results(LANGUAGE)
+        pilot.app.post_message(OpenResults(LANGUAGE))
         await pilot.pause()
         await settle(pilot)
         plot = pilot.app.screen.query_one(Plot)
@@ -65,21 +67,23 @@ def test_the_results_of_a_metric_that_should_be_low(runs: Path, app_of: App, dri
 
 def test_the_choice_of_an_axis_that_a_run_does_not_have_shows_its_primary_metric(runs: Path, app_of: App, drive: Drive):
     async def story(pilot: Pilot[Any]) -> None:
-        pilot.app.remember(chart_y="top1_before")
-        pilot.app.open_results(SCENES)
+        pilot.app.session.remember(chart_y="top1_before")
+        pilot.app.post_message(OpenResults(SCENES))
         await pilot.pause()
         await settle(pilot)
         plot = pilot.app.screen.query_one(Plot)
         assert plot.heading == "mIoU against sparsity"
         assert "calibration error" in titles(pilot.app.screen.query_one(Trials))
-        assert pilot.app.settings.chart_y == "top1_before"  # for runs that have it
+        await pilot.press("x")
+        settings = pilot.app.session.settings
+        assert (settings.chart_x, settings.chart_y) == ("params", "top1_before")  # for runs that have it
 
     drive(app_of(runs), story, (140, 40))
 
 
 def test_a_trial_in_numbers(runs: Path, app_of: App, drive: Drive):
     async def story(pilot: Pilot[Any]) -> None:
-        pilot.app.open_results(LANGUAGE)
+        pilot.app.post_message(OpenResults(LANGUAGE))
         await pilot.pause()
         await settle(pilot)
         await pilot.press("2", "end", "enter")
@@ -111,7 +115,7 @@ def test_the_list_of_runs_names_what_is_not_the_usual_metric(runs: Path, app_of:
 
 def test_a_live_run_is_drawn_by_its_metric(runs: Path, app_of: App, drive: Drive):
     async def story(pilot: Pilot[Any]) -> None:
-        pilot.app.open_live(LANGUAGE)
+        pilot.app.post_message(OpenLive(LANGUAGE))
         await pilot.pause()
         await settle(pilot)
         screen = pilot.app.screen
@@ -126,7 +130,7 @@ def test_a_live_run_is_drawn_by_its_metric(runs: Path, app_of: App, drive: Drive
 
 def test_runs_of_different_metrics_side_by_side(runs: Path, app_of: App, drive: Drive):
     async def story(pilot: Pilot[Any]) -> None:
-        pilot.app.open_compare([LANGUAGE, SCENES])
+        pilot.app.post_message(OpenCompare([LANGUAGE, SCENES]))
         await pilot.pause()
         await settle(pilot)
         screen = pilot.app.screen
@@ -141,8 +145,8 @@ def test_layers_stand_out_by_points_lost_of_what_is_in_percent_only():
     one = Sensitivity("l1", ("conv1",), {"channels:0.5": Figure(30.0, None)}, "")
     styles = {}
     for metrics, dense in ((MIOU, 45.0), (PERPLEXITY, 15.0)):
-        table = Layers()
-        table.fill([one], y_axes(metrics)[0], dense, metrics)
+        table = LayersTable()
+        table.show_layers([one], y_axes(metrics)[0], dense, metrics)
         cell: Any = table.columns[-1].cell(one)
         styles[metrics.primary.key] = (cell.plain, str(cell.style))
     assert styles == {"miou": ("30.00", "bold #ff6b5e"), "perplexity": ("30.00", "")}

@@ -62,8 +62,7 @@ class Plot(Container):
         super().__init__(**more)
         self._ascii = ascii_only
         self._y_axes = y_axes(CLASSIFICATION)
-        self._wanted_y = y
-        """The figure that was chosen: runs that do not measure it show their primary metric."""
+        self._wanted_y = y  # runs that do not measure it show their primary metric
         self.x_axis, self.y_axis = axis(X_AXES, x), axis(self._y_axes, y)
         self.picture = Picture(())
         self.point: Point | None = None
@@ -71,8 +70,7 @@ class Plot(Container):
         self._why = ""
         self._hidden: frozenset[str] = frozenset()
         self._wanted: viewport.Window | None = None
-        self._logarithmic = False
-        self._front_shown = False
+        self._logarithmic = self._front_shown = False
 
     def compose(self) -> ComposeResult:
         with Container(classes="plot-body"):
@@ -90,9 +88,8 @@ class Plot(Container):
     def show_lines(self, lines: Sequence[Line], why: str, metrics: Metrics) -> None:
         """Other results; ``why`` says why there is nothing where there is nothing."""
         pointed = self.pointed
-        self._y_axes = y_axes(metrics)
+        self._y_axes, self._lines, self._why = y_axes(metrics), lines, why
         self.y_axis = axis(self._y_axes, self._wanted_y)
-        self._lines, self._why = lines, why
         self._again(pointed, soon=False)
 
     @property
@@ -151,8 +148,7 @@ class Plot(Container):
     def _tell(self) -> None:
         words = self.told_point()
         hint = f"{self._no_points} {HINT}".lstrip() if any(curve.x for curve in self.picture.series) else ""
-        text = Text(words) if words else Text(hint, "dim")
-        self.query_one(".point", Static).update(text)
+        self.query_one(".point", Static).update(Text(words) if words else Text(hint, "dim"))
         at = self.picture.level
         dense = f"{DENSE_MARKER} dense {self.y_axis.metric.number(at)}" if at is not None else ""
         on = ["front: what no other result beats"] if self.picture.front else []
@@ -177,7 +173,7 @@ class Plot(Container):
     def _axes_changed(self) -> None:
         self._wanted = None
         self._again(self.pointed)
-        self.post_message(self.AxesChanged(self.x_axis.key, self.y_axis.key))
+        self.post_message(self.AxesChanged(self.x_axis.key, self._wanted_y))
 
     def action_log(self) -> None:
         """Logarithms along x, or not."""
