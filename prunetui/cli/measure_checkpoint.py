@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -35,12 +35,8 @@ def evaluate_checkpoint(
     from prunetui.engine.data import load_dataset
     from prunetui.engine.device import find_device, prepare
     from prunetui.engine.measure import evaluate
-    from prunetui.engine.models.checkpoint import read_checkpoint
 
-    exported = checkpoint.suffix.lower() in (".pt2", ".onnx")
-    found = _exported(checkpoint.expanduser(), trust) if exported else None
-    read = None if found else read_checkpoint(checkpoint.expanduser())
-    header = found[1] if found else read.header if read else {}
+    found, read, header = _opened(checkpoint, trust)
     if header:
         _check_complete(header, checkpoint)
         header = _with_own_files(header, model, data, checkpoint, trust)
@@ -63,11 +59,26 @@ def evaluate_checkpoint(
     }
     if as_json:
         print_json(result)
-        return
+    else:
+        _say(result, short(study.data.name))
+
+
+def _opened(path: Path, trust: bool) -> tuple[Any, Any, dict[str, Any]]:
+    """An exported network with its header, or a checkpoint; and the header of either, empty where it has none."""
+    from prunetui.engine.models.checkpoint import read_checkpoint
+
+    if path.suffix.lower() in (".pt2", ".onnx"):
+        found = _exported(path.expanduser(), trust)
+        return found, None, found[1]
+    read = read_checkpoint(path.expanduser())
+    return None, read, read.header
+
+
+def _say(result: Mapping[str, Any], data: str) -> None:
     measured = (CLASSIFICATION.primary, *CLASSIFICATION.others)
     say("  ".join(f"{metric.title} {metric.text(result[metric.key])}" for metric in measured))
-    rate = f"{result['images_per_second']:,.0f} images/s on {where.name}"
-    say(f"{result['images']} test images of {short(study.data.name)}, {rate}")
+    rate = f"{result['images_per_second']:,.0f} images/s on {result['device']}"
+    say(f"{result['images']} test images of {data}, {rate}")
 
 
 def _check_logits(path: Path, net: Any, inputs: Any, logits: Any) -> None:

@@ -16,7 +16,7 @@ from prunetui.config.locate import key_lines, line_of
 from prunetui.config.method_tables import method_tables
 from prunetui.config.mistakes import from_pydantic, nearest
 from prunetui.config.named import located as locate_own_files
-from prunetui.config.option_checks import OF_TABLE
+from prunetui.config.option_checks import OF_NAME
 from prunetui.config.schema import Study
 from prunetui.errors import ConfigError, Mistake, UsageError
 from prunetui.files.paths import exists, is_dir, is_file, user_path
@@ -105,8 +105,7 @@ def parse_study(text: str, overrides: Sequence[str] = (), file: str = "study", p
     if preset:
         _follow_checkpoint(raw, overridden)
     study, found = _validate(raw)
-    located += found
-    if located:
+    if located := located + found:
         lines = key_lines(text.removeprefix("\ufeff"))
         raise ConfigError(_with_place(path, m, file, lines, overridden) for path, m in located)
     assert study is not None
@@ -204,8 +203,7 @@ def _validate(raw: dict[str, Any]) -> tuple[Study | None, list[Located]]:
 def _without(raw: dict[str, Any], paths: Sequence[tuple[str | int, ...]]) -> tuple[dict[str, Any], list[int]]:
     """The study without its malformed keys, unknown methods and parts, and the place each remaining method had."""
     bad = {path[:2] if isinstance(raw.get(str(path[0])), dict) else path[:1] for path in paths if path}
-    for table in ("model", "data"):  # whose other keys depend on whose they are
-        bad |= {(table, key) for key in ("options", *OF_TABLE) if (table, "name") in bad}
+    bad |= {(path[0], key) for path in bad if path[1:] == ("name",) for key in OF_NAME}
     rest = {key: value for key, value in raw.items() if (key,) not in bad and key != "methods"}
     for table, content in rest.items():
         if isinstance(content, dict):

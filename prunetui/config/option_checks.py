@@ -14,6 +14,8 @@ from prunetui.plugins.contribution import Contribution
 Located = tuple[tuple[str | int, ...], Mistake]
 OF_TABLE = ("width", "shortcut")
 """Keys of [model] that a factory of a user's is given only if it takes them."""
+OF_NAME = ("options", *OF_TABLE)
+"""Keys that say nothing where the name is not known."""
 
 
 def option_mistakes(study: Study) -> list[Located]:
