@@ -16,10 +16,11 @@ from prunetui.plan.measurements import Measurements
 from prunetui.plan.schedules import rewinding, schedule_name
 from prunetui.plan.trainings import Trainings
 from prunetui.plan.walk import Walk
-from prunetui.plugins.catalogue import own_digest
+from prunetui.plugins.catalogue import catalogue
 from prunetui.plugins.own_files import short
 from prunetui.steps import Checkpoint, Load
 from prunetui.tree import Plan, Trial, Units, digest
+from prunetui.tree.source import SOURCES
 
 MOST_LABEL = 80
 """Characters of a label in a trial's id, which is a file name."""
@@ -59,10 +60,13 @@ def build_plan(study: Study, context: Mapping[str, Any] | None = None, units: Un
 
 
 def _identity(kind: str, table: Data | Model, apart: set[str]) -> dict[str, Any]:
-    """What of a table decides the numbers. Of a user's file it is the content, wherever the file lies."""
+    """What of a table decides the numbers, with the code of what it names, wherever its file lies."""
     plain = table.model_dump(exclude=apart if table.options else {*apart, "options"})
-    digest = own_digest(kind, table.name)
-    return {**plain, "name": table.name.rpartition(":")[2], "digest": digest} if digest else plain
+    found = catalogue(kind).found.get(table.name)
+    if found is None:  # told as a mistake where it is looked for
+        return plain
+    code = SOURCES.digest([found.file.as_posix()]) if found.origin == "built-in" else found.digest
+    return {**plain, "name": table.name.rpartition(":")[2], "code": code}
 
 
 def _root(study: Study, seed: int, context: Mapping[str, Any] | None) -> str:

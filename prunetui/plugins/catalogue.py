@@ -113,9 +113,3 @@ def why_unknown(kind: str, name: str) -> str:
     return f"no {noun} is called {name!r}; there are: {', '.join(names)}" + (
         f"; did you mean {near[0]}?" if near else ""
     )
-
-
-def own_digest(kind: str, name: str) -> str | None:
-    """The digest of what is not part of prunetui; None of what is, whose code is told by prunetui's own version."""
-    found = catalogue(kind).found.get(name)
-    return found.digest if found is not None and found.origin != "built-in" else None
