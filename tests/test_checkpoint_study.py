@@ -70,7 +70,7 @@ def done(root: Path, checkpoint: Path, methods: str, *overrides: str) -> Run:
     text = "".join(f"[[methods]]\n{method}\n" for method in methods.split("; "))
     study = parse_study(STUDY + text, [f"model.checkpoint={checkpoint}", *overrides])
     run = create_run(root / "runs", study_toml(study), Status(state="queued", name=study.name))
-    assert execute(run, "cpu", lambda: False, isolated=False) == 0, [row["error"] for row in run.rows()]
+    assert execute(run, "cpu", lambda: False, executor="inline") == 0, [row["error"] for row in run.rows()]
     return run
 
 
@@ -124,7 +124,7 @@ def test_the_default_study_prunes_a_checkpoint_without_training(dense: Path, tmp
     overrides = [f"model.checkpoint={dense}", "finetune.epochs=0", "data.limit=150", "sparsities=[0.5]"]
     study = load_study("quickstart", [*overrides, "measure.latency=false"])
     run = create_run(tmp_path / "runs", study_toml(study), Status(state="queued", name=study.name))
-    assert execute(run, "cpu", lambda: False, isolated=False) == 0
+    assert execute(run, "cpu", lambda: False, executor="inline") == 0
     assert trained(run) == 0
     row = rows_of(run)["dense-0ep-s0"]
     assert int(row["params"]) == sum(t.numel() for n, t in torch.load(dense)["state_dict"].items() if counted(n))
@@ -146,7 +146,7 @@ def test_another_width_than_the_checkpoints_fails_the_run_in_words(dense: Path, 
     study = parse_study(STUDY, [f"model.checkpoint={dense}", "model.width=8"])
     run = create_run(tmp_path / "runs", study_toml(study), Status(state="queued", name=study.name))
     with pytest.raises(UsageError, match=r"model\.width = 8, the checkpoint's is 4: leave it out"):
-        execute(run, "cpu", lambda: False, isolated=False)
+        execute(run, "cpu", lambda: False, executor="inline")
 
 
 # Its own zeros ------------------------------------------------------------------------------------
