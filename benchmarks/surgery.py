@@ -25,7 +25,7 @@ from prunetui.engine.state import State
 from prunetui.engine.step_context import StepContext
 from prunetui.plan import Prune
 from prunetui.plugins.method_catalogue import method_info
-from prunetui.store.partial import PartialFiles
+from prunetui.store.partial_files import PartialFiles
 
 RATIO = 0.5
 

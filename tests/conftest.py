@@ -162,7 +162,7 @@ def context(digits: Dataset, cpu: Device, tmp_path: Path) -> Callable[..., StepC
     from prunetui.config import Model
     from prunetui.engine.models import Architecture
     from prunetui.engine.step_context import StepContext
-    from prunetui.store.partial import PartialFiles
+    from prunetui.store.partial_files import PartialFiles
 
     def make(graph: Graph, **more: Any) -> StepContext:
         fields: dict[str, Any] = {

@@ -22,7 +22,7 @@ from prunetui.config import (
     parse_study,
     study_toml,
 )
-from prunetui.config.load import preset_names, preset_text
+from prunetui.config.read_study import preset_names, preset_text
 from prunetui.config.write import rooted
 from prunetui.errors import EXIT_USAGE, ConfigError, Mistake, UsageError
 from prunetui.plan import build_plan

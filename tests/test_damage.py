@@ -16,7 +16,7 @@ from prunetui.config import parse_study, study_toml
 from prunetui.execute.execution import execute
 from prunetui.files.atomic import copy_atomic
 from prunetui.store import Cache, Run, Status, create_run
-from prunetui.store.partial import PartialFiles
+from prunetui.store.partial_files import PartialFiles
 
 STUDY = """
 name = "tiny"

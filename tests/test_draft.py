@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prunetui.config import load_study, parse_study
-from prunetui.config.load import preset_names, preset_text
 from prunetui.config.minimal import minimal
+from prunetui.config.read_study import preset_names, preset_text
 from prunetui.config.write import resolved
 from prunetui.tui.screens.configure.study_draft import Draft, shown, split_items, typed_list, typed_value
 

@@ -16,7 +16,7 @@ from prunetui.plan.estimate import estimate, images_of
 from prunetui.plan.history import Historian, History, Rate
 from prunetui.plugins.catalogue import contribution
 from prunetui.store import Cache, Run, Status, create_run
-from prunetui.store.runs import CACHE
+from prunetui.store.run_list import CACHE
 
 CONTEXT = {"images": "abc", "checkpoint": None, "device": "cpu", "arithmetic": ["fp32", "fp32"], "torch": "2.15.0"}
 TEXT = """

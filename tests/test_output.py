@@ -18,7 +18,7 @@ import prunetui
 from prunetui import events
 from prunetui.cli import listing
 from prunetui.results.text_tables import csv_cell, table_csv
-from prunetui.store.run import Run
+from prunetui.store.run_folder import Run
 from prunetui.terminal.output import PLAIN_WIDTH, aligned, console, json_text, packed, say, table
 from tests.tui.fakes import failed_row, fake_row, fake_run, layer_rows
 

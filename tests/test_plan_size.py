@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from prunetui.config import parse_study
-from prunetui.config.load import load_study
+from prunetui.config.read_study import load_study
 from prunetui.plan import Plan, build_plan, digest, missing, step_key
 
 

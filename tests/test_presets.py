@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from prunetui.config import Study, load_study
-from prunetui.config.load import preset_names, preset_summary, preset_text
+from prunetui.config.read_study import preset_names, preset_summary, preset_text
 from prunetui.plan import Train, build_plan
 
 STUDIES = ("five-methods", "kmeans", "ninety-nine", "ninety-nine-ours", "fine-vs-channel", "gradual-vs-instant")

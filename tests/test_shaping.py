@@ -32,7 +32,7 @@ from prunetui.plan import Rewind, Train, Trial, build_plan
 from prunetui.plugins import method_catalogue
 from prunetui.steps.train import check_shaped
 from prunetui.store import Cache
-from prunetui.store.partial import PartialFiles
+from prunetui.store.partial_files import PartialFiles
 
 SMALL = Architecture("vgg11", 1, 8, 10, width=4)
 CPU = torch.device("cpu")

@@ -25,7 +25,7 @@ from prunetui.errors import TrialError
 from prunetui.plan import build_plan, missing
 from prunetui.steps import Calibrate, Latency, Load, Measure, Prune, Rewind, Train
 from prunetui.store import Cache
-from prunetui.store.partial import PartialFiles
+from prunetui.store.partial_files import PartialFiles
 from prunetui.tree import Images, Node, Plan, Step, Trial, is_kept, step_key
 from prunetui.tree.step import Measurement
 

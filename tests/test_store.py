@@ -23,7 +23,7 @@ from prunetui.errors import EXIT_USAGE, RunFailed, UsageError
 from prunetui.events import Log, RunFinished
 from prunetui.files.atomic import write_atomic
 from prunetui.store import Cache, Run, Status, create_run, find_run, list_runs
-from prunetui.store.run import Appender, Tail
+from prunetui.store.run_folder import Appender, Tail
 
 ROOT = Path(prunetui.__file__).resolve().parent.parent
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -327,7 +327,7 @@ def test_an_appender_after_half_a_line_loses_that_line_only(tmp_path: Path):
 
 def test_an_event_that_does_not_fit_on_the_disk_is_an_error_and_not_half_a_line(tmp_path: Path):
     code = FULL_DISK + (
-        "from prunetui.events import Log; from prunetui.store.run import Appender\n"
+        "from prunetui.events import Log; from prunetui.store.run_folder import Appender\n"
         "emit = Appender(Path(sys.argv[1])); emit(Log('info', 'one'))\n"
         "try: emit(Log('info', 'x' * 5000))\n"
         "except OSError as error: print(errno.errorcode[error.errno])"

@@ -20,7 +20,7 @@ import prunetui
 from prunetui import events
 from prunetui.engine.partial import read_partial
 from prunetui.store import Run, find_run
-from prunetui.store.partial import PartialFiles
+from prunetui.store.partial_files import PartialFiles
 
 STUDY = """
 name = "survivor"

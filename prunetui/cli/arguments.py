@@ -24,7 +24,7 @@ def complete_runs(ctx: typer.Context, incomplete: str) -> list[str]:
 
 def complete_presets(incomplete: str) -> list[str]:
     """Names of the presets that begin with ``incomplete``."""
-    from prunetui.config.load import preset_names
+    from prunetui.config.read_study import preset_names
 
     return [name for name in preset_names() if name.startswith(incomplete)]
 

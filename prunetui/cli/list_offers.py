@@ -77,7 +77,7 @@ def print_method(name: str, as_json: bool) -> None:
 
 def print_presets(as_json: bool) -> None:
     """The packaged studies with their first comment line."""
-    from prunetui.config.load import preset_names, preset_summary
+    from prunetui.config.read_study import preset_names, preset_summary
 
     about = [{"name": name, "summary": preset_summary(name)} for name in preset_names()]
     if as_json:

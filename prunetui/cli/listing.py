@@ -16,7 +16,7 @@ from prunetui.results import summary
 from prunetui.results.chart import against_sparsity, draw, legend
 from prunetui.store import Cache, Run, Status, find_run, list_runs
 from prunetui.store.environment import read_environment
-from prunetui.store.runs import CACHE
+from prunetui.store.run_list import CACHE
 from prunetui.store.status import status_plain
 from prunetui.terminal.output import console, packed, print_json, say, say_drawn, table
 

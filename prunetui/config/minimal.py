@@ -8,7 +8,7 @@ from typing import Any
 import tomli_w
 from pydantic import BaseModel
 
-from prunetui.config.load import parse_study
+from prunetui.config.read_study import parse_study
 from prunetui.config.schedule import SCHEDULES
 from prunetui.config.schema import Study
 from prunetui.config.write import resolved

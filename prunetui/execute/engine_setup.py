@@ -21,8 +21,8 @@ from prunetui.machine import device_name
 from prunetui.plan import build_plan
 from prunetui.plugins.own_files import copies_used
 from prunetui.store import Cache
-from prunetui.store.partial import PartialFiles
-from prunetui.store.runs import CACHE
+from prunetui.store.partial_files import PartialFiles
+from prunetui.store.run_list import CACHE
 
 if TYPE_CHECKING:
     from prunetui.engine.data import Dataset

@@ -42,7 +42,7 @@ from prunetui.store.control import Control
 from prunetui.store.environment import environment, read_environment
 from prunetui.store.rebuild import set_aside
 from prunetui.store.results import dense_and_best
-from prunetui.store.runs import CACHE
+from prunetui.store.run_list import CACHE
 from prunetui.store.status_writer import Book
 
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from prunetui.execute.executor import ExecutionContext, Executor
 from prunetui.plugins.catalogue import catalogue, contribution
-from prunetui.plugins.load import load_object
+from prunetui.plugins.import_file import load_object
 
 ExecutorFactory = Callable[[ExecutionContext], Executor]
 Factory = TypeVar("Factory", bound=ExecutorFactory)

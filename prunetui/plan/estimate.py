@@ -21,7 +21,7 @@ from prunetui.plan.remaining_work import missing
 from prunetui.plan.unroll import build_plan
 from prunetui.plugins.catalogue import contribution
 from prunetui.store import Cache
-from prunetui.store.runs import CACHE
+from prunetui.store.run_list import CACHE
 from prunetui.tree import Images, Node, Plan, Trial, is_kept
 
 

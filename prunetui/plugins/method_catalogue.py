@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from prunetui.errors import UsageError
 from prunetui.plugins import catalogue as all_kinds
 from prunetui.plugins.catalogue import Known
-from prunetui.plugins.load import load_object
+from prunetui.plugins.import_file import load_object
 from prunetui.plugins.method_source import MethodInfo
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Runs on disk: the bus between whoever executes and whoever looks. Torch-free."""
 
-from prunetui.store.cache import Cache
-from prunetui.store.run import Run, Status, Tail
-from prunetui.store.runs import create_run, find_run, list_runs
+from prunetui.store.run_folder import Run, Status, Tail
+from prunetui.store.run_list import create_run, find_run, list_runs
+from prunetui.store.step_cache import Cache
 
 __all__ = ["Cache", "Run", "Status", "Tail", "create_run", "find_run", "list_runs"]

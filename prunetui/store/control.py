@@ -9,7 +9,7 @@ from typing import Any
 
 from prunetui.files.atomic import write_atomic
 from prunetui.files.regular import read_object
-from prunetui.store.run import Run
+from prunetui.store.run_folder import Run
 
 
 @dataclass(frozen=True)

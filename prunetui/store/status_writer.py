@@ -8,7 +8,7 @@ import threading
 import time
 from typing import Any
 
-from prunetui.store.run import Run, Status
+from prunetui.store.run_folder import Run, Status
 
 HEARTBEAT_SECONDS = 2.0
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from prunetui.config import Study, parse_study, study_toml
-from prunetui.config.load import find_study, preset_names, preset_text
+from prunetui.config.read_study import find_study, preset_names, preset_text
 from prunetui.errors import PrunetuiError, UsageError
 from prunetui.files.safe_toml import NotToml
 from prunetui.plan import build_plan

@@ -10,7 +10,7 @@ from typing import Any
 from textual.pilot import Pilot
 
 from prunetui import events
-from prunetui.store.run import Run, Status
+from prunetui.store.run_folder import Run, Status
 from prunetui.tui.widgets.chart_view import Chart
 
 NOW = 1_700_000_000.0

@@ -16,7 +16,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
 from prunetui.config import load_study, parse_study, study_toml
-from prunetui.config.load import preset_names
+from prunetui.config.read_study import preset_names
 from prunetui.store import Run, Status, create_run
 from prunetui.tui.app import PrunetuiApp
 from prunetui.tui.navigation import OpenConfigure

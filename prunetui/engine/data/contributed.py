@@ -16,7 +16,7 @@ from prunetui.api import Splits
 from prunetui.data.tree.wanted import Note
 from prunetui.errors import DataError, PrunetuiError
 from prunetui.plugins.catalogue import contribution
-from prunetui.plugins.load import load_object
+from prunetui.plugins.import_file import load_object
 from prunetui.plugins.own_files import short
 
 Pixels = NDArray[np.uint8]

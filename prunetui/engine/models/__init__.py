@@ -14,8 +14,8 @@ from torch import nn
 from prunetui.engine.convolutions import KindsUsed
 from prunetui.errors import UsageError
 from prunetui.plugins.catalogue import contribution
+from prunetui.plugins.import_file import load_object
 from prunetui.plugins.kinds import CLASSES
-from prunetui.plugins.load import load_object
 
 Pairs = tuple[tuple[str, Any], ...]
 

@@ -38,7 +38,7 @@ def check(text: str, file: str = "study") -> Checked:
 
 def give_way(draft: Draft, preset: Draft) -> list[Key]:
     """Forget how a preset would make its dense network, once a checkpoint is named; returns the keys that went."""
-    from prunetui.config.load import DENSE
+    from prunetui.config.read_study import DENSE
 
     if not draft.get(("model", "checkpoint")) or preset.get(("model", "checkpoint")):
         return []
@@ -65,8 +65,8 @@ def begin(start: str, root: Path) -> tuple[Draft, str]:
         PrunetuiError: it cannot be read.
     """
     from prunetui.config import parse_study
-    from prunetui.config.load import preset_text
     from prunetui.config.minimal import minimal
+    from prunetui.config.read_study import preset_text
     from prunetui.errors import UsageError
     from prunetui.store import Run
 
@@ -83,7 +83,7 @@ def begin(start: str, root: Path) -> tuple[Draft, str]:
 
 def beginnings(runs: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """(answer, words) of all that a study may begin from: presets with their first line, then runs."""
-    from prunetui.config.load import preset_names, preset_summary
+    from prunetui.config.read_study import preset_names, preset_summary
 
     presets = [(f"preset:{name}", f"preset {name}: {preset_summary(name)}") for name in preset_names()]
     return [*presets, *runs]

@@ -11,7 +11,7 @@ from pathlib import Path
 from prunetui.errors import RunFailed, UsageError
 from prunetui.files.atomic import write_atomic
 from prunetui.files.paths import is_file, user_path
-from prunetui.store.run import Run, Status
+from prunetui.store.run_folder import Run, Status
 
 CACHE = ".cache"
 
