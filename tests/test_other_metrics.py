@@ -12,8 +12,9 @@ import pytest
 from other_metrics import MIOU, PERPLEXITY, row_of, rows_of, run_of
 
 from prunetui import events
-from prunetui.cli.listing import print_run, print_runs
+from prunetui.cli.list_runs import print_runs
 from prunetui.cli.run_views import told
+from prunetui.cli.show_run import print_run
 from prunetui.metrics import Metric, Metrics
 from prunetui.report.gather import Material, gather
 from prunetui.report.write_report import made

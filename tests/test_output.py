@@ -16,8 +16,10 @@ import pytest
 
 import prunetui
 from prunetui import events
-from prunetui.cli import listing
+from prunetui.cli.list_runs import print_runs
+from prunetui.cli.show_run import print_run
 from prunetui.results.text_tables import csv_cell, table_csv
+from prunetui.store import find_run
 from prunetui.store.run_folder import Run
 from prunetui.terminal.output import PLAIN_WIDTH, aligned, console, json_text, packed, say, table
 from tests.tui.fakes import failed_row, fake_row, fake_run, layer_rows
@@ -49,13 +51,13 @@ def is_harmless(text: str) -> bool:
 def test_runs_and_show_print_no_control_character_and_no_row_that_is_not_ours(
     root: Path, capsys: pytest.CaptureFixture[str]
 ):
-    listing.print_runs(root, as_json=False)
+    print_runs(root, as_json=False)
     told = capsys.readouterr().out
     assert is_harmless(told)
     assert len(told.splitlines()) == 1 + 2 + 2  # titles, two runs, an empty line and the sum
     assert "\\x1b[31mevil\\u202e" in told
     for run in ("evil", "layers"):
-        listing.print_run(root, run, as_json=False)
+        print_run(root, run, as_json=False)
         told = capsys.readouterr()
         assert is_harmless(told.out + told.err)
         assert "row of ours" in told.out
@@ -64,7 +66,7 @@ def test_runs_and_show_print_no_control_character_and_no_row_that_is_not_ours(
 
 
 def test_json_is_ascii_and_tells_the_same(root: Path, capsys: pytest.CaptureFixture[str]):
-    listing.print_run(root, "evil", as_json=True)
+    print_run(root, "evil", as_json=True)
     told = capsys.readouterr().out
     assert told.isascii()
     assert is_harmless(told)
@@ -173,4 +175,4 @@ def test_nothing_else_prints():
 
 
 def test_a_run_is_found_by_its_hostile_name(root: Path):
-    assert isinstance(listing.find_run(root, "\x1b[31mevil"), Run)
+    assert isinstance(find_run(root, "\x1b[31mevil"), Run)

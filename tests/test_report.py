@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from prunetui.cli.listing import print_results
+from prunetui.cli.show_run import print_results
 from prunetui.events import (
     EpochFinished,
     Log,

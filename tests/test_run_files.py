@@ -302,7 +302,7 @@ def test_output_that_nobody_takes_ends_quietly(tmp_path: Path, command: str, tar
 
 
 def test_json_of_a_damaged_run_has_the_rows(run: Run, capsys: pytest.CaptureFixture[str]):
-    from prunetui.cli.listing import print_run
+    from prunetui.cli.show_run import print_run
 
     (run.folder / "results.csv").write_bytes(b"")
     print_run(run.folder.parent, run.id, as_json=True)

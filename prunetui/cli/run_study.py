@@ -105,7 +105,7 @@ def _execute(run: Run, device: str, view: View) -> int:
 
 
 def _tell_end(run: Run, quiet: bool) -> None:
-    from prunetui.cli.listing import print_results
+    from prunetui.cli.show_run import print_results
 
     if not quiet and run.rows():
         print_results(run.rows(), run.metrics())

@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from prunetui import events
-from prunetui.cli import listing
+from prunetui.cli.list_runs import print_runs
 from prunetui.cli.pack_run import export_runs
 from prunetui.cli.run_study import _resumed
+from prunetui.cli.show_run import print_run
 from prunetui.errors import PrunetuiError
 from prunetui.report.gather import gather
 from prunetui.report.layers import read_packed
@@ -93,9 +94,9 @@ def in_words(do: Callable[[], Any]) -> Any:
 def commands(root: Path, ids: list[str], pages: bool, packs: Path) -> None:
     """Everything a user can ask of runs without a screen."""
     for as_json in (False, True):
-        in_words(lambda a=as_json: listing.print_runs(root, a))
+        in_words(lambda a=as_json: print_runs(root, a))
         for run in ids:
-            in_words(lambda r=run, a=as_json: listing.print_run(root, r, a))
+            in_words(lambda r=run, a=as_json: print_run(root, r, a))
     material = in_words(lambda: gather(root, ids))
     if material is not None:
         for kind in ("md", "csv", "json", *(["html", "svg"] if pages else [])):

@@ -31,7 +31,7 @@ def list_all_runs(
     ] = None,
 ) -> None:
     """List the runs, newest first; or pack some of them for others."""
-    from prunetui.cli import listing
+    from prunetui.cli import list_runs
 
     root = root_of(ctx, runs)
     if export is not None:
@@ -41,6 +41,6 @@ def list_all_runs(
     elif run:
         raise UsageError("runs are named only with --export; `prunetui show RUN` shows one")
     elif prune_cache:
-        listing.prune_cache(root)
+        list_runs.prune_cache(root)
     else:
-        listing.print_runs(root, json)
+        list_runs.print_runs(root, json)

@@ -16,6 +16,6 @@ def show(
     runs: Runs = None,
 ) -> None:
     """Show a run: its state, results and chart."""
-    from prunetui.cli.listing import print_run
+    from prunetui.cli.show_run import print_run
 
     print_run(root_of(ctx, runs), run, json)
