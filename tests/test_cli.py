@@ -112,7 +112,9 @@ def test_without_arguments_and_screen_it_refuses(cli: Cli):
 def test_help_lists_the_commands(cli: Cli):
     done = cli("--help")
     assert done.returncode == 0
-    for command in ("methods", "presets", "runs", "show", "evaluate", "init", "doctor", "--batch", "--version"):
+    for command in (
+        "methods", "models", "tasks", "presets", "runs", "show", "evaluate", "init", "doctor", "--batch", "--version",
+    ):  # fmt: skip
         assert command in done.stdout
     assert cli("-h").stdout == done.stdout
 
@@ -174,6 +176,46 @@ def test_one_method_is_shown_in_full(cli: Cli):
     for part in ("Remove the channels", "arXiv:1608.08710", 'scope = "local"', "round_to = 0", "Widths become"):
         assert part in done.stdout
     assert printed(cli("methods", "l1-structured", "--json"))["doc"].startswith("Remove the channels")
+
+
+LAB = """\
+@model("lab-net", source="the lab")
+def net(channels, classes, *, depth: int, act: str = "relu"):
+    '''A plain net.
+
+    Args:
+        depth: How many convolutions.
+    '''
+
+
+@task("lab-rank", primary="tau")
+class Rank:
+    '''Orders what it is shown.'''
+"""
+
+
+def test_models_and_tasks_of_a_package_are_listed_without_running_them(cli: Cli, tmp_path: Path):
+    (tmp_path / "lab.py").write_text(f"raise SystemExit(9)\n\n\n{LAB}")
+    about = tmp_path / "lab-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: lab\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[prunetui.models]\nlab = lab\n[prunetui.tasks]\nlab = lab\n")
+    path = f"{ROOT}{os.pathsep}{tmp_path}"
+    models = {one["name"]: one for one in printed(cli("models", "--json", PYTHONPATH=path))}
+    assert {"resnet20", "vgg16"} <= set(models)
+    assert models["lab-net"] == {
+        "name": "lab-net", "family": "lab", "summary": "A plain net.", "source": "the lab",
+        "options": [
+            {"name": "depth", "type": "int", "default": None, "required": True, "help": "How many convolutions."},
+            {"name": "act", "type": "str", "default": "relu", "required": False, "help": ""},
+        ],
+    }  # fmt: skip
+    tasks = {one["name"]: one for one in printed(cli("tasks", "--json", PYTHONPATH=path))}
+    assert (tasks["lab-rank"]["primary"], tasks["lab-rank"]["summary"]) == ("tau", "Orders what it is shown.")
+    (row,) = (line for line in cli("models", PYTHONPATH=path).stdout.splitlines() if line.startswith("lab-net"))
+    assert row.split() == ["lab-net", "lab", "depth,", "act", "=", '"relu"', "A", "plain", "net.", "the", "lab"]
+    (row,) = (line for line in cli("tasks", PYTHONPATH=path).stdout.splitlines() if line.startswith("lab-rank"))
+    assert row.split() == ["lab-rank", "lab", "tau", "Orders", "what", "it", "is", "shown."]
 
 
 def test_an_unknown_method_is_one_line_that_names_the_others(cli: Cli):
@@ -298,7 +340,7 @@ def test_the_command_line_is_stronger_than_the_environment(cli: Cli, tmp_path: P
     assert _ids(cli("--runs", "here", "runs", "--json", PRUNETUI_RUNS="there")) == [here.id]
 
 
-@pytest.mark.parametrize("command", [["methods"], ["presets"], ["runs"]])
+@pytest.mark.parametrize("command", [["methods"], ["models"], ["tasks"], ["presets"], ["runs"]])
 def test_every_listing_takes_the_folder_of_runs(cli: Cli, command: list[str]):
     assert cli(*command, "--json", "--runs", "there").returncode == 0
     assert cli("--runs", "there", *command, "--json").returncode == 0
@@ -478,7 +520,7 @@ def test_init_can_print_the_json_schema(cli: Cli, tmp_path: Path):
 # Pipes, terminals and colours -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", [["methods"], ["presets"], ["runs"], ["show", "last"], ["--help"]])
+@pytest.mark.parametrize("command", [["methods"], ["models"], ["presets"], ["runs"], ["show", "last"], ["--help"]])
 def test_a_pipe_gets_no_escape_codes(cli: Cli, run: Run, command: list[str]):
     done = cli(*command, TERM="xterm-256color")
     assert done.stdout

@@ -14,10 +14,12 @@ from prunetui.cli.commands.evaluate import evaluate
 from prunetui.cli.commands.export import export
 from prunetui.cli.commands.init import init
 from prunetui.cli.commands.methods import methods
+from prunetui.cli.commands.models import models
 from prunetui.cli.commands.presets import presets
 from prunetui.cli.commands.report import report
 from prunetui.cli.commands.runs import list_all_runs
 from prunetui.cli.commands.show import show
+from prunetui.cli.commands.tasks import tasks
 from prunetui.cli.commands.watch import watch
 from prunetui.cli.open_app import open_application
 
@@ -54,8 +56,8 @@ def main(
 
 
 app.command("batch", hidden=True)(batch)  # argv's --batch is rewritten to it
-app.command()(methods)
-app.command()(presets)
+for listing in (methods, models, tasks, presets):
+    app.command()(listing)
 app.command("runs")(list_all_runs)
 for command in (show, report, watch, evaluate, export, init, doctor):
     app.command()(command)

@@ -12,7 +12,8 @@ from .conftest import Call, Said
 from .normal import USAGE, normalised, words_of
 
 COMMANDS = (
-    "", "batch", "methods", "presets", "runs", "show", "report", "watch", "evaluate", "export", "init", "doctor",
+    "", "batch", "methods", "models", "tasks", "presets", "runs", "show", "report", "watch", "evaluate", "export",
+    "init", "doctor",
 )  # fmt: skip
 RUNS = ("compare", "again", "layers", "running", "died", "queued", "damaged", "failed")
 NARROW = 80
@@ -67,7 +68,7 @@ def test_the_version(cli: Call, golden: Golden, place: Path) -> None:
     golden("version.txt", of(cli, place, "--version"))
 
 
-# Methods, presets and studies -------------------------------------------------------------------------
+# Contributions, presets and studies -------------------------------------------------------------------
 
 
 def test_the_methods_for_people(cli: Call, golden: Golden, place: Path) -> None:
@@ -83,6 +84,12 @@ def test_each_method_in_full(cli: Call, golden: Golden, place: Path) -> None:
     assert "l1-structured" in names
     golden("each-method.txt", of(cli, place, *(f"methods {name}" for name in names)))
     golden("one-method.json", json_of(cli("methods", "l1-structured", "--json"), place))
+
+
+@pytest.mark.parametrize("kind", ["models"])
+def test_other_contributions(kind: str, cli: Call, golden: Golden, place: Path) -> None:
+    golden(f"{kind}.txt", of(cli, place, kind))
+    golden(f"{kind}.json", json_of(cli(kind, "--json"), place))
 
 
 def test_the_presets(cli: Call, golden: Golden, place: Path) -> None:
