@@ -1,1 +1,1 @@
-"""One file a screen."""
+"""The screens: a folder for each that has widgets of its own, a file for each of the others."""
