@@ -1,8 +1,8 @@
 """Study -> tree of content-addressed steps. Plain data, no torch.
 
 A step's key is the hash of all that led to it: the context (data, model, seed, device), every step before it, and the
-code that computes it. Equal keys are equal work, so trials share what they have in common, runs share it too, and resuming
-is walking the tree again.
+code that computes it. Equal keys are equal work, so trials share what they have in common, runs share it too, and
+resuming is walking the tree again.
 """
 
 from prunetui.plan.measurements import measurements
