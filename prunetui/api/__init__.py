@@ -1,4 +1,4 @@
-"""All that a contribution imports: what a pruning method sees and returns, and the decorators of every kind.
+"""All that a pruning method sees and returns.
 
 A method is a frozen dataclass with a ``prune`` that looks at a ``Net`` and returns an edit: ``Masks`` (weights set
 to zero), ``Channels`` (channels physically removed) or ``Modules`` (layers that share filters). It never changes the
