@@ -1,6 +1,6 @@
 """What is printed, all of it: lines, tables and legends for people, JSON for programs. Torch-free.
 
-Nothing else prints (tests/test_output.py holds it): what comes from a run or a file is shown harmlessly here.
+Nothing else prints (tests/terminal/test_output.py holds it): what comes from a run or a file is shown harmlessly here.
 """
 
 from __future__ import annotations

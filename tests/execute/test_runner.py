@@ -23,7 +23,7 @@ from prunetui.store import Run, Status, create_run
 from prunetui.store.control import Control
 from prunetui.store.queue import Queue
 
-CODE = Path(__file__).resolve().parents[1]
+CODE = Path(__file__).resolve().parents[2]
 WORKER = """
 import os, socket, sys, time
 from pathlib import Path

@@ -51,7 +51,7 @@ MASKS = '[[methods]]\nname = "global-unstructured"\n'
 CHANNELS = '[[methods]]\nname = "l1-structured"\n'
 
 execute = partial(execute_with, executor="inline")
-"""In this process: its parts can be replaced here. tests/test_crashes.py has the other way."""
+"""In this process: its parts can be replaced here. tests/execute/test_crashes.py has the other way."""
 
 
 def never() -> bool:

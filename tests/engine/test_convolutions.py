@@ -214,7 +214,7 @@ def test_any_network_trains_with_right_gradients_under_avx2(threads: str) -> Non
     environment = {**os.environ, **preload, "ONEDNN_MAX_CPU_ISA": "AVX2", "OMP_NUM_THREADS": threads}
     done = subprocess.run(
         [sys.executable, "-c", TRAIN, threads],
-        env=environment, capture_output=True, text=True, cwd=Path(__file__).parent.parent, check=False,
+        env=environment, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) < 1e-4

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-CHILD = Path(__file__).with_name("mutated_files.py")
+CHILD = Path(__file__).parents[1] / "mutated_files.py"
 
 
 def outcomes(kind: str, seed: int, count: int, folder: Path) -> dict[str, int]:
