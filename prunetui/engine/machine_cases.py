@@ -43,6 +43,10 @@ def _conv(kernel: Any, sides: Sequence[int], ways: Sequence[tuple[int, int]], **
 
 def cases() -> dict[str, list[Case]]:
     """Kind of layer -> its cases."""
+    return {**_convolutions(), **_other_layers()}
+
+
+def _convolutions() -> dict[str, list[Case]]:
     odd = [(1, 5), (5, 16), (7, 9), (9, 33), (16, 7)]
     few = [(1, 8), (5, 7), (16, 16)]
     depthwise = [(options, case) for options in (1, 2) for case in (3, 8, 17)]
@@ -71,6 +75,11 @@ def cases() -> dict[str, list[Case]]:
         ],
         "grouped convolution": _conv(3, (5, 8), [(6, 9), (12, 30)], padding=1, groups=3),
         "dilated convolution": _conv(3, (7,), few, padding=2, dilation=2),
+    }  # fmt: skip
+
+
+def _other_layers() -> dict[str, list[Case]]:
+    return {
         "transposed convolution": [
             (lambda: nn.ConvTranspose2d(5, 7, 3, 2), (4, 5, 5, 5)),
             (lambda: nn.ConvTranspose2d(8, 3, 1, 2), (4, 8, 4, 4)),
