@@ -90,6 +90,15 @@ class Model(Table):
     """Further options of a model of your own, as its function takes them."""
 
 
+class TaskTable(Table):
+    """What the network is for: the loss it is trained with, and the metrics that are measured."""
+
+    name: Annotated[str, Named("task")] = "classification"
+    """Task; `my_task.py:name` is one in a file of your own."""
+    options: Options | None = None
+    """Further options of a task of your own, as its class takes them."""
+
+
 class Recipe(Table):
     """How a network is trained."""
 
@@ -238,6 +247,7 @@ class Study(Table):
     """`one-shot`, `iterative`, `gradual`, `lottery-ticket`, `lr-rewinding`, `at-init`, `dynamic`, or a table."""
     data: Data = Data()
     model: Model = Model()
+    task: TaskTable = TaskTable()
     train: Train = Train()
     finetune: Finetune = Finetune()
     measure: Measure = Measure()
