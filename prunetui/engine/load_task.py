@@ -9,7 +9,7 @@ from typing import Any
 
 from prunetui.api import Metric, Task
 from prunetui.config import Recipe, Study
-from prunetui.config.schema import Finetune
+from prunetui.config.recipes import Finetune
 from prunetui.errors import UsageError
 from prunetui.plugins.catalogue import contribution
 from prunetui.plugins.load import load_object

@@ -117,7 +117,7 @@ class Train(Step):
         """The network to imitate, and how much."""
         if not self.teacher:
             return None
-        from prunetui.config.schema import Finetune
+        from prunetui.config.recipes import Finetune
         from prunetui.engine.state import instantiate
         from prunetui.engine.train_job import Teacher
 

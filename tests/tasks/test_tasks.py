@@ -6,7 +6,8 @@ import csv
 import json
 import math
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from prunetui.api import Accumulator, IndexedSource, Metric, Task
+from prunetui.api import Accumulator, IndexedSource, Metric, Net, Task
+from prunetui.api.constraints import Constraints
 from prunetui.api.outputs import RecordedOutputs
 from prunetui.api.source import called, count_of, mapped, tensors_in
-from prunetui.config import load_study, parse_study
+from prunetui.config import Recipe, load_study, parse_study
 from prunetui.config.write import commented_study, study_toml
 from prunetui.engine.data import Dataset
+from prunetui.engine.device import Device
 from prunetui.engine.load_task import check_recipes, load_task
 from prunetui.engine.measure import evaluate
 from prunetui.engine.models import Architecture
 from prunetui.engine.state import State, instantiate
+from prunetui.engine.train import train
+from prunetui.engine.train_job import Hooks, TrainJob, TrainProgress, TrainState
 from prunetui.errors import ConfigError, TrialError, UsageError
 from prunetui.execute.python_process import python_command
 from prunetui.metrics import CLASSIFICATION
@@ -201,6 +206,94 @@ def test_the_built_in_task_is_read_from_the_catalogue_and_measures_what_runs_did
     assert (list(found.found), found.problems) == (["classification"], ())
     assert found.found["classification"].given == {"primary": "top1"}
     assert load_task("classification").table == CLASSIFICATION
+
+
+# Any data, any network --------------------------------------------------------------------------------
+
+
+class Sums:
+    """Pairs of numbers by name and their sum: no images, no labels, and batches in order only."""
+
+    fingerprint, device = "sums", torch.device("cpu")
+
+    def length(self, split: str) -> int:
+        return 24
+
+    def batches(self, split: str, batch_size: int) -> Iterator[Any]:
+        return self.epoch(batch_size, torch.Generator().manual_seed(len(split)))
+
+    def epoch(self, batch_size: int, generator: torch.Generator) -> Iterator[Any]:
+        numbers = torch.rand(24, 2, generator=generator)
+        for part in numbers.split(batch_size):
+            yield {"numbers": {"a": part[:, :1], "b": part[:, 1:]}, "sum": part.sum(1, keepdim=True)}
+
+    def sample(self, count: int, generator: torch.Generator, batch_size: int) -> Iterator[Any]:
+        return self.epoch(batch_size, generator)
+
+    def example(self) -> Any:
+        return {"a": torch.zeros(1, 1), "b": torch.zeros(1, 1)}
+
+    def description(self) -> dict[str, Any]:
+        return {"data": "sums"}
+
+
+class Adder(nn.Module):
+    """Takes two numbers by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(2, 8), nn.Linear(8, 1)
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return self.last(self.first(torch.cat([a, b], 1)).relu())
+
+
+class SquaredError(Task):
+    """How far a sum is off."""
+
+    name = "sums"
+    measures = (Metric("mse", "squared error", direction="lower", format=".4f"),)
+
+    def inputs(self, batch: Any) -> Any:
+        return batch["numbers"]
+
+    def loss(self, model: Any, batch: Any) -> Tensor:
+        return (called(model, batch["numbers"]) - batch["sum"]).square().mean()
+
+    def metrics(self, model: Any, batch: Any, accumulator: Accumulator) -> None:
+        accumulator.mean("mse", (called(model, batch["numbers"]) - batch["sum"]).square())
+
+
+@pytest.mark.parametrize("graphs", [False, True])
+def test_a_network_of_named_inputs_is_trained_evaluated_and_seen_by_methods(cpu: Device, graphs: bool) -> None:
+    torch.manual_seed(0)
+    net, task, source = Adder(), SquaredError(), Sums()
+    before = evaluate(net, task, source, "test", 7)["mse"]
+    told: list[TrainProgress] = []
+    hooks = Hooks(told.append, lambda epoch, state: None, lambda: False)
+    job = TrainJob(Recipe(epochs=40, batch_size=8, lr=0.05, weight_decay=0.0, precision="fp32"), "key")
+    train(net, task, source, job, TrainState(), replace(cpu, graphs=graphs), hooks)
+    after = evaluate(net, task, source, "test", 7)
+    assert before is not None
+    assert after["mse"] == pytest.approx(after["loss"])
+    assert (after["mse"] or 1) < before / 20
+    assert told[-1].metric == pytest.approx(told[-1].loss, rel=1e-5)
+    assert told[-1].done == 40 * 24
+
+    batches = list(source.batches("train", 9))
+    rules = Constraints(["first", "last"])
+    seen = Net(net, {}, batches, torch.Generator(), rules, 1.0, task)
+    whole = next(source.batches("train", 24))
+    wanted = torch.autograd.grad(task.loss(net, whole), [net.first.weight, net.last.weight])
+    with seen.gradients() as found:
+        for got, want in zip(found.values(), wanted, strict=True):
+            torch.testing.assert_close(got, want)
+    each = [chunk["first"] for chunk in seen.image_gradients()]
+    assert [len(chunk) for chunk in each] == [9, 9, 6]
+    torch.testing.assert_close(torch.cat(each).mean(0), wanted[0])
+    read, gradients = next(seen.inputs_and_gradients())
+    assert {name: tensor.shape for name, tensor in read.items()} == {"first": (9, 2), "last": (9, 8)}
+    assert gradients["first"].shape == (9, 2)
 
 
 # A user's task ----------------------------------------------------------------------------------------
