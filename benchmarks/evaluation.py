@@ -28,7 +28,9 @@ from prunetui.engine.device import find_device, fit_threads, prepare
 from prunetui.engine.measure import evaluate
 from prunetui.engine.models import Architecture, build
 from prunetui.engine.models.checkpoint import fitted, read_checkpoint
-from prunetui.engine.train import Baggage, Course, Hooks, train
+from prunetui.engine.train import train
+from prunetui.engine.train_job import Hooks, TrainJob, TrainState
+from prunetui.tasks.classification import Classification
 
 BATCH = 512
 TRAINING = {"resnet20": 16, "resnet18": 12}
@@ -66,9 +68,9 @@ def trained(name: str, folder: str, images: int = IMAGES) -> Case:
     prepare(found)
     torch.manual_seed(0)
     model = build(network(name)).to(memory_format=torch.channels_last).to(found.torch)
-    course = Course(Recipe(epochs=TRAINING[name], lr=0.05), "benchmark")
-    hooks = Hooks(lambda report: None, lambda epoch, baggage: None, lambda: False)
-    train(model, colour_digits(1437, 10).to(found.torch), course, Baggage(), found, hooks)
+    job = TrainJob(Recipe(epochs=TRAINING[name], lr=0.05), "benchmark")
+    hooks = Hooks(lambda report: None, lambda epoch, state: None, lambda: False)
+    train(model, Classification(), colour_digits(1437, 10).to(found.torch), job, TrainState(), found, hooks)
     path = Path(folder) / f"{name}.pt"
     torch.save(model.cpu().state_dict(), path)
     return Case(network(name), path, images)
@@ -89,7 +91,7 @@ def ours(case: Case, loss: bool) -> Work:
     data = case.data().to(found.torch)
 
     def work() -> float:
-        evaluate(model, data, data.test, BATCH, loss=loss, screened=found.bf16)
+        evaluate(model, Classification(), data, "test", BATCH, loss=loss, bf16=found.bf16)
         return len(data.test)
 
     return work
@@ -113,11 +115,13 @@ def deviation(case: Case) -> float:
     found = find_device("auto")
     prepare(found)
     model, data = case.model().to(memory_format=torch.channels_last).to(found.torch), case.data().to(found.torch)
-    exact, screened = (evaluate(model, data, data.test, BATCH, screened=bf16) for bf16 in (False, found.bf16))
-    assert (exact.top1, exact.top5) == (screened.top1, screened.top5)
-    assert exact.loss is not None
-    assert screened.loss is not None
-    return abs(exact.loss - screened.loss)
+    exact, screened = (
+        evaluate(model, Classification(), data, "test", BATCH, bf16=bf16) for bf16 in (False, found.bf16)
+    )
+    assert all(exact[key] == screened[key] for key in ("top1", "top5"))
+    assert exact["loss"] is not None
+    assert screened["loss"] is not None
+    return abs(exact["loss"] - screened["loss"])
 
 
 def results() -> Iterator[dict[str, Any]]:

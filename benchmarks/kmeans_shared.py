@@ -26,10 +26,12 @@ from prunetui.engine.layers.shared_convolution import SharedConv2d
 from prunetui.engine.models import Architecture, build
 from prunetui.engine.state import State, instantiate
 from prunetui.plugins import method_catalogue
+from prunetui.tasks.classification import Classification
 
 ARCHITECTURE = Architecture("resnet20", 3, 32, 10, "B", width=16)
 RATIO = 0.8
 CPU = torch.device("cpu")
+EXAMPLE = torch.zeros(1, 3, 32, 32)
 
 
 class FilterLoop(nn.Module):
@@ -49,7 +51,7 @@ def results() -> Iterator[dict[str, Any]]:
     """A forward pass of one image on one CPU thread, float32, channels-last: as the latency of a trial is measured."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    graph = trace(ARCHITECTURE).restricted(Layers())
+    graph = trace(ARCHITECTURE, EXAMPLE).restricted(Layers())
     state = State(ARCHITECTURE, dict(build(ARCHITECTURE).state_dict()))
     images = torch.randn(1, 3, 32, 32).to(memory_format=torch.channels_last)
     dense = instantiate(state, CPU)
@@ -72,5 +74,6 @@ def _shared(state: State, graph: Graph, model: nn.Module, images: Tensor) -> Sta
         generator=torch.Generator().manual_seed(0),
         constraints=graph.constraints(state, edit="modules", target="channels"),
         progress=1.0,
+        task=Classification(),
     )
     return apply(method_catalogue.load("kmeans-shared")().prune(net, RATIO), state, graph)

@@ -28,9 +28,11 @@ from prunetui.engine.latency import onnx_passes
 from prunetui.engine.models import Architecture, build
 from prunetui.engine.state import State, instantiate
 from prunetui.plugins import method_catalogue
+from prunetui.tasks.classification import Classification
 
 ARCHITECTURE = Architecture("resnet18", 3, 32, 10, "B", width=64)
 CPU = torch.device("cpu")
+EXAMPLE = torch.zeros(1, 3, 32, 32)
 STAGES = ("conv1", "layer2.0.conv1", "layer3.0.conv1", "layer4.0.conv1")
 ALIGNED, ODD = (32, 64, 128, 256), (33, 63, 127, 255)
 """Widths with MACs that differ by less than 1 %."""
@@ -60,7 +62,7 @@ class Timed:
 def results() -> Iterator[dict[str, Any]]:
     """Milliseconds a batch; ``ratio`` is the dense net's to the small one's, ``macs_ratio`` that of their MACs."""
     torch.manual_seed(0)
-    graph = trace(ARCHITECTURE).restricted(Layers())
+    graph = trace(ARCHITECTURE, EXAMPLE).restricted(Layers())
     dense = Timed(State(ARCHITECTURE, dict(build(ARCHITECTURE).state_dict())))
     for sparsity in (0.5, 0.7, 0.9):
         aligned, odd = (Timed(pruned(dense.state, graph, sparsity, to)) for to in (8, 1))
@@ -91,7 +93,7 @@ def pruned(state: State, graph: Graph, sparsity: float, round_to: int) -> State:
     """What l2-structured leaves of the channels; which ones they are does not matter here, so weights are random."""
     net = Net(
         model=instantiate(state, CPU), masks={}, batches=[], generator=torch.Generator(),
-        constraints=graph.constraints(state, edit="channels", target="channels"), progress=1.0,
+        constraints=graph.constraints(state, edit="channels", target="channels"), progress=1.0, task=Classification(),
     )  # fmt: skip
     method: Any = method_catalogue.load("l2-structured")
     return apply(method(round_to=round_to).prune(net, sparsity), state, graph)

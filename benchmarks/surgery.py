@@ -26,6 +26,7 @@ from prunetui.engine.step_context import StepContext
 from prunetui.plan import Prune
 from prunetui.plugins.method_catalogue import method_info
 from prunetui.store.partial_files import PartialFiles
+from prunetui.tasks.classification import Classification
 
 RATIO = 0.5
 
@@ -37,8 +38,8 @@ def ours() -> Work:
     torch.manual_seed(0)
     architecture = network("resnet18")
     state = State(architecture, dict(build(architecture).state_dict()))
-    graph = trace(architecture).restricted(Layers())
     data = colour_digits(512, 10)
+    graph = trace(architecture, data.example()).restricted(Layers())
     options = {"round_to": 1}
     step = Prune("l2-structured", options, method_info("l2-structured").digest, "channels", RATIO, 1.0, 128)
 
@@ -49,7 +50,8 @@ def ours() -> Work:
         model=Model(),
         architecture=architecture,
         graph=graph,
-        data=data,
+        source=data,
+        task=Classification(),
         device=found,
         state=lambda key: state,
         keeps_momentum=False,

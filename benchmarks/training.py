@@ -15,7 +15,9 @@ from benchmarks._turns import Work, in_turns
 from prunetui.config import Recipe
 from prunetui.engine.device import find_device, fit_threads, prepare
 from prunetui.engine.models import Architecture, build
-from prunetui.engine.train import Baggage, Course, Hooks, train
+from prunetui.engine.train import train
+from prunetui.engine.train_job import Hooks, TrainJob, TrainState
+from prunetui.tasks.classification import Classification
 
 WIDTH = {"resnet20": 16, "resnet18": 64}
 ON_CPU = (("resnet20", 128, 2560), ("resnet20", 512, 2560), ("resnet18", 128, 512), ("resnet18", 512, 512))
@@ -35,11 +37,11 @@ def ours(name: str, batch: int, images: int, graphs: bool = False) -> Work:
     data = colour_digits(images, 10).to(found.torch)
     model = build(network(name)).to(memory_format=torch.channels_last).to(found.torch)
     fit_threads(10**12)
-    course = Course(Recipe(epochs=1, batch_size=batch), "benchmark")
-    hooks = Hooks(lambda report: None, lambda epoch, baggage: None, lambda: False)
+    job = TrainJob(Recipe(epochs=1, batch_size=batch), "benchmark")
+    hooks = Hooks(lambda report: None, lambda epoch, state: None, lambda: False)
 
     def work() -> float:
-        train(model, data, course, Baggage(), found, hooks)
+        train(model, Classification(), data, job, TrainState(), found, hooks)
         return images
 
     return work

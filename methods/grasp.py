@@ -1,5 +1,7 @@
+from typing import Any
+
 import torch
-from torch.nn import functional as F
+from torch import Tensor
 
 from prunetui.api import Factor, Masks, Net, dataclass, keep_top, register
 
@@ -19,9 +21,14 @@ class Grasp:
         parameters = net.parameters()
         weights = list(parameters.values())
         flow = [torch.zeros_like(w) for w in weights]
-        for inputs, labels in net.batches:
+
+        def cooled(*inputs: Any) -> Tensor:
+            logits: Tensor = net.model(*inputs)
+            return logits.float() / self.temperature
+
+        for batch in net.batches:
             with torch.enable_grad():
-                loss = F.cross_entropy(net.model(inputs).float() / self.temperature, labels)
+                loss = net.task.loss(cooled, batch)
                 grads = torch.autograd.grad(loss, weights, create_graph=True)
                 product = torch.stack([(g * g.detach()).sum() for g in grads]).sum()
                 flow = [f + h for f, h in zip(flow, torch.autograd.grad(product, weights), strict=True)]

@@ -62,11 +62,10 @@ def fisher_blocks(net: Net, size: int, damping: float) -> dict[str, Tensor]:
     """The damped empirical Fisher matrix's diagonal blocks [blocks, size, size] of each layer."""
     weights = net.weights()
     fisher = {name: torch.zeros(len(blocks(w, size)), size, size, device=w.device) for name, w in weights.items()}
-    images = sum(len(labels) for _, labels in net.batches)
     for chunk in net.image_gradients():
         for name, gradients in chunk.items():
             each = torch.stack([blocks(g.float(), size) for g in gradients], 1)  # [blocks, images, size]
-            fisher[name].baddbmm_(each.mT, each, alpha=1 / images)
+            fisher[name].baddbmm_(each.mT, each, alpha=1 / net.count)
     traces = [f.diagonal(dim1=1, dim2=2).sum() for f in fisher.values()]
     mean = torch.stack(traces).sum() / sum(w.numel() for w in weights.values())
     for f in fisher.values():

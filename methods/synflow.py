@@ -34,7 +34,7 @@ def synaptic_flow(net: Net, keep: Keep) -> dict[str, Tensor]:
         weight = state[f"{name}.weight"]
         weights[name] = (weight * keep[name] if name in keep else weight).requires_grad_()
     state |= {f"{name}.weight": weight for name, weight in weights.items()}
-    image = torch.ones_like(net.batches[0][0][:1], dtype=torch.float64)
+    image = torch.ones_like(net.task.inputs(net.batches[0])[:1], dtype=torch.float64)
     with torch.enable_grad():
         flow = torch.func.functional_call(net.model, state, (image,)).sum()
     gradients = torch.autograd.grad(flow, list(weights.values()))

@@ -76,7 +76,10 @@ class Progress(Event):
 
 @dataclass(frozen=True)
 class EpochFinished(Event):
-    """One pass over the training images; accuracy is in percent, on augmented training images."""
+    """One pass over the training images; ``accuracy`` is the task's primary metric on augmented training images.
+
+    In percent for classification, whose word the name is.
+    """
 
     kind: ClassVar[str] = "epoch_finished"
     key: str

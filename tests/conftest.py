@@ -80,9 +80,11 @@ def cpu() -> Device:
 
 @functools.cache
 def _graph(architecture: Architecture) -> Graph:
+    import torch
+
     from prunetui.engine.graph import trace
 
-    return trace(architecture)
+    return trace(architecture, torch.zeros(1, architecture.channels, architecture.size, architecture.size))
 
 
 @pytest.fixture(scope="session")
@@ -131,6 +133,7 @@ def net_of() -> Callable[..., Net]:
 
     from prunetui.api import Net
     from prunetui.engine.state import instantiate
+    from prunetui.tasks.classification import Classification
 
     def make(
         state: State,
@@ -151,6 +154,7 @@ def net_of() -> Callable[..., Net]:
             generator=torch.Generator().manual_seed(seed),
             constraints=graph.constraints(state, edit=edit, target=target, floor=floor),
             progress=1.0,
+            task=Classification(),
         )
 
     return make
@@ -163,6 +167,7 @@ def context(digits: Dataset, cpu: Device, tmp_path: Path) -> Callable[..., StepC
     from prunetui.engine.models import Architecture
     from prunetui.engine.step_context import StepContext
     from prunetui.store.partial_files import PartialFiles
+        from prunetui.tasks.classification import Classification
 
     def make(graph: Graph, **more: Any) -> StepContext:
         fields: dict[str, Any] = {
@@ -172,7 +177,8 @@ def context(digits: Dataset, cpu: Device, tmp_path: Path) -> Callable[..., StepC
             "model": Model(),
             "architecture": Architecture("resnet20", 1, 8, 10, width=8),
             "graph": graph,
-            "data": digits,
+            "source": digits,
+            "task": Classification(),
             "device": cpu,
             "state": {}.__getitem__,
             "keeps_momentum": False,

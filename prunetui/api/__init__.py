@@ -1,4 +1,4 @@
-"""All that a pruning method sees and returns.
+"""All that a contribution imports: what a pruning method sees and returns, and what data and tasks are.
 
 A method is a frozen dataclass with a ``prune`` that looks at a ``Net`` and returns an edit: ``Masks`` (weights set
 to zero), ``Channels`` (channels physically removed) or ``Modules`` (layers that share filters). It never changes the
@@ -22,29 +22,40 @@ from prunetui.api.options import Count, Factor, Positive, Scope, Share
 from prunetui.api.registry import PruningMethod, data, executor, model, register, runtime, task, tracker
 from prunetui.api.scores import channel_maps, feature_maps, per_channel, zero_scores
 from prunetui.api.selection import channel_widths, filters_kept, keep_above, keep_channels, keep_erk, keep_top
+from prunetui.api.source import Batch, IndexedSource, Source
 from prunetui.api.splits import Splits
+from prunetui.api.task import Accumulator, Evaluation, Network, Task
 from prunetui.api.training import Training
 from prunetui.errors import TrialError
+from prunetui.metrics import Metric
 
 __all__ = [
+    "Accumulator",
     "Annotated",
+    "Batch",
     "Channels",
     "Count",
     "Factor",
     "Clusters",
+    "Evaluation",
     "Group",
+    "IndexedSource",
     "Keep",
     "Literal",
     "Masks",
+    "Metric",
     "Modules",
     "Net",
+    "Network",
     "Positive",
     "PruningMethod",
     "Scope",
     "Share",
     "Shared",
     "Slice",
+    "Source",
     "Splits",
+    "Task",
     "Training",
     "TrialError",
     "compensated",

@@ -6,15 +6,17 @@ import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from prunetui.api.constraints import Constrained, Constraints
+from prunetui.api.source import Batch, called, count_of, mapped, tensors_in
+from prunetui.api.task import Task
 
 Keep = Mapping[str, Tensor]
-Batch = tuple[Tensor, Tensor]
 PER_IMAGE_CHUNK = 16
 """Images whose single gradients are in memory together: 16 x 45 MB for ResNet-18."""
 
@@ -28,13 +30,18 @@ class Net(Constrained):
     masks: Keep
     """Masks in force, by layer name; a layer without one is dense."""
     batches: Sequence[Batch]
-    """Calibration images, normalised, [B, C, H, W], with labels [B]; training data, never test data."""
+    """Calibration batches as the task understands them; training data, never test data.
+
+    For classification pairs of normalised images [B, C, H, W] and labels [B].
+    """
     generator: torch.Generator
     """The only randomness a method may use (on the CPU)."""
     constraints: Constraints
     """What may go, what it costs, and how much must stay."""
     progress: float
     """Place in the schedule, in (0, 1]; 1 is the last prune step."""
+    task: Task
+    """What the network is for: it says the loss of a batch, and what of one goes into the network."""
     memory: Keep = field(default_factory=dict)
     """What the method's ``during_training`` has noted, by the names it chose."""
 
@@ -75,61 +82,69 @@ class Net(Constrained):
         handles = [module.register_forward_hook(watch(name, module)) for name, module in watched.items()]
         try:
             with torch.no_grad():
-                self.model(self.batches[0][0][:1])
+                called(self.model, mapped(self.task.inputs(self.batches[0]), lambda tensor: tensor[:1]))
         finally:
             for handle in handles:
                 handle.remove()
         return found
 
+    @property
+    def count(self) -> int:
+        """How many examples ``batches`` have."""
+        return sum(map(count_of, self.batches))
+
     @contextmanager
     def gradients(self) -> Iterator[dict[str, Tensor]]:
-        """Gradients of the mean cross-entropy over ``batches`` with respect to ``weights()``."""
+        """Gradients of the mean loss over ``batches`` with respect to ``weights()``."""
         total = {name: torch.zeros_like(weight) for name, weight in self.weights().items()}
-        images = sum(len(labels) for _, labels in self.batches)
-        for (_, labels), gradients in zip(self.batches, self.batch_gradients(), strict=True):
+        count = self.count
+        for batch, gradients in zip(self.batches, self.batch_gradients(), strict=True):
             for name, gradient in gradients.items():
-                total[name] += gradient * (len(labels) / images)
+                total[name] += gradient * (count_of(batch) / count)
         yield total
 
     def batch_gradients(self) -> Iterator[dict[str, Tensor]]:
-        """Gradients of the mean cross-entropy of one batch after the other."""
+        """Gradients of the mean loss of one batch after the other."""
         weights = self.parameters()
-        for inputs, labels in self.batches:
+        for batch in self.batches:
             with torch.enable_grad():
-                loss = F.cross_entropy(self.model(inputs).float(), labels)
-                found = torch.autograd.grad(loss, list(weights.values()))
+                found = torch.autograd.grad(self.task.loss(self.model, batch), list(weights.values()))
             yield dict(zip(weights, found, strict=True))
 
     def fisher(self) -> dict[str, Tensor]:
-        """Diagonal of the empirical Fisher matrix: the mean over images of each image's squared gradient."""
+        """Diagonal of the empirical Fisher matrix: the mean over examples of each one's squared gradient."""
         total = {name: torch.zeros_like(weight) for name, weight in self.weights().items()}
-        images = sum(len(labels) for _, labels in self.batches)
+        count = self.count
         for chunk in self.image_gradients():
             for name, gradients in chunk.items():
-                total[name] += gradients.square().sum(0) / images
+                total[name] += gradients.square().sum(0) / count
         return total
 
     def image_gradients(self) -> Iterator[dict[str, Tensor]]:
-        """Gradients of each image's own cross-entropy, a few images at a time: [images, *weight's shape]."""
+        """Gradients of each example's own loss, a few examples at a time: [examples, *weight's shape]."""
         parameters = {name: p.detach() for name, p in self.model.named_parameters()}
         buffers = dict(self.model.named_buffers())
         names = {f"{name}.weight": name for name in self.layers()}
         chosen = {name: parameters.pop(name) for name in names}
 
-        def loss(weights: dict[str, Tensor], image: Tensor, label: Tensor) -> Tensor:
+        def loss(weights: dict[str, Tensor], example: Batch) -> Tensor:
             state = {**parameters, **weights, **buffers}
-            logits = torch.func.functional_call(self.model, state, (image[None],))
-            return F.cross_entropy(logits.float(), label[None])
+
+            def model(*inputs: Any, **named: Any) -> Any:
+                return torch.func.functional_call(self.model, state, inputs, named)
+
+            return self.task.loss(model, mapped(example, lambda tensor: tensor[None]))
 
         gradient = torch.func.grad(loss)
-        each = torch.func.vmap(gradient, in_dims=(None, 0, 0))
-        for inputs, labels in self.batches:
-            for i in range(0, len(labels), PER_IMAGE_CHUNK):
-                part = slice(i, i + PER_IMAGE_CHUNK)
-                if len(labels[part]) == 1:  # vmap over one image falls back to slow paths
-                    found = {n: g[None] for n, g in gradient(chosen, inputs[part][0], labels[part][0]).items()}
+        each = torch.func.vmap(gradient, in_dims=(None, 0))
+        for batch in self.batches:
+            for i in range(0, count_of(batch), PER_IMAGE_CHUNK):
+                part = mapped(batch, itemgetter(slice(i, i + PER_IMAGE_CHUNK)))
+                if count_of(part) == 1:  # vmap over one example falls back to slow paths
+                    only = mapped(part, lambda tensor: tensor[0])
+                    found = {name: g[None] for name, g in gradient(chosen, only).items()}
                 else:
-                    found = each(chosen, inputs[part], labels[part])
+                    found = each(chosen, part)
                 yield {names[name]: gradients for name, gradients in found.items()}
 
     def inputs(self) -> Iterator[dict[str, Tensor]]:
@@ -138,11 +153,11 @@ class Net(Constrained):
             yield seen
 
     def inputs_and_gradients(self) -> Iterator[tuple[dict[str, Tensor], dict[str, Tensor]]]:
-        """As ``inputs``, with the gradient of the batch's summed cross-entropy with respect to them."""
+        """As ``inputs``, with the gradient of the batch's summed loss with respect to them."""
         return self._observed(with_gradients=True)
 
     def _observed(self, with_gradients: bool) -> Iterator[tuple[dict[str, Tensor], dict[str, Tensor]]]:
-        for images, labels in self.batches:
+        for batch in self.batches:
             seen: dict[str, Tensor] = {}
 
             def look(name: str, into: dict[str, Tensor] = seen) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
@@ -152,15 +167,29 @@ class Net(Constrained):
                 return hook
 
             handles = [layer.register_forward_pre_hook(look(name)) for name, layer in self.layers().items()]
+            found: Sequence[Tensor] = ()
+            inputs = self.task.inputs(batch)
             try:
-                with torch.set_grad_enabled(with_gradients):
-                    logits = self.model(images.requires_grad_() if with_gradients else images)
+                with torch.set_grad_enabled(with_gradients), _differentiable(inputs if with_gradients else ()):
+                    if with_gradients:
+                        loss = self.task.loss(self.model, batch) * count_of(batch)
+                        found = torch.autograd.grad(loss, list(seen.values()))
+                    else:
+                        called(self.model, inputs)
             finally:
                 for handle in handles:
                     handle.remove()
-            found: Sequence[Tensor] = ()
-            if with_gradients:
-                loss = F.cross_entropy(logits.float(), labels, reduction="sum")
-                found = torch.autograd.grad(loss, list(seen.values()))
-                images.requires_grad_(False)
             yield {n: x.detach() for n, x in seen.items()}, dict(zip(seen, found, strict=False))
+
+
+@contextmanager
+def _differentiable(inputs: Any) -> Iterator[None]:
+    """What goes into a network is differentiated with respect to, as what its layers read is."""
+    floats = [tensor for tensor in tensors_in(inputs) if tensor.is_floating_point()]
+    for tensor in floats:
+        tensor.requires_grad_()
+    try:
+        yield
+    finally:
+        for tensor in floats:
+            tensor.requires_grad_(False)

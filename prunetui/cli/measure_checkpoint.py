@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from typing import Any
 from prunetui.cli.wanted_images import check_fixed, tell, wanted_by, wanted_by_weights
 from prunetui.config import Study, parse_study
 from prunetui.errors import UsageError
-from prunetui.metrics import CLASSIFICATION
 from prunetui.plugins.own_files import names_own_file, short
 from prunetui.terminal.output import print_json, say
 
@@ -34,7 +32,7 @@ def evaluate_checkpoint(
     """
     from prunetui.engine.data import load_dataset
     from prunetui.engine.device import find_device, prepare
-    from prunetui.engine.measure import evaluate
+    from prunetui.engine.load_task import load_task
 
     found, read, header = _opened(checkpoint, trust)
     if header:
@@ -43,24 +41,15 @@ def evaluate_checkpoint(
     study = _study(header, model, data, overrides)
     where = find_device("cpu" if found else device)
     prepare(where)
+    task = load_task(study.task.name, study.task.options)
     plain = None if header or read is None else wanted_by_weights(read.tensors, study.model)
     wanted = plain or wanted_by(header, checkpoint)
     if found:
         check_fixed(header, study, checkpoint)
     dataset = load_dataset(study.data, note=tell, wanted=wanted).to(where.torch)
-    net = found[0] if found else _network(read, study, dataset, checkpoint, where.torch)
+    net = found[0] if found else _network(read, study, dataset, task, checkpoint, where.torch)
     net.register_forward_hook(partial(_check_logits, checkpoint))
-    batch = study.measure.batch_size
-    evaluate(net, dataset, dataset.test.take(dataset.test.labels.new_tensor([0])), batch)  # warm-up
-    result = {
-        **asdict(evaluate(net, dataset, dataset.test, batch)),
-        "images": len(dataset.test),
-        "device": where.name,
-    }
-    if as_json:
-        print_json(result)
-    else:
-        _say(result, short(study.data.name))
+    _report(_measured(net, task, dataset, study.measure.batch_size, where.name), task, study, as_json)
 
 
 def _opened(path: Path, trust: bool) -> tuple[Any, Any, dict[str, Any]]:
@@ -74,11 +63,27 @@ def _opened(path: Path, trust: bool) -> tuple[Any, Any, dict[str, Any]]:
     return None, read, read.header
 
 
-def _say(result: Mapping[str, Any], data: str) -> None:
-    measured = (CLASSIFICATION.primary, *CLASSIFICATION.others)
+def _measured(net: Any, task: Any, dataset: Any, batch: int, device: str) -> dict[str, Any]:
+    """All figures on the test split."""
+    import torch
+
+    from prunetui.api.source import called
+    from prunetui.engine.measure import evaluate
+
+    with torch.inference_mode():  # warm-up
+        called(net, task.inputs(next(dataset.batches("test", 1))))
+    figures = evaluate(net, task, dataset, "test", batch)
+    return {**figures, "images": dataset.length("test"), "device": device}
+
+
+def _report(result: dict[str, Any], task: Any, study: Study, as_json: bool) -> None:
+    if as_json:
+        print_json(result)
+        return
+    measured = (task.table.primary, *task.table.others)
     say("  ".join(f"{metric.title} {metric.text(result[metric.key])}" for metric in measured))
     rate = f"{result['images_per_second']:,.0f} images/s on {result['device']}"
-    say(f"{result['images']} test images of {data}, {rate}")
+    say(f"{result['images']} test images of {short(study.data.name)}, {rate}")
 
 
 def _check_logits(path: Path, net: Any, inputs: Any, logits: Any) -> None:
@@ -120,6 +125,11 @@ def _with_own_files(
             f"{path} was trained on the data of {short(header['data'])}, a file whose code would be run: say --data, "
             "or --trust if you trust whoever made it"
         )
+    if names_own_file(_task_of(header).get("name")) and not trust:
+        raise UsageError(
+            f"{path} was trained for the task {short(_task_of(header)['name'])}, a file whose code would be run: "
+            "--trust if you trust whoever made it"
+        )
     about = header["architecture"]
     if model or path.suffix.lower() != ".safetensors" or about.get("digest") is None:
         return header
@@ -138,6 +148,9 @@ def _study(header: dict[str, Any], model: str | None, data: str | None, override
         about = {"shortcut": "B", **header["architecture"]}
         settings += [f"model.{k}={json_module.dumps(about[k])}" for k in ("name", "shortcut") if about[k] is not None]
         settings += [f"model.options.{k}={json_module.dumps(v)}" for k, v in about.get("options", {}).items()]
+        task = _task_of(header)
+        settings += [f"task.name={json_module.dumps(task['name'], ensure_ascii=False)}"] if "name" in task else []
+        settings += [f"task.options.{k}={json_module.dumps(v)}" for k, v in task.get("options", {}).items()]
     elif not (model and data):
         raise UsageError("this checkpoint does not say what it is: give --model and --data")
     settings += [f'data.name="{data}"'] if data else []
@@ -145,15 +158,21 @@ def _study(header: dict[str, Any], model: str | None, data: str | None, override
     return parse_study("", [*settings, *overrides], "the command line")
 
 
-def _network(read: Any, study: Study, dataset: Any, path: Path, device: Any) -> Any:
+def _task_of(header: dict[str, Any]) -> dict[str, Any]:
+    """The task in a header; empty where it says none: classification."""
+    told = header.get("task")
+    return told if isinstance(told, dict) else {}
+
+
+def _network(read: Any, study: Study, dataset: Any, task: Any, path: Path, device: Any) -> Any:
     from prunetui.engine.loading import network_of
     from prunetui.engine.state import instantiate
 
-    state = _state(read, study, dataset, path)
+    state = _state(read, study, dataset, task, path)
     return network_of(state, path, device) if read.header else instantiate(state, device)
 
 
-def _state(read: Any, study: Study, dataset: Any, path: Path) -> Any:
+def _state(read: Any, study: Study, dataset: Any, task: Any, path: Path) -> Any:
     import torch
 
     from prunetui.engine.layers import resize
@@ -162,7 +181,7 @@ def _state(read: Any, study: Study, dataset: Any, path: Path) -> Any:
     from prunetui.engine.models.start import architecture_of, start_from
     from prunetui.engine.state import State
 
-    model, shape = study.model, (dataset.channels, dataset.size, len(dataset.classes))
+    model, shape = study.model, (dataset.channels, dataset.size, task.outputs or len(dataset.classes))
     if not read.header:
         start = start_from(read, path, model.model_copy(update={"keep_zeros": False}), *shape)  # nothing is trained
         for note in start.notes:

@@ -1,8 +1,9 @@
 """TOML -> frozen ``Study``. The only way a study comes into being; never imports torch."""
 
 from prunetui.config.read_study import find_study, load_study, parse_study
+from prunetui.config.recipes import Recipe
 from prunetui.config.schedule import AnySchedule, AtInit, Iterative, OneShot
-from prunetui.config.schema import Data, Layers, Measure, Method, Model, Recipe, Study, Target
+from prunetui.config.schema import Data, Layers, Measure, Method, Model, Study, Target
 from prunetui.config.write import commented_study, study_toml
 
 __all__ = [

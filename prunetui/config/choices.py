@@ -100,6 +100,7 @@ def recovery_epochs(study: Study, schedule: AnySchedule) -> int:
 
 
 def contributions_of(study: Study) -> list[tuple[str, str]]:
-    """Kind and name of everything that a study names: its model, its data, and its methods with their parts."""
+    """Kind and name of everything that a study names: its model, data and task, and its methods with their parts."""
     methods = [name for method in study.methods for name in (method.name, *(part.name for part in method.parts))]
-    return [("model", study.model.name), ("data", study.data.name), *(("method", name) for name in methods)]
+    own = [("model", study.model.name), ("data", study.data.name), ("task", study.task.name)]
+    return own + [("method", name) for name in methods]

@@ -48,7 +48,7 @@ def located(raw: dict[str, Any], folder: Path) -> None:
 
     Where that is a run's folder, files that are not any more what they were are replaced by the run's copies.
     """
-    for table in (raw.get("model"), raw.get("data")):
+    for table in (raw.get("model"), raw.get("data"), raw.get("task")):
         _locate(table, "name", folder)
     methods = _list(raw.get("methods"))
     for several in (methods, *(_list(method.get("parts")) for method in methods if isinstance(method, dict))):

@@ -1,4 +1,4 @@
-"""The options that a study gives to its model and its data set: known, complete, and of the right types."""
+"""The options that a study gives to its model, data set and task: known, complete, and of the right types."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from prunetui.config.method_tables import options_model
 from prunetui.config.mistakes import from_pydantic
-from prunetui.config.schema import Data, Model, Study
+from prunetui.config.schema import Data, Model, Study, TaskTable
 from prunetui.errors import Mistake
 from prunetui.plugins.catalogue import catalogue
 from prunetui.plugins.contribution import Contribution
@@ -19,16 +19,16 @@ OF_NAME = ("options", *OF_TABLE)
 
 
 def option_mistakes(study: Study) -> list[Located]:
-    """All that is wrong with the options of the model and of the data set."""
+    """All that is wrong with the options of the model, the data set and the task."""
     found: list[Located] = []
-    for kind, table in (("model", study.model), ("data", study.data)):
+    for kind, table in (("model", study.model), ("data", study.data), ("task", study.task)):
         about = catalogue(kind).found.get(table.name)
         if about is not None:
             found += _options(about, kind, table) + _not_taken(about, table)
     return found
 
 
-def _options(about: Contribution, kind: str, table: Model | Data) -> list[Located]:
+def _options(about: Contribution, kind: str, table: Model | Data | TaskTable) -> list[Located]:
     given = table.options or {}
     at = (kind, "options")
     nested = [key for key, value in given.items() if isinstance(value, dict)]
@@ -43,7 +43,7 @@ def _options(about: Contribution, kind: str, table: Model | Data) -> list[Locate
     return []
 
 
-def _not_taken(about: Contribution, table: Model | Data) -> list[Located]:
+def _not_taken(about: Contribution, table: Model | Data | TaskTable) -> list[Located]:
     """Keys of the table that a user's own factory does not ask for, which would be ignored silently."""
     if about.origin == "built-in" or not isinstance(table, Model):
         return []

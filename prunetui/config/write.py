@@ -11,7 +11,7 @@ import tomli_w
 from pydantic import BaseModel
 
 from prunetui.config.choices import schedule_of, target_of, values_of
-from prunetui.config.schema import Method, Study
+from prunetui.config.schema import Method, Study, TaskTable
 from prunetui.plugins.catalogue import contribution
 
 CHECKPOINT_NOTES = {
@@ -20,7 +20,7 @@ CHECKPOINT_NOTES = {
     ("model", "shortcut"): "To start from a checkpoint, take this line out: its own shortcut is followed.",
 }
 """Said beside what a study without a checkpoint asks for, and would still ask for once one is named."""
-TABLES = ("data", "model", "train", "finetune", "layers", "measure")
+TABLES = ("data", "model", "task", "train", "finetune", "layers", "measure")
 UNSET_EXAMPLES = {
     "limit": 10000,
     "size": 32,
@@ -49,7 +49,8 @@ def study_toml(study: Study) -> str:
 
 def resolved(study: Study) -> dict[str, Any]:
     """The study as plain data, each method with its schedule, target and values."""
-    plain: dict[str, Any] = _plain(study.model_dump(exclude={"methods"}))
+    apart = {"methods"} if study.task != TaskTable() else {"methods", "task"}  # readers of before know no tasks
+    plain: dict[str, Any] = _plain(study.model_dump(exclude=apart))
     plain["methods"] = [
         _plain(
             {

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from prunetui.api import Channels, Masks, Modules
+from prunetui.api.source import called, tensors_in
 from prunetui.engine.graph import Graph
 from prunetui.engine.share_filters import share_filters
 from prunetui.engine.state import State, instantiate
@@ -150,15 +152,20 @@ def zero_channels(keep: Mapping[str, Tensor], state: State, graph: Graph) -> Sta
     return replace(state, tensors=tensors)
 
 
-def check_removal(keep: Mapping[str, Tensor], before: State, after: State, graph: Graph, images: Tensor) -> None:
+def check_removal(keep: Mapping[str, Tensor], before: State, after: State, graph: Graph, inputs: Any) -> None:
     """Assert that removal computes what silencing the same channels computes.
 
     Raises:
-        TrialError: the outputs on ``images`` [B, C, H, W] differ by more than ``EQUIVALENCE``.
+        TrialError: the outputs of ``inputs`` differ by more than ``EQUIVALENCE``.
     """
     with torch.inference_mode():
-        removed = instantiate(after, images.device)(images)
-        silenced = instantiate(zero_channels(keep, before, graph), images.device)(images)
-    worst = float((removed - silenced).abs().max() / silenced.abs().max().clamp_min(1e-6))
+        device = tensors_in(inputs)[0].device
+        removed, silenced = (
+            tensors_in(called(instantiate(state, device), inputs))
+            for state in (after, zero_channels(keep, before, graph))
+        )
+    worst = max(
+        float((r - s).abs().max() / s.abs().max().clamp_min(1e-6)) for r, s in zip(removed, silenced, strict=True)
+    )
     if not worst <= EQUIVALENCE:
         raise TrialError(f"removing these channels changes what the net computes (relative difference {worst:.2g})")

@@ -170,11 +170,11 @@ class Graph:
         return Units(self.prunable, [group.producers for group in self.groups], held)
 
 
-def trace(architecture: Architecture) -> Graph:
-    """The graph of an architecture, from one pass of a single image through a fresh dense net."""
+def trace(architecture: Architecture, example: Tensor) -> Graph:
+    """The graph of an architecture, from one pass of ``example``, a batch of one, through a fresh dense net."""
     with torch.random.fork_rng(devices=[]):
         model = build(architecture)
-    return trace_model(model, torch.zeros(1, architecture.channels, architecture.size, architecture.size))
+    return trace_model(model, example)
 
 
 def trace_model(model: nn.Module, example: Tensor) -> Graph:

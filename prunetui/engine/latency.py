@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prunetui.engine.data import Dataset
+from prunetui.api import Source, Task
 from prunetui.engine.device import Device
 from prunetui.engine.measure import never
 from prunetui.engine.onnx import PIXELS, onnx_bytes
@@ -35,7 +35,12 @@ Pass = Callable[[], object]
 
 
 def latency(
-    state: State, batches: Sequence[int], data: Dataset, device: Device, should_stop: Callable[[], bool] = never
+    state: State,
+    batches: Sequence[int],
+    source: Source,
+    task: Task,
+    device: Device,
+    should_stop: Callable[[], bool] = never,
 ) -> dict[str, Any]:
     """Milliseconds a pass by column of results.csv, and ``runtime``: what the CPU's were timed with.
 
@@ -46,7 +51,7 @@ def latency(
     Raises:
         Interrupted: ``should_stop`` said so, at the latest after one pass.
     """
-    images = _images(data, max(batches))
+    images = _images(source, task, max(batches))
     runtime, ready = _cpu_runtime(instantiate(state, torch.device("cpu")), images)
     found: dict[str, Any] = {"runtime": runtime}
     with _one_thread():
@@ -71,10 +76,11 @@ def _columns(batch: int, where: str, figures: tuple[float, float]) -> dict[str, 
     return {f"{name}_ms": figures[0], f"{name}_iqr_ms": figures[1]}
 
 
-def _images(data: Dataset, count: int) -> Tensor:
-    """Normalised test images [count, C, H, W] on the CPU; repeated where there are fewer."""
-    repeats = -(-count // len(data.test))
-    return data.normalised(data.test.pixels.repeat(repeats, 1, 1, 1)[:count]).cpu().contiguous()
+def _images(source: Source, task: Task, count: int) -> Tensor:
+    """Inputs of test examples [count, ...] on the CPU; repeated where there are fewer."""
+    inputs: Tensor = task.inputs(next(source.batches("test", count)))
+    repeats = -(-count // len(inputs))
+    return inputs.repeat(repeats, *[1] * (inputs.dim() - 1))[:count].cpu().contiguous()
 
 
 # Runtimes: each gives, for images, the pass that is timed ----------------------------------------------

@@ -12,7 +12,7 @@ from prunetui.config import Recipe
 from prunetui.engine.device import Device
 
 
-class Hold:
+class MaskGuard:
     """Keeps pruned weights and their momentum at zero: one fused call each after an optimiser step."""
 
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, masks: Mapping[str, Tensor]) -> None:
@@ -27,9 +27,9 @@ class Hold:
             return
         torch._foreach_mul_(self._weights, self._masks)
         for name in ("momentum_buffer", "exp_avg", "exp_avg_sq"):
-            held = [self._optimizer.state[weight].get(name) for weight in self._weights]
-            if held[0] is not None:
-                torch._foreach_mul_(held, self._masks)
+            state = [self._optimizer.state[weight].get(name) for weight in self._weights]
+            if state[0] is not None:
+                torch._foreach_mul_(state, self._masks)
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe, device: Device) -> torch.optim.Optimizer:

@@ -6,19 +6,19 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from prunetui.engine.train import Baggage
+from prunetui.engine.train_job import TrainState
 
 KINDS = ("model", "momentum", "mask", "memory")
 EPOCHS = "epochs"
 
 
-def partial_bytes(epoch: int, model: nn.Module, baggage: Baggage) -> bytes:
+def partial_bytes(epoch: int, model: nn.Module, state: TrainState) -> bytes:
     """A safetensors file; ``epoch`` is the number of finished epochs of the recipe."""
     kinds = {
         "model": model.state_dict(),
-        "momentum": baggage.momentum,
-        "mask": baggage.masks,
-        "memory": baggage.memory,
+        "momentum": state.momentum,
+        "mask": state.masks,
+        "memory": state.memory,
     }
     tensors = {f"{kind}/{n}": t.detach().cpu().contiguous() for kind, of in kinds.items() for n, t in of.items()}
     return bytes(save({**tensors, EPOCHS: torch.tensor(epoch)}))

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from prunetui.engine.count import count
 from prunetui.engine.graph import Graph
 from prunetui.engine.state import State, instantiate
 from prunetui.engine.verify_edit import achieved, reached_already, truly_zero
 from prunetui.events import NO_SPEED_UP
-from prunetui.metrics import CLASSIFICATION, OF_ANY_RUN, SECONDS, Metrics
+from prunetui.metrics import OF_ANY_RUN, SECONDS, Metrics
 from prunetui.tree import Trial
 
 
@@ -23,14 +24,13 @@ def trial_row(
     graph: Graph,
     size: int | None,
     seconds: float,
-    metrics: Metrics = CLASSIFICATION,
+    metrics: Metrics,
+    example: Tensor,
 ) -> dict[str, Any]:
     """All figures of a trial; ``measured`` by the names of ``plan.measurements``, ``size`` in bytes.
 
-    ``metrics`` are those of the task: the keys of each measurement.
+    ``metrics`` are those of the task: the keys of each measurement. ``example`` is what goes into the network.
     """
-    architecture = final.architecture
-    example = torch.zeros(1, architecture.channels, architecture.size, architecture.size)
     counts = count(instantiate(final, torch.device("cpu")), example, final.masks)
     latency = measured.get("latency", {})
     return {

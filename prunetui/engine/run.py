@@ -16,8 +16,8 @@ from typing import Any
 from safetensors.torch import load
 
 from prunetui import events
+from prunetui.api import Source, Task
 from prunetui.config import Study
-from prunetui.engine.data import Dataset
 from prunetui.engine.device import Device
 from prunetui.engine.graph import Graph
 from prunetui.engine.keep import Partials, Steps
@@ -39,7 +39,8 @@ class Engine:
 
     study: Study
     plan: Plan
-    data: Dataset
+    source: Source
+    task: Task
     architecture: Architecture
     graph: Graph
     device: Device
@@ -72,7 +73,8 @@ class Engine:
         }
         saved = self.kept.file(trial.after, MODEL)
         size = saved.stat().st_size if saved else None
-        row = trial_row(trial, final, measured, self.graph, size, self._seconds(trial))
+        seconds, example = self._seconds(trial), self.source.example()
+        row = trial_row(trial, final, measured, self.graph, size, seconds, self.task.table, example)
         return {**row, "note": self._note(trial, final)}
 
     def _note(self, trial: Trial, final: State) -> str | None:
@@ -97,7 +99,7 @@ class Engine:
 
     def images(self) -> Images:
         """How many images each split has."""
-        return Images(len(self.data.train), len(self.data.validation), len(self.data.test))
+        return Images(*map(self.source.length, ("train", "validation", "test")))
 
     # What is kept ---------------------------------------------------------------------------------
 
@@ -196,7 +198,8 @@ class Engine:
             model=self.study.model,
             architecture=self.architecture,
             graph=self.graph,
-            data=self.data,
+            source=self.source,
+            task=self.task,
             device=self.device,
             state=self.state,
             keeps_momentum=node.key in self._carrying,
@@ -207,8 +210,10 @@ class Engine:
 
     def _header(self) -> dict[str, Any]:
         """What goes home with a model: how to normalise its input and what its outputs mean."""
-        data = self.data
-        return {"data": data.name, "mean": data.mean, "std": data.std, "classes": data.classes}
+        asked, told = self.study.task, dict(self.source.description())
+        if self.task.outputs is not None:  # not one a class
+            told.pop("classes", None)
+        return told if asked == type(asked)() else {**told, "task": asked.model_dump(exclude_none=True)}
 
     # What is told ---------------------------------------------------------------------------------
 

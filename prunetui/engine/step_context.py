@@ -13,8 +13,8 @@ from safetensors import SafetensorError
 from torch import nn
 
 from prunetui import events
+from prunetui.api import Source, Task
 from prunetui.config import Model
-from prunetui.engine.data import Dataset
 from prunetui.engine.device import Device
 from prunetui.engine.graph import Graph
 from prunetui.engine.keep import Partials
@@ -22,7 +22,7 @@ from prunetui.engine.models import Architecture
 from prunetui.engine.partial import partial_bytes, read_partial
 from prunetui.engine.randomness import epoch_seed
 from prunetui.engine.state import State
-from prunetui.engine.train import Baggage, Report
+from prunetui.engine.train_job import TrainProgress, TrainState
 
 UNREADABLE = (SafetensorError, KeyError, ValueError, RuntimeError, TypeError)
 """What the content of a file raises that is not of this format, though its checksum fits."""
@@ -30,7 +30,7 @@ UNREADABLE = (SafetensorError, KeyError, ValueError, RuntimeError, TypeError)
 
 @dataclass(frozen=True)
 class StepContext:
-    """What a step may use, and whom it tells."""
+    """What a step may use, and its callbacks."""
 
     key: str
     seed: int
@@ -39,7 +39,8 @@ class StepContext:
     model: Model
     architecture: Architecture
     graph: Graph
-    data: Dataset
+    source: Source
+    task: Task
     device: Device
     state: Callable[[str], State]
     """The state after another step, by its key."""
@@ -53,20 +54,20 @@ class StepContext:
         """A generator of this step's randomness; every call gives one in the same state."""
         return torch.Generator().manual_seed(epoch_seed(self.randomness, 0))
 
-    def report(self, epochs: int, report: Report) -> None:
-        """Tell how far a training is that ends after ``epochs`` of its recipe."""
+    def report(self, epochs: int, progress: TrainProgress) -> None:
+        """Report the progress of a training that ends after ``epochs`` of its recipe."""
         self.emit(
             events.Progress(
-                self.key, report.done, report.total, report.epoch, epochs, round(report.images_per_second, 1),
-                round(report.loss, 6), report.lr,
+                self.key, progress.done, progress.total, progress.epoch, epochs,
+                round(progress.images_per_second, 1), round(progress.loss, 6), progress.lr,
             )
         )  # fmt: skip
-        if report.epoch_finished:
-            self.emit(events.EpochFinished(self.key, report.epoch, epochs, report.loss, report.accuracy))
+        if progress.epoch_finished:
+            self.emit(events.EpochFinished(self.key, progress.epoch, epochs, progress.loss, progress.metric))
 
-    def save(self, model: nn.Module, epoch: int, baggage: Baggage) -> None:
+    def save(self, model: nn.Module, epoch: int, state: TrainState) -> None:
         """Keep a training after an epoch, to go on from if it is interrupted."""
-        self.partials.save(self.key, partial_bytes(epoch, model, baggage))
+        self.partials.save(self.key, partial_bytes(epoch, model, state))
 
     def resumed(self, first: int, start: State) -> tuple[int, State]:
         """The next epoch of a training and the state before it: where it was interrupted, else as given."""

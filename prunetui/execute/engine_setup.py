@@ -25,6 +25,7 @@ from prunetui.store.partial_files import PartialFiles
 from prunetui.store.run_list import CACHE
 
 if TYPE_CHECKING:
+    from prunetui.api import Task
     from prunetui.engine.data import Dataset
     from prunetui.engine.device import Device
     from prunetui.engine.graph import Graph
@@ -49,7 +50,7 @@ def set_up_engine(context: ExecutionContext, parallel: int | None = None) -> tup
     device = replace(find_device(context.device), graphs=study.run.cuda_graphs)
     prepare(device)
     _check_stop(context.control)
-    data, architecture, graph = _data_and_network(context)
+    task, source, architecture, graph = _task_data_and_network(context)
     batch_macs = graph.cost("macs", graph.dense) * study.train.batch_size
     parallel = parallel or process_count(study.run.parallel, device.name, batch_macs)
     threads = fit_threads(batch_macs, parallel, context.threads or study.run.threads)
@@ -57,25 +58,28 @@ def set_up_engine(context: ExecutionContext, parallel: int | None = None) -> tup
     if graph.refused:
         names = ", ".join(graph.refused)
         context.emit(events.Log("info", f"channels that must stay (zero-padded shortcuts): {names}"))
-    conditions = _conditions(study, data.fingerprint, device, threads, checked.ways)
-    engine = _engine(context, conditions, data, architecture, graph, device)
+    conditions = _conditions(study, source.fingerprint, device, threads, checked.ways)
+    engine = _engine(context, conditions, task, source, architecture, graph, device)
     machine = {"device_name": device_name(device.name), "threads": threads, "arithmetic": dict(checked.plain())}
     return engine, _prepared(engine, conditions, parallel, machine)
 
 
-def _data_and_network(context: ExecutionContext) -> tuple[Dataset, Architecture, Graph]:
+def _task_data_and_network(context: ExecutionContext) -> tuple[Task, Dataset, Architecture, Graph]:
     from prunetui.engine.data import Wanted, load_dataset
     from prunetui.engine.graph import trace
+    from prunetui.engine.load_task import check_recipes, load_task
     from prunetui.engine.models.own_network import check_network
     from prunetui.engine.models.start import architecture_of, channels_of, checkpoint_of, start_from
 
     study, model = context.study, context.study.model
     for line in copies_used(contributions_of(study)):
         context.emit(events.Log("warning", line))
+    task = load_task(study.task.name, study.task.options)
+    check_recipes(task, study)
     checkpoint = checkpoint_of(model)
     wanted = Wanted(channels=channels_of(checkpoint.tensors, model) if checkpoint else None)
     data = load_dataset(study.data, _data_progress(context), _notes(context), wanted)
-    shape = (data.channels, data.size, len(data.classes))
+    shape = (data.channels, data.size, task.outputs or len(data.classes))
     if checkpoint and model.checkpoint:
         start = start_from(checkpoint, user_path(model.checkpoint), model, *shape)
         architecture = start.architecture
@@ -86,8 +90,8 @@ def _data_and_network(context: ExecutionContext) -> tuple[Dataset, Architecture,
             context.emit(events.Log("info", message))
     else:
         architecture = architecture_of(model, *shape)
-    check_network(architecture)
-    return data, architecture, trace(architecture).restricted(study.layers)
+    check_network(architecture, task)
+    return task, data, architecture, trace(architecture, data.example()).restricted(study.layers)
 
 
 def _checked_device(
@@ -106,7 +110,8 @@ def _checked_device(
 def _engine(
     context: ExecutionContext,
     conditions: Mapping[str, Any],
-    data: Dataset,
+    task: Task,
+    source: Dataset,
     architecture: Architecture,
     graph: Graph,
     device: Device,
@@ -121,7 +126,8 @@ def _engine(
     return Engine(
         context.study,
         plan,
-        data.to(device.torch),
+        source.to(device.torch),
+        task,
         architecture,
         graph,
         device,
@@ -144,6 +150,7 @@ def _prepared(engine: Engine, conditions: Mapping[str, Any], parallel: int, mach
         images=engine.images(),
         timer=timer(engine.device),
         machine=machine,
+        metrics=engine.task.table,
     )
 
 

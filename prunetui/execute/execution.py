@@ -183,7 +183,7 @@ class _Execution:
             message = "figures of this run were begun under other conditions, and not all can be compared: "
             self.emit(events.Log("warning", message + "; ".join(changed)))
         self.run.write_environment({**environment(prepared.device), **prepared.machine, "context": now})
-        self.book.update(device=prepared.device)
+        self.book.update(device=prepared.device, metrics=prepared.metrics)
 
     def _finish(self, order: list[str], trial: Trial, row: dict[str, Any]) -> None:
         self.rows[trial.id] = row

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from prunetui import events
 from prunetui.config import Study
 from prunetui.execute.run_control import RunControl
+from prunetui.metrics import CLASSIFICATION, Metrics
 from prunetui.plan import Images, Plan, Trial
 from prunetui.store import Run
 
@@ -51,6 +52,8 @@ class Prepared:
     """Where and with what latency is timed."""
     machine: Mapping[str, Any]
     """What environment.json says of the worker: name of the device, threads."""
+    metrics: Metrics = CLASSIFICATION
+    """What the task of the study measures."""
 
 
 @dataclass(frozen=True)

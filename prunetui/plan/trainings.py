@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from prunetui.config import Study
-from prunetui.config.schema import Finetune
+from prunetui.config.recipes import Finetune
 from prunetui.steps import Calibrate, Train
 
 Shaped = dict[str, Any] | None

@@ -9,6 +9,7 @@ from typing import Any
 
 from prunetui.config import Data, Method, Model, OneShot, Study
 from prunetui.config.choices import is_masked, schedule_of, values_of
+from prunetui.config.schema import TaskTable
 from prunetui.config.size import too_large
 from prunetui.errors import UsageError
 from prunetui.plan.labels import labels_of
@@ -20,7 +21,7 @@ from prunetui.plugins.catalogue import catalogue
 from prunetui.plugins.own_files import short
 from prunetui.steps import Checkpoint, Load
 from prunetui.tree import Plan, Trial, Units, digest
-from prunetui.tree.source import SOURCES
+from prunetui.tree.source import file_digest
 
 MOST_LABEL = 80
 """Characters of a label in a trial's id, which is a file name."""
@@ -59,13 +60,13 @@ def build_plan(study: Study, context: Mapping[str, Any] | None = None, units: Un
     return plan
 
 
-def _identity(kind: str, table: Data | Model, apart: set[str]) -> dict[str, Any]:
+def _identity(kind: str, table: Data | Model | TaskTable, apart: set[str]) -> dict[str, Any]:
     """What of a table decides the numbers, with the code of what it names, wherever its file lies."""
     plain = table.model_dump(exclude=apart if table.options else {*apart, "options"})
     found = catalogue(kind).found.get(table.name)
     if found is None:  # told as a mistake where it is looked for
         return plain
-    code = SOURCES.digest([found.file.as_posix()]) if found.origin == "built-in" else found.digest
+    code = file_digest(found.file) if found.origin == "built-in" else found.digest
     return {**plain, "name": table.name.rpartition(":")[2], "code": code}
 
 
@@ -73,7 +74,8 @@ def _root(study: Study, seed: int, context: Mapping[str, Any] | None) -> str:
     """What stands before the first step: all that decides its figures and is no step."""
     data = _identity("data", study.data, {"root", "corrupt"})
     model = _identity("model", study.model, {"checkpoint"})
-    return digest({"data": data, "model": model, "seed": seed, **(context or {})})
+    task = _identity("task", study.task, set())
+    return digest({"data": data, "model": model, "task": task, "seed": seed, **(context or {})})
 
 
 def _refuse_too_large(study: Study, units: Units | None) -> None:

@@ -25,9 +25,10 @@ class Calibrate(Step):
 
     def apply(self, context: StepContext, state: State) -> State:
         """The state with batch-norm statistics of training images."""
-        from prunetui.engine.measure import recalibrate
+        from prunetui.engine.measure import CALIBRATION_BATCH, recalibrate
         from prunetui.engine.state import capture, instantiate
 
         model = instantiate(state, context.device.torch)
-        recalibrate(model, context.data, context.data.sample(self.images, context.generator()))
+        sample = context.source.sample(self.images, context.generator(), CALIBRATION_BATCH)
+        recalibrate(model, context.task, sample)
         return capture(model, state, state.momentum)

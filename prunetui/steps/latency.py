@@ -29,4 +29,4 @@ class Latency(Measurement):
         """
         from prunetui.engine.latency import latency
 
-        return latency(state, self.batches, context.data, context.device, context.should_stop)
+        return latency(state, self.batches, context.source, context.task, context.device, context.should_stop)

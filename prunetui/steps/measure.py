@@ -1,8 +1,8 @@
-"""Accuracy and loss of a state."""
+"""Metrics and loss of a state."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from prunetui.tree.step import Images, Measurement
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Measure(Measurement):
-    """Accuracy on a split as float32 gives it, and, if asked for, the mean loss, estimated to within 0.001."""
+    """The task's metrics on a split as float32 gives them, and, if asked for, the mean loss."""
 
     split: str
     batch_size: int
@@ -36,8 +36,7 @@ class Measure(Measurement):
         from prunetui.engine.measure import evaluate
         from prunetui.engine.state import instantiate
 
-        data, device = context.data, context.device
-        images = data.test if self.split == "test" else data.validation
+        device = context.device
         model = instantiate(state, device.torch)
-        how = {"loss": self.loss, "screened": device.bf16}
-        return asdict(evaluate(model, data, images, self.batch_size, context.should_stop, **how))
+        how = {"loss": self.loss, "bf16": device.bf16}
+        return evaluate(model, context.task, context.source, self.split, self.batch_size, context.should_stop, **how)

@@ -69,8 +69,8 @@ class Prune(Step):
         edit, after = self._edited(method, net, asked_of(edits_what, self, state, graph), state, graph)
         self._check_untouched(model, state)
         if isinstance(edit, Channels) and not edit.moved:
-            images = context.data.sample(self.images, context.generator())  # those that the method saw
-            probe = context.data.normalised(images.pixels[:EQUIVALENCE_IMAGES])
+            seen = next(context.source.sample(self.images, context.generator(), EQUIVALENCE_IMAGES))
+            probe = context.task.inputs(seen)  # of what the method saw
             edits.check_removal(edit.keep, state, after, graph, probe)
         check_achieved(self, edit, state, after, graph)
         return after
@@ -81,16 +81,16 @@ class Prune(Step):
         from prunetui.engine.measure import CALIBRATION_BATCH
 
         graph, generator = context.graph, context.generator()
-        images = context.data.sample(self.images, generator)
         return Net(
             model=model,
             masks={name: mask.to(context.device.torch, copy=True) for name, mask in state.masks.items()},
-            batches=list(context.data.batches(images, CALIBRATION_BATCH)),
+            batches=list(context.source.sample(self.images, generator, CALIBRATION_BATCH)),
             generator=generator,
             constraints=graph.constraints(
                 state, edit=edit, target=self.target, floor=self.rules["floor"], only=self.only
             ),
             progress=self.progress,
+            task=context.task,
             memory=state.memory,
         )
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from prunetui.engine.graph import Graph
     from prunetui.engine.state import State
     from prunetui.engine.step_context import StepContext
-    from prunetui.engine.train import Shape, Teacher
+    from prunetui.engine.train_job import Shape, Teacher
 
 TRAINING_WORK = 3
 """A training image costs about three forward passes."""
@@ -86,11 +86,12 @@ class Train(Step):
             Interrupted: it was asked to stop.
         """
         from prunetui.engine.state import capture, instantiate
-        from prunetui.engine.train import Baggage, Course, Hooks, train
+        from prunetui.engine.train import train
+        from prunetui.engine.train_job import Hooks, TrainJob, TrainState
 
         first, start = context.resumed(self.first, state if self.carry else state.without_momentum())
         model = instantiate(start, context.device.torch)
-        course = Course(
+        job = TrainJob(
             recipe=self.recipe,
             key=context.randomness,
             first=first,
@@ -102,9 +103,8 @@ class Train(Step):
         hooks = Hooks(
             partial(context.report, self.first + self.epochs), partial(context.save, model), context.should_stop
         )
-        after = train(
-            model, context.data, course, Baggage(start.momentum, start.masks, start.memory), context.device, hooks
-        )
+        given = TrainState(start.momentum, start.masks, start.memory)
+        after = train(model, context.task, context.source, job, given, context.device, hooks)
         trained = capture(model, start, after.momentum if context.keeps_momentum else None)
         if not self.shaped:
             return trained
@@ -117,9 +117,9 @@ class Train(Step):
         """The network to imitate, and how much."""
         if not self.teacher:
             return None
-        from prunetui.config.schema import Finetune
+        from prunetui.config.recipes import Finetune
         from prunetui.engine.state import instantiate
-        from prunetui.engine.train import Teacher
+        from prunetui.engine.train_job import Teacher
 
         assert isinstance(self.recipe, Finetune)
         net = instantiate(context.state(self.teacher), context.device.torch)
@@ -129,7 +129,7 @@ class Train(Step):
         """The method that shapes the training, and what it may look at."""
         if not self.shaped:
             return None
-        from prunetui.engine.train import Shape
+        from prunetui.engine.train_job import Shape
         from prunetui.plugins import method_catalogue
 
         info = method_catalogue.method_info(self.shaped["method"])

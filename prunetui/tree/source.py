@@ -22,7 +22,7 @@ from functools import cache, cached_property
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1]
-PLAIN = ("config", "errors", "events", "files", "machine", "plugins", "store")
+PLAIN = ("config", "errors", "events", "files", "machine", "metrics", "plugins", "store")
 """Parts of the package that are not followed: what a step has of them is plain data or bytes."""
 API = "api"
 """The folder that methods are built on; a method may use anything in it."""
@@ -144,3 +144,9 @@ def code_digest(kind: type, with_api: bool) -> str:
     file = sys.modules[kind.__module__].__file__
     own = [Path(file).resolve().as_posix()] if file else []  # a kind that was typed into an interpreter is in no file
     return SOURCES.digest([*own, *(SOURCES.api if with_api else [])])
+
+
+@cache
+def file_digest(file: Path) -> str:
+    """The digest of a file of the program and of all that it is built on."""
+    return SOURCES.digest([file.resolve().as_posix()])

@@ -21,7 +21,10 @@ def _words(event: events.Event, metrics: Metrics) -> tuple[str, str]:
     if isinstance(event, events.StepStarted):
         return "debug", f"{event.trial}: {event.label}"
     if isinstance(event, events.EpochFinished):
-        return "debug", f"epoch {event.epoch}/{event.epochs}: loss {event.loss:.4f}, {event.accuracy:.2f} %"
+        return (
+            "debug",
+            f"epoch {event.epoch}/{event.epochs}: loss {event.loss:.4f}, {metrics.primary.text(event.accuracy)}",
+        )
     if isinstance(event, events.StepFinished) and event.cached:
         return "debug", f"{event.step.lower()} found in the cache"
     if isinstance(event, events.TrialFinished):

@@ -18,6 +18,7 @@ from prunetui.engine.models.checkpoint import fitted, read_checkpoint
 from prunetui.engine.state import State
 from prunetui.errors import TrialError
 from prunetui.plugins import method_catalogue
+from prunetui.tasks.classification import Classification
 
 RESNET20_A = Architecture("resnet20", 3, 32, 10, "A")
 SPARSITIES = (0.1, 0.5, 0.8, 0.95)
@@ -56,7 +57,7 @@ def test_within_a_net_its_masks_hold_and_every_layer_keeps_the_floor_of_the_stud
     scores = {"a": torch.tensor([1.0, 2.0, 3.0, 4.0]), "b": torch.tensor([5.0, 6.0, 7.0, 8.0])}
     masks = {"b": bools(1, 0, 1, 1)}
     rules = Constraints(("a", "b"), floor=0.5)
-    net = Net(nn.Identity(), masks, [], torch.Generator(), rules, 1.0)
+    net = Net(nn.Identity(), masks, [], torch.Generator(), rules, 1.0, Classification())
     kept = keep_top(scores, 0.5, "global", within=net)
     assert kept["a"].equal(bools(0, 0, 1, 1))
     assert kept["b"].equal(bools(0, 0, 1, 1))

@@ -219,17 +219,19 @@ def test_a_crop_shifts_each_image_by_its_own_amount_and_zeros_move_in() -> None:
 
 def test_evaluation_batches_hold_all_images_in_order_without_augmentation() -> None:
     data = numbered(10, augment="crop+flip")
-    parts = list(data.batches(data.test, 4))
+    parts = list(data.batches("test", 4))
     assert [labels.tolist() for _, labels in parts] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
     assert torch.equal(torch.cat([x for x, _ in parts])[:, 0].round().to(torch.uint8), data.test.pixels[:, 0])
 
 
 def test_a_sample_is_of_distinct_training_images_or_all_of_them() -> None:
     data = numbered(10)
-    sample = data.sample(4, seeded(0))
-    assert len(sample.labels.unique()) == 4
-    assert torch.equal(sample.labels, data.sample(4, seeded(0)).labels)
-    assert sorted(data.sample(99, seeded(0)).labels.tolist()) == list(range(10))
+    (_, labels), (_, again) = (next(data.sample(4, seeded(0), 8)) for _ in range(2))
+    assert len(labels.unique()) == 4
+    assert torch.equal(labels, again)
+    parts = [part.tolist() for _, part in data.sample(99, seeded(0), 6)]
+    assert [len(part) for part in parts] == [6, 4]
+    assert sorted(label for part in parts for label in part) == list(range(10))
 
 
 # Normalisation ----------------------------------------------------------------------------------------

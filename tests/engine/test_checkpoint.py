@@ -20,6 +20,7 @@ from prunetui.engine.models import Architecture, build
 from prunetui.engine.models.checkpoint import fitted, read_checkpoint
 from prunetui.engine.state import State, instantiate, model_bytes
 from prunetui.errors import UsageError
+from prunetui.tasks.classification import Classification
 
 SMALL = Architecture("resnet20", 1, 8, 10, width=4)
 Tensors = dict[str, Tensor]
@@ -200,6 +201,6 @@ def test_a_published_checkpoint_scores_what_it_is_known_to_score(real_data: Path
     data = load_dataset(Data(name="folder", root=str(real_data / "cifar10"), normalize="imagenet", validation=0.0))
     architecture = Architecture("resnet20", 3, 32, 10, "A")
     state = State(architecture, fitted(read_checkpoint(path).tensors, build(architecture), path))
-    result = evaluate(instantiate(state, torch.device("cpu")), data, data.test, 512)
+    result = evaluate(instantiate(state, torch.device("cpu")), Classification(), data, "test", 512)
     assert (len(data.train), len(data.test)) == (50_000, 10_000)
-    assert result.top1 == pytest.approx(81.03, abs=0.05)
+    assert result["top1"] == pytest.approx(81.03, abs=0.05)

@@ -180,7 +180,9 @@ import sys, torch
 from torch import nn
 from prunetui.engine.data import load_dataset
 from prunetui.engine.device import Device
-from prunetui.engine.train import Baggage, Course, Hooks, train
+from prunetui.engine.train import train
+from prunetui.engine.train_job import Hooks, TrainJob, TrainState
+from prunetui.tasks.classification import Classification
 from prunetui.config import Data, Recipe
 torch.set_num_threads(int(sys.argv[1]))
 torch.manual_seed(0)
@@ -194,9 +196,10 @@ class Own(nn.Module):
         x = nn.functional.conv2d(self.b(self.a(x)), self.c, stride=2)
         return self.d(x.mean((2, 3)))
 net = Own().to(memory_format=torch.channels_last)
-course = Course(Recipe(epochs=2, batch_size=16).model_dump(), "k")
+job = TrainJob(Recipe(epochs=2, batch_size=16), "k")
 cpu = Device(torch.device("cpu"), False)
-train(net, data, course, Baggage(), cpu, Hooks(lambda r: None, lambda e, b: None, lambda: False))
+hooks = Hooks(lambda r: None, lambda e, b: None, lambda: False)
+train(net, Classification(), data, job, TrainState(), cpu, hooks)
 inputs, labels = data.normalised(data.train.pixels[:32]), data.train.labels[:32]
 def grads(net, inputs):
     loss = nn.functional.cross_entropy(net(inputs), labels)

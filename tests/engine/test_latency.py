@@ -22,8 +22,10 @@ from prunetui.engine.models import Architecture
 from prunetui.engine.state import State, instantiate
 from prunetui.engine.step_context import StepContext
 from prunetui.errors import Interrupted
+from prunetui.tasks.classification import Classification
 
 CPU = Device(torch.device("cpu"), False)
+TASK = Classification()
 NET = Architecture("resnet20", 1, 8, 10, "B", width=4)
 
 
@@ -115,7 +117,7 @@ def assert_same(state: State, images: Tensor) -> None:
 
 
 def test_a_trial_is_timed_with_one_image_and_with_128(lively: Callable[..., State], data: Dataset) -> None:
-    found = latency(lively(NET), (1, 128), data, CPU)
+    found = latency(lively(NET), (1, 128), data, TASK, CPU)
     assert list(found) == ["runtime", "latency_ms", "latency_iqr_ms", "latency128_ms", "latency128_iqr_ms"]
     assert found["runtime"].startswith("onnxruntime ")
     assert 0 < found["latency_ms"] < found["latency128_ms"]
@@ -125,7 +127,7 @@ def test_without_onnx_runtime_torch_is_timed_and_says_so(
     lively: Callable[..., State], data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    found = latency(lively(NET), (1,), data, CPU)
+    found = latency(lively(NET), (1,), data, TASK, CPU)
     assert found["runtime"] == f"torch {torch.__version__} (without onnxruntime)"
     assert found["latency_ms"] > 0
 
@@ -137,7 +139,7 @@ def test_a_runtime_that_computes_something_else_is_not_timed(
         return lambda images: lambda: [torch.full((len(images), 10), 7.0)]
 
     monkeypatch.setattr(module, "onnx_passes", wrong)
-    found = latency(lively(NET), (1,), data, CPU)
+    found = latency(lively(NET), (1,), data, TASK, CPU)
     assert found["runtime"] == f"torch {torch.__version__} (ValueError: ONNX Runtime computes something else)"
 
 
@@ -159,13 +161,13 @@ def test_gpu_kernels_are_cudnns_fastest_and_the_settings_come_back() -> None:
 
 def test_stopping_ends_the_measurement(lively: Callable[..., State], data: Dataset) -> None:
     with pytest.raises(Interrupted):
-        latency(lively(NET), (1,), data, CPU, lambda: True)
+        latency(lively(NET), (1,), data, TASK, CPU, lambda: True)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_on_a_gpu_both_are_timed(lively: Callable[..., State], data: Dataset) -> None:
     device = find_device("cuda")
-    found = latency(lively(NET), (1, 128), data.to(device.torch), device)
+    found = latency(lively(NET), (1, 128), data.to(device.torch), TASK, device)
     assert set(found) == {"runtime"} | {
         f"latency{batch}{where}{figure}_ms" for batch in ("", 128) for where in ("", "_cuda") for figure in ("", "_iqr")
     }

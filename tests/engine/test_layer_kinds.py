@@ -23,6 +23,7 @@ from prunetui.engine.layers.kind import LayerKind, Shapes
 from prunetui.engine.models import Architecture
 from prunetui.engine.state import State
 from prunetui.plugins import method_catalogue
+from prunetui.tasks.classification import Classification
 
 ANY = Architecture("vgg11", 1, 8, 10)
 """Of a state that is only sliced; nothing is built from it."""
@@ -145,7 +146,7 @@ def test_every_method_that_removes_channels_knows_the_columns_of_a_flattened_cha
     graph, state = trace_model(model, torch.zeros(1, 2, 4, 4)), state_of(model)
     batches = [(torch.randn(4, 2, 4, 4), torch.arange(4))]
     rules = graph.constraints(state, edit="channels", target="channels")
-    net = Net(made(model, state), {}, batches, torch.Generator().manual_seed(0), rules, 1.0)
+    net = Net(made(model, state), {}, batches, torch.Generator().manual_seed(0), rules, 1.0, Classification())
     after = apply(method_catalogue.load(name)(round_to=1).prune(net, 0.5), state, graph)
     merged = name == "kmeans-merge"  # which leaves the first alone, and what is not read column by column
     assert graph.widths(after.tensors) == ({"0": 6, "3": 2, "6": 4} if merged else {"0": 3, "3": 2, "6": 2})

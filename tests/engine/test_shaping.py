@@ -25,7 +25,8 @@ from prunetui.engine.graph import Graph
 from prunetui.engine.models import Architecture
 from prunetui.engine.run import Engine
 from prunetui.engine.state import State, instantiate
-from prunetui.engine.train import Baggage, Course, Hooks, Shape, Teacher, distilled, train
+from prunetui.engine.train import train
+from prunetui.engine.train_job import Hooks, Shape, Teacher, TrainJob, TrainState
 from prunetui.engine.verify_edit import achieved
 from prunetui.errors import Interrupted, TrialError
 from prunetui.plan import Rewind, Train, Trial, build_plan
@@ -33,6 +34,7 @@ from prunetui.plugins import method_catalogue
 from prunetui.steps.train import check_shaped
 from prunetui.store import Cache
 from prunetui.store.partial_files import PartialFiles
+from prunetui.tasks.classification import Classification
 
 SMALL = Architecture("vgg11", 1, 8, 10, width=4)
 CPU = torch.device("cpu")
@@ -54,6 +56,7 @@ lr = 0.05
 recalibrate = 32
 calibrate = 32
 """
+TASK = Classification()
 GraphOf = Callable[[Architecture], Graph]
 Lively = Callable[..., State]
 Same = Callable[[Mapping[str, Tensor], Mapping[str, Tensor]], bool]
@@ -75,7 +78,7 @@ class Bench:
         graph = self.graph.restricted(study.layers)
         kept, partials = Cache(self.folder / folder), PartialFiles(self.folder / f"{folder}-partial")
         plan = build_plan(study, {}, graph.units())
-        return Engine(study, plan, self.data, SMALL, graph, self.device, kept, partials, self.told.append, stop)
+        return Engine(study, plan, self.data, TASK, SMALL, graph, self.device, kept, partials, self.told.append, stop)
 
     def rates(self, key: str) -> list[float]:
         """The learning rate of the last batch of every epoch of a training."""
@@ -264,14 +267,14 @@ def test_masks_move_and_every_layer_keeps_as_many_weights(
     state = apply_masks(chosen.prune(net_of(dense, graph), 0.7).keep, dense)
     spy = Spied(chosen.during_training)
     model = instantiate(state, CPU)
-    saved: dict[int, Baggage] = {}
+    saved: dict[int, TrainState] = {}
 
-    def save(epoch: int, baggage: Baggage) -> None:
-        saved[epoch] = baggage
+    def save(epoch: int, state: TrainState) -> None:
+        saved[epoch] = state
 
-    course = Course(recipe(weight_decay=0.0), "key", shape=shape(spy, graph))
+    job = TrainJob(recipe(weight_decay=0.0), "key", shape=shape(spy, graph))
     hooks = Hooks(lambda report: None, save, never)
-    after = train(model, digits, course, Baggage(state.momentum, state.masks), cpu, hooks)
+    after = train(model, TASK, digits, job, TrainState(state.momentum, state.masks), cpu, hooks)
 
     moves = [call for call in spy.calls if any(call["after"][n] is not m for n, m in call["before"].items())]
     every = 4 if name == "rigl" else 5  # of the 5 batches of an epoch; none in the last quarter of 20
@@ -348,9 +351,9 @@ def test_notes_that_a_method_writes_over_never_reach_the_state_they_came_from(
     def count(training: Training) -> None:
         training.memory["seen"] += 1
 
-    course = Course(recipe(epochs=1), "key", shape=shape(count, graph_of(SMALL)))
-    hooks = Hooks(lambda report: None, lambda epoch, baggage: None, never)
-    after = train(instantiate(lively(SMALL), CPU), digits, course, Baggage(memory=notes), cpu, hooks)
+    job = TrainJob(recipe(epochs=1), "key", shape=shape(count, graph_of(SMALL)))
+    hooks = Hooks(lambda report: None, lambda epoch, state: None, never)
+    after = train(instantiate(lively(SMALL), CPU), TASK, digits, job, TrainState(memory=notes), cpu, hooks)
     assert (after.memory["seen"].item(), notes["seen"].item()) == (5, 0)
 
 
@@ -509,10 +512,10 @@ def test_slimming_adds_the_sign_of_the_scales_to_their_gradients() -> None:
 def test_the_loss_of_a_student_by_hand() -> None:
     """At temperature 2: teacher (3/4, 1/4), student (1/2, 1/2); KL = 3/4 ln(3/2) + 1/4 ln(1/2) = 0.130812."""
     taught = torch.tensor([[2 * torch.tensor(3.0).log().item(), 0.0]])
-    loss = distilled(torch.tensor(1.0), torch.zeros(1, 2), taught, weight=0.25, temperature=2.0)
+    loss = TASK.imitation(torch.tensor(1.0), torch.zeros(1, 2), taught, weight=0.25, temperature=2.0)
     assert float(loss) == pytest.approx(0.75 + 0.25 * 4 * 0.130812, abs=1e-5)
-    assert float(distilled(torch.tensor(1.0), torch.zeros(1, 2), taught, 0.0, 2.0)) == 1.0
-    assert float(distilled(torch.tensor(1.0), taught, taught, 1.0, 2.0)) == pytest.approx(0, abs=1e-6)
+    assert float(TASK.imitation(torch.tensor(1.0), torch.zeros(1, 2), taught, 0.0, 2.0)) == 1.0
+    assert float(TASK.imitation(torch.tensor(1.0), taught, taught, 1.0, 2.0)) == pytest.approx(0, abs=1e-6)
 
 
 def test_a_student_of_weight_zero_learns_as_if_nobody_taught_it_and_a_teacher_never_changes(
@@ -522,12 +525,12 @@ def test_a_student_of_weight_zero_learns_as_if_nobody_taught_it_and_a_teacher_ne
     teacher = instantiate(state, CPU)
     modes: set[bool] = set()
     teacher.register_forward_pre_hook(lambda module, inputs: modes.add(module.training))
-    hooks = Hooks(lambda report: None, lambda epoch, baggage: None, never)
+    hooks = Hooks(lambda report: None, lambda epoch, state: None, never)
     found = []
     for weight, taught in ((0.0, None), (0.0, teacher), (0.9, teacher)):
         student = instantiate(state, CPU)
-        course = Course(recipe(epochs=1), "key", teacher=taught and Teacher(taught, weight, temperature=4.0))
-        train(student, digits, course, Baggage(), cpu, hooks)
+        job = TrainJob(recipe(epochs=1), "key", teacher=taught and Teacher(taught, weight, temperature=4.0))
+        train(student, TASK, digits, job, TrainState(), cpu, hooks)
         found.append(student.state_dict())
     assert same(found[0], found[1])
     assert not same(found[0], found[2])

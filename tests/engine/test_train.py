@@ -21,9 +21,11 @@ from prunetui.engine.edits import apply_masks
 from prunetui.engine.models import Architecture
 from prunetui.engine.randomness import epoch_seed
 from prunetui.engine.state import State, instantiate
-from prunetui.engine.train import Baggage, Course, Hooks, Report, learning_rate
-from prunetui.engine.train import train as train_course
+from prunetui.engine.train import learning_rate
+from prunetui.engine.train import train as train_job
+from prunetui.engine.train_job import Hooks, TrainJob, TrainProgress, TrainState
 from prunetui.errors import Interrupted, TrialError
+from prunetui.tasks.classification import Classification
 
 SMALL = Architecture("resnet20", 1, 8, 10, width=4)
 CPU = torch.device("cpu")
@@ -44,7 +46,7 @@ class Diary:
     """Hooks that write down what they are told."""
 
     def __init__(self, should_stop: Callable[[], bool] = never) -> None:
-        self.reports: list[Report] = []
+        self.reports: list[TrainProgress] = []
         self.saved: list[int] = []
         self.hooks = Hooks(self.reports.append, lambda epoch, buffers: self.saved.append(epoch), should_stop)
 
@@ -61,8 +63,8 @@ def train(
     first: int = 0,
 ) -> Mapping[str, Tensor]:
     """The optimiser's buffers after a whole recipe, from its epoch ``first`` on."""
-    start = Baggage(momentum or {}, masks or {})
-    return train_course(model, data, Course(settings, key, first), start, device, hooks).momentum
+    start = TrainState(momentum or {}, masks or {})
+    return train_job(model, Classification(), data, TrainJob(settings, key, first), start, device, hooks).momentum
 
 
 def trained(
@@ -171,10 +173,10 @@ def whole_and_resumed(
     model = instantiate(state, device.torch)
     snapshots: dict[int, tuple[dict[str, Tensor], dict[str, Tensor]]] = {}
 
-    def save(epoch: int, baggage: Baggage) -> None:
+    def save(epoch: int, state: TrainState) -> None:
         as_on_disk = [
             {name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()}
-            for tensors in (model.state_dict(), baggage.momentum)
+            for tensors in (model.state_dict(), state.momentum)
         ]
         snapshots[epoch] = (as_on_disk[0], as_on_disk[1])
 
@@ -205,7 +207,7 @@ def test_it_reports_every_finished_epoch_and_saves_after_all_but_the_last(
         (1, 180, 540), (2, 360, 540), (3, 540, 540),
     ]  # fmt: skip
     assert diary.saved == [1, 2]
-    assert all(0 <= report.accuracy <= 100 and report.loss > 0 for report in finished)
+    assert all(0 <= report.metric <= 100 and report.loss > 0 for report in finished)
 
 
 def test_it_learns(digits: Dataset, cpu: Device, lively: Lively) -> None:
@@ -213,7 +215,7 @@ def test_it_learns(digits: Dataset, cpu: Device, lively: Lively) -> None:
     trained(lively(SMALL), digits, cpu, recipe(epochs=8, batch_size=16), hooks=diary.hooks)
     finished = [report for report in diary.reports if report.epoch_finished]
     assert finished[-1].loss < finished[0].loss - 0.5
-    assert finished[-1].accuracy > finished[0].accuracy + 20
+    assert finished[-1].metric > finished[0].metric + 20
 
 
 def test_the_net_is_left_in_evaluation_mode(digits: Dataset, cpu: Device, lively: Lively) -> None:
@@ -346,13 +348,14 @@ def test_steps_on_buffers_that_stay_train_the_very_same_net(
 def test_a_repeated_step_sees_each_batch_through_one_buffer() -> None:
     seen: list[tuple[int, float]] = []
 
-    def step(inputs: Tensor, labels: Tensor) -> Tensor:
+    def step(batch: tuple[Tensor, Tensor]) -> Tensor:
+        inputs, labels = batch
         seen.append((inputs.data_ptr(), float(inputs.sum())))
         return labels + 1
 
     repeated = Repeated(step)
     for value in (1.0, 2.0, 3.0):
-        assert repeated(torch.full((2,), value), torch.tensor([5])).tolist() == [6]
+        assert repeated((torch.full((2,), value), torch.tensor([5]))).tolist() == [6]
     assert [value for _, value in seen] == [2.0, 4.0, 6.0]
     assert len({pointer for pointer, _ in seen}) == 1
 

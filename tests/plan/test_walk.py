@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from prunetui.config import parse_study
-from prunetui.config.schema import Finetune
+from prunetui.config.recipes import Finetune
 from prunetui.config.write import commented_study, study_toml
 from prunetui.errors import ConfigError, Mistake
 from prunetui.plan import Calibrate, Load, Plan, Prune, Rewind, Step, Train, Trial, Units, build_plan

@@ -12,6 +12,7 @@ from prunetui.engine.data import load_dataset
 from prunetui.engine.models.own_network import check_network
 from prunetui.engine.models.start import architecture_of
 from prunetui.errors import DataError, UsageError
+from prunetui.tasks.classification import Classification
 
 HEAD = "nn.Flatten(), nn.Linear(144, classes)"
 
@@ -32,7 +33,7 @@ def test_a_network_that_cannot_be_pruned_yet_is_refused_in_words(tmp_path: Path,
     file.write_text(f"from torch import nn\n\n\ndef net(channels, classes):\n    {body.replace('HEAD', HEAD)}\n")
     architecture = architecture_of(Model(name=f"{file}:net"), 1, 8, 10)
     with pytest.raises(UsageError, match=re.escape(words)):
-        check_network(architecture)
+        check_network(architecture, Classification())
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from prunetui.api.constraints import Constraints
 from prunetui.api.groups import Slice, one_each
 from prunetui.engine.layers import prunable_layers
 from prunetui.plugins import method_catalogue
+from prunetui.tasks.classification import Classification
 
 
 def net(model: nn.Module, batches: list[tuple[Tensor, Tensor]], groups: tuple[Group, ...] = ()) -> Net:
@@ -22,7 +23,7 @@ def net(model: nn.Module, batches: list[tuple[Tensor, Tensor]], groups: tuple[Gr
     widths = {group.name: group.width for group in groups}
     costs = Costs(widths, dict(widths), lambda kind, w: sum(w.values()))
     rules = Constraints(prunable_layers(model), groups, costs, "channels")
-    return Net(model.eval(), {}, batches, torch.Generator().manual_seed(0), rules, 1.0)
+    return Net(model.eval(), {}, batches, torch.Generator().manual_seed(0), rules, 1.0, Classification())
 
 
 def masks(name: str, subject: Net, sparsity: float, **options: Any) -> dict[str, list[Any]]:

@@ -17,6 +17,7 @@ from prunetui.engine.verify_edit import check_achieved
 from prunetui.errors import TrialError
 from prunetui.plan import Prune
 from prunetui.plugins import method_catalogue
+from prunetui.tasks.classification import Classification
 
 
 class Three(nn.Module):
@@ -34,7 +35,7 @@ class Three(nn.Module):
 
 def net(model: nn.Module, masks: dict[str, Tensor] | None = None, floor: float = 0.0) -> Net:
     rules = Constraints(prunable_layers(model), floor=floor)
-    return Net(model.eval(), masks or {}, [], torch.Generator().manual_seed(0), rules, 1.0)
+    return Net(model.eval(), masks or {}, [], torch.Generator().manual_seed(0), rules, 1.0, Classification())
 
 
 def removed(name: str, subject: Net, sparsity: float, **options: Any) -> dict[str, list[Any]]:

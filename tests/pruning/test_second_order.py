@@ -16,6 +16,7 @@ from prunetui.api.constraints import Constraints
 from prunetui.engine.layers import prunable_layers
 from prunetui.errors import TrialError
 from prunetui.plugins import method_catalogue
+from prunetui.tasks.classification import Classification
 
 Batches = list[tuple[Tensor, Tensor]]
 SHARP = 1e-6
@@ -23,7 +24,15 @@ SHARP = 1e-6
 
 
 def net(model: nn.Module, batches: Batches, masks: dict[str, Tensor] | None = None) -> Net:
-    return Net(model.eval(), masks or {}, batches, torch.Generator(), Constraints(prunable_layers(model)), 1.0)
+    return Net(
+        model.eval(),
+        masks or {},
+        batches,
+        torch.Generator(),
+        Constraints(prunable_layers(model)),
+        1.0,
+        Classification(),
+    )
 
 
 def pruned(name: str, subject: Net, sparsity: float, **options: Any) -> Masks:

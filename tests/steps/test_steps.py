@@ -26,6 +26,7 @@ from prunetui.plan import build_plan, missing
 from prunetui.steps import Calibrate, Latency, Load, Measure, Prune, Rewind, Train
 from prunetui.store import Cache
 from prunetui.store.partial_files import PartialFiles
+from prunetui.tasks.classification import Classification
 from prunetui.tree import Images, Node, Plan, Step, Trial, is_kept, step_key
 from prunetui.tree.step import Measurement
 
@@ -95,7 +96,9 @@ def bench(folder: Path, digits: Dataset, graph: Graph, cpu: Device, factor: floa
     told: list[events.Event] = []
     kept, partials = Cache(folder / "kept"), PartialFiles(folder / "partial")
     rules = graph.restricted(study.layers)
-    engine = Engine(study, plan, digits, SMALL, rules, cpu, kept, partials, told.append, lambda: False)
+    engine = Engine(
+        study, plan, digits, Classification(), SMALL, rules, cpu, kept, partials, told.append, lambda: False
+    )
     return Bench(engine, plan, trial, told)
 
 

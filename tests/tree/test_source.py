@@ -15,7 +15,7 @@ from prunetui.plan import Plan, build_plan
 from prunetui.plugins import method_catalogue
 from prunetui.steps import Checkpoint, Latency, Load, Measure, Prune, Rewind, Train
 from prunetui.tree import source
-from prunetui.tree.source import PACKAGE, SOURCES, Sources, code_digest, code_of, imports_of
+from prunetui.tree.source import PACKAGE, SOURCES, Sources, code_digest, code_of, file_digest, imports_of
 
 COUNTED = sorted(map(Path, SOURCES.reached([*map(str, (PACKAGE / "steps").glob("*.py")), *SOURCES.api])))
 """All files that a key can tell."""
@@ -148,10 +148,12 @@ def repaired(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]
     def repair(name: str) -> None:
         monkeypatch.setattr(source, "SOURCES", Repaired(name))
         code_digest.cache_clear()
+        file_digest.cache_clear()
 
     yield repair
     monkeypatch.undo()
     code_digest.cache_clear()
+    file_digest.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -161,9 +163,8 @@ def repaired(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]
         ("engine/measure.py", {"Prune", "Measure", "Latency"}),  # a prune step sees batches of the size it says
         ("engine/latency.py", {"Latency"}),
         ("engine/models/unpickle.py", {"Checkpoint"}),
-        ("engine/models/resnet.py", {*KINDS, "Latency"}),
         ("engine/run.py", set()),
-        ("engine/data/decode.py", set()),  # what it makes of a file is in the fingerprint of the images
+        ("data/tree/decode.py", set()),  # what it makes of a file is in the fingerprint of the images
         ("plan/unroll.py", set()),
         ("tui/app.py", set()),
     ],
@@ -184,8 +185,23 @@ sparsities = [0.5]
 """
 
 
-def planned() -> Plan:
-    return build_plan(parse_study(STUDY), {})
+def planned(*overrides: str) -> Plan:
+    return build_plan(parse_study(STUDY, overrides), {})
+
+
+@pytest.mark.parametrize(
+    ("file", "of_resnet20", "of_vgg11"),
+    [("models/resnet.py", True, False), ("models/vgg.py", False, True), ("tasks/screened_logits.py", True, True)],
+)
+def test_a_change_of_what_a_study_names_invalidates_all_of_it(
+    file: str, of_resnet20: bool, of_vgg11: bool, repaired: Callable[[str], None]
+) -> None:
+    names = ("resnet20", "vgg11")
+    before = [set(planned(f"model.name={name}").nodes) for name in names]
+    repaired(file)
+    now = [set(planned(f"model.name={name}").nodes) for name in names]
+    assert [not new & old for new, old in zip(now, before, strict=True)] == [of_resnet20, of_vgg11]
+    assert [new == old for new, old in zip(now, before, strict=True)] == [not of_resnet20, not of_vgg11]
 
 
 def after(plan: Plan) -> dict[str, str]:

@@ -1,9 +1,10 @@
-"""What a data set is once loaded, and how batches leave it."""
+"""A source whose images lie in memory, on the device that computes: how they are kept, and how batches leave them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -37,7 +38,7 @@ class Images:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Training, validation and test images with what it takes to feed them to a net.
+    """A source of labelled images: a batch is a pair of normalised images [B, C, H, W] and labels [B].
 
     ``mean`` and ``std`` are of pixels scaled to [0, 1], one value a channel; ``augment`` is none, crop,
     flip or crop+flip; ``fingerprint`` changes when the images or their split do.
@@ -74,22 +75,49 @@ class Dataset:
         floats = pixels.to(torch.float32, memory_format=torch.channels_last)
         return floats.mul_(1 / (255 * std)).sub_(mean / std)
 
-    def batches(self, images: Images, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """All images in order, normalised, not augmented."""
+    @property
+    def device(self) -> torch.device:
+        return self.train.labels.device
+
+    def split(self, name: str) -> Images:
+        """The images of ``train``, ``validation`` or ``test``."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}[name]
+
+    def length(self, split: str) -> int:
+        return len(self.split(split))
+
+    def batches(self, split: str, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """All images of a split in order, normalised, not augmented."""
+        return self.of(self.split(split), batch_size)
+
+    def chosen(self, split: str, index: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The images of a split at ``index``."""
+        return self.of(self.split(split).take(index), batch_size)
+
+    def sample(self, count: int, generator: torch.Generator, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """``count`` training images in random order (all, if there are fewer)."""
+        index = torch.randperm(len(self.train), generator=generator)[:count]
+        return self.chosen("train", index.to(self.device), batch_size)
+
+    def of(self, images: Images, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches of images in their order, normalised."""
         for start in range(0, len(images), batch_size):
             part = slice(start, start + batch_size)
             yield self.normalised(images.pixels[part]), images.labels[part]
 
-    def sample(self, count: int, generator: torch.Generator) -> Images:
-        """``count`` training images in random order (all, if there are fewer)."""
-        index = torch.randperm(len(self.train), generator=generator)[:count]
-        return self.train.take(index.to(self.train.labels.device))
+    def example(self) -> Tensor:
+        """One image, all zeros."""
+        return torch.zeros(1, *self.train.pixels.shape[1:])
+
+    def description(self) -> dict[str, Any]:
+        """How a saved network is fed, and what its outputs mean."""
+        return {"data": self.name, "mean": self.mean, "std": self.std, "classes": self.classes}
 
     def epoch(self, batch_size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """One pass over the training images, shuffled and augmented; the last incomplete batch is left out."""
         count = len(self.train)
         batch_size = min(batch_size, count)
-        device = self.train.labels.device
+        device = self.device
         order = torch.randperm(count, generator=generator)
         pad = max(1, round(self.size * CROP_PADDING)) if "crop" in self.augment else 0
         shifts = torch.randint(0, 2 * pad + 1, (2, count), generator=generator)
@@ -103,7 +131,7 @@ class Dataset:
             pixels = crop(images.pixels, shifts[:, part], pad) if pad else images.pixels
             if "flip" in self.augment:
                 pixels = torch.where(flips[part].view(-1, 1, 1, 1), pixels.flip(3), pixels)
-            yield from self.batches(Images(pixels, images.labels), batch_size)
+            yield from self.of(Images(pixels, images.labels), batch_size)
 
 
 def at_once(device: torch.device, batch_size: int) -> int:

@@ -32,7 +32,7 @@ ANYTHING = Wanted()
 
 
 def quiet(what: str, done: int, total: int) -> None:
-    """A report nobody listens to."""
+    """No-op callback."""
 
 
 def load_dataset(data: config.Data, report: Report = quiet, note: Note = silent, wanted: Wanted = ANYTHING) -> Dataset:

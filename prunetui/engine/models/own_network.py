@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from prunetui.api import Task
 from prunetui.engine.layers import kind_of
 from prunetui.engine.models import Architecture, build
 from prunetui.errors import UsageError
@@ -17,7 +18,7 @@ from prunetui.plugins.own_files import copy_of, file_of, names_own_file, short
 NAMED = 5
 
 
-def check_network(architecture: Architecture) -> None:
+def check_network(architecture: Architecture, task: Task) -> None:
     """Refuse a network that is not built in and that cannot be trained and pruned yet; says what it has that cannot.
 
     Raises:
@@ -33,12 +34,8 @@ def check_network(architecture: Architecture) -> None:
         except Exception as error:
             images = f"images of {a.channels} x {a.size} x {a.size}"
             raise UsageError(f"the model {a.name} does not take {images}: {type(error).__name__}: {error}") from error
-    shape = list(made.shape) if isinstance(made, torch.Tensor) else type(made).__name__
-    if shape != [2, a.classes]:
-        raise UsageError(
-            f"the model {a.name} gives {shape} of 2 images of {a.classes} classes; a network for classification gives "
-            f"one tensor of logits, here [2, {a.classes}]"
-        )
+    if wrong := task.check_outputs(made, 2, a.classes):
+        raise UsageError(f"the model {a.name} {wrong}")
     if other := _unsupported(net):
         more = f" and {len(other) - NAMED} more" if len(other) > NAMED else ""
         raise UsageError(

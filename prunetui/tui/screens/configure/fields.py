@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from prunetui.config.named import Named
 
 TITLES = {"finetune": "recovery", "train": "training"}
-FIRST = ("study", "model", "data", "methods", "schedule", "train", "finetune", "layers", "measure")
+FIRST = ("study", "model", "data", "task", "methods", "schedule", "train", "finetune", "layers", "measure")
 """Sections in this order; those that are not named come after them."""
 
 

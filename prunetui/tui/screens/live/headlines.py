@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
+from prunetui.metrics import Metric
 from prunetui.results.chart import Picture
 from prunetui.results.summary import Series
 from prunetui.terminal.durations import clock
@@ -89,13 +90,15 @@ def machine(gauges: Gauges) -> Text:
     return Text("  |  ".join(words))
 
 
-def training(curve: Curve) -> Picture:
-    """Accuracy and loss of each epoch; the loss is stretched so that the largest is 100. At least one epoch."""
+def training(curve: Curve, metric: Metric) -> Picture:
+    """The primary metric and the loss of each epoch, stretched so that the largest is as high. At least one epoch."""
     zeros = (0.0,) * len(curve.epochs)
     xs = tuple(float(epoch) for epoch in curve.epochs)
+    height = 100 if metric.is_percent else max(curve.accuracy) or 1.0
     most = max(curve.loss) or 1.0
+    times = f"{height / most:.{0 if metric.is_percent else 2}f}"
     series = (
-        Series("training accuracy %", xs, curve.accuracy, zeros),
-        Series(f"loss (x {100 / most:.0f})", xs, tuple(100 * loss / most for loss in curve.loss), zeros),
+        Series(f"training {metric.noun or metric.title}{metric.suffix}", xs, curve.accuracy, zeros),
+        Series(f"loss (x {times})", xs, tuple(height * loss / most for loss in curve.loss), zeros),
     )
     return Picture(series, title=f"{curve.trial}: {curve.label}", x_label="epoch", points=len(xs) < 2)

@@ -152,8 +152,9 @@ class LiveScreen(FollowingScreen, FourPanes):
         curve = view.curves.get(view.current)
         if curve is None or not curve.epochs:
             return
-        caption = f"accuracy {curve.accuracy[-1]:.2f} %  loss {curve.loss[-1]:.4f}"
-        self.query_one("#training-chart", Chart).show(headlines.training(curve), caption=caption)
+        metric = view.metrics.primary
+        caption = f"{metric.noun or metric.title} {metric.text(curve.accuracy[-1])}  loss {curve.loss[-1]:.4f}"
+        self.query_one("#training-chart", Chart).show(headlines.training(curve, metric), caption=caption)
 
     def on_gauges_changed(self, message: GaugesChanged) -> None:
         self.query_one("#gauges", OneLine).show(headlines.machine(message.gauges))

@@ -169,8 +169,10 @@ class TrialScreen(FourPanes):
             values = curve.loss if self._losses else curve.accuracy
             name = f"{number}. {curve.label}: {values[-1]:.{4 if self._losses else 2}f}"
             series.append(Series(name, tuple(map(float, curve.epochs)), values, (0.0,) * len(values)))
+        metric = self.view.metrics.primary
+        shown = f"{metric.noun or metric.title}{metric.suffix}"
         picture = Picture(tuple(series), x_label="epoch", points=all(len(one.x) < 2 for one in series))
-        self.query_one("#training").border_title = f"4 training {'loss' if self._losses else 'accuracy %'}"
+        self.query_one("#training").border_title = f"4 training {'loss' if self._losses else shown}"
         nothing = "No training was done for this trial alone: it shares its steps with others, or has none."
         self.query_one(Chart).show(picture, nothing, soon=True)
         words = self.query_one("#legend", Static)

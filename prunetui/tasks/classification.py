@@ -1,0 +1,77 @@
+"""Classification: a network gives a logit for each class, and the highest one is its guess."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from prunetui.api import Accumulator, Batch, Evaluation, IndexedSource, Network, Task, task
+from prunetui.metrics import CLASSIFICATION, LOSS
+from prunetui.tasks.screened_logits import FIRST, SplitLogits, screened
+
+TOP1, TOP5 = CLASSIFICATION.primary, *CLASSIFICATION.more
+
+
+@task("classification", primary="top1")
+class Classification(Task):
+    """One class an example, by cross-entropy; accuracies are those of float32."""
+
+    measures = (TOP1, TOP5)
+
+    def loss(self, model: Network, batch: Batch) -> Tensor:
+        inputs, labels = batch
+        return F.cross_entropy(model(inputs).float(), labels)
+
+    def training_loss(self, model: Network, batch: Batch, label_smoothing: float) -> Tensor:
+        inputs, labels = batch
+        return F.cross_entropy(model(inputs).float(), labels, label_smoothing=label_smoothing)
+
+    def metrics(self, model: Network, batch: Batch, accumulator: Accumulator) -> None:
+        inputs, labels = batch
+        hits = hits_of(model(inputs), labels)
+        for metric, column in zip(self.measures, hits.unbind(1), strict=True):
+            accumulator.mean(metric.key, 100 * column.double())
+
+    def training_metrics(self, model: Network, batch: Batch, accumulator: Accumulator) -> None:
+        """Top-1 alone, which takes no sorting."""
+        inputs, labels = batch
+        accumulator.mean(TOP1.key, 100 * (model(inputs).argmax(1) == labels).double())
+
+    def imitation(self, loss: Tensor, outputs: Tensor, taught: Tensor, weight: float, temperature: float) -> Tensor:
+        """``(1 - weight) * loss + weight * T^2 * KL(teacher || student)`` at temperature T (Hinton et al. 2015)."""
+        divergence = F.kl_div(
+            F.log_softmax(outputs / temperature, 1), F.log_softmax(taught / temperature, 1), log_target=True,
+            reduction="batchmean",
+        )  # fmt: skip
+        return (1 - weight) * loss + weight * temperature**2 * divergence
+
+    def check_outputs(self, outputs: object, examples: int, classes: int) -> str:
+        shape = list(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
+        if shape == [examples, classes]:
+            return ""
+        return (
+            f"gives {shape} of {examples} images of {classes} classes; a network for classification gives "
+            f"one tensor of logits, here [{examples}, {classes}]"
+        )
+
+    def evaluate(self, model: Network, evaluation: Evaluation) -> Mapping[str, float | None]:
+        """As it is done for any task where a source gives its examples in order only; else all logits at once.
+
+        A logit is four bytes, so those of a split that lies in memory lie there, too.
+        """
+        if not isinstance(evaluation.source, IndexedSource):
+            return super().evaluate(model, evaluation)
+        split = SplitLogits(model, evaluation, evaluation.source)
+        logits, labels = screened(split, evaluation.loss) if evaluation.bf16 else split.all()
+        top1, top5 = (100 * hits_of(logits, labels).double().mean(0)).tolist()
+        loss = F.cross_entropy(logits, labels, reduction="none").double().mean() if evaluation.loss else None
+        return {TOP1.key: top1, TOP5.key: top5, LOSS.key: None if loss is None else float(loss)}
+
+
+def hits_of(logits: Tensor, labels: Tensor) -> Tensor:
+    """Whether each label is the first guess, and among the first five: bool [B, 2]."""
+    ranked = logits.topk(min(FIRST, logits.shape[1]), dim=1).indices == labels[:, None]
+    return torch.stack([ranked[:, 0], ranked.any(1)], 1)
