@@ -167,7 +167,7 @@ def context(digits: Dataset, cpu: Device, tmp_path: Path) -> Callable[..., StepC
     from prunetui.engine.models import Architecture
     from prunetui.engine.step_context import StepContext
     from prunetui.store.partial_files import PartialFiles
-        from prunetui.tasks.classification import Classification
+    from prunetui.tasks.classification import Classification
 
     def make(graph: Graph, **more: Any) -> StepContext:
         fields: dict[str, Any] = {

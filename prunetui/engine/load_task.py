@@ -12,7 +12,7 @@ from prunetui.config import Recipe, Study
 from prunetui.config.recipes import Finetune
 from prunetui.errors import UsageError
 from prunetui.plugins.catalogue import contribution
-from prunetui.plugins.load import load_object
+from prunetui.plugins.import_file import load_object
 from prunetui.plugins.own_files import short
 
 
