@@ -131,7 +131,9 @@ def test_a_method_is_the_same_in_the_folder_of_methods(tmp_path: Path):
     shutil.copy(EXAMPLES / "own_method.py", checkout / "methods" / "layer_mean.py")
     code = "from prunetui.plugins.method_catalogue import method_info as info; print(info('layer-mean').summary)"
     settings = {**os.environ, "PYTHONPATH": str(checkout)}
-    done = subprocess.run([sys.executable, "-c", code], env=settings, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=settings, capture_output=True, text=True, check=True
+    )
     assert done.stdout == "Zero the weights that are small for their layer.\n"
 
 
