@@ -25,11 +25,11 @@ from benchmarks.training import network
 from prunetui.config import Data, Recipe
 from prunetui.engine.data import Dataset, load_dataset
 from prunetui.engine.device import find_device, fit_threads, prepare
-from prunetui.engine.measure import evaluate
+from prunetui.engine.evaluation import evaluate
 from prunetui.engine.models import Architecture, build
-from prunetui.engine.models.checkpoint import fitted, read_checkpoint
-from prunetui.engine.train import train
+from prunetui.engine.models.read_checkpoint import fitted, read_checkpoint
 from prunetui.engine.train_job import Hooks, TrainJob, TrainState
+from prunetui.engine.training_loop import train
 from prunetui.tasks.classification import Classification
 
 BATCH = 512

@@ -24,7 +24,7 @@ from prunetui.config import Layers
 from prunetui.engine.count import Counts, count
 from prunetui.engine.edits import apply, remove_channels
 from prunetui.engine.graph import Graph, trace
-from prunetui.engine.latency import onnx_passes
+from prunetui.engine.latency_timing import onnx_passes
 from prunetui.engine.models import Architecture, build
 from prunetui.engine.state import State, instantiate
 from prunetui.plugins import method_catalogue

@@ -91,7 +91,7 @@ def peer(root: str) -> Work:
     """A copy, a mask and a pass for every point."""
     from prunetui.engine.data import load_dataset
     from prunetui.engine.models import Architecture
-    from prunetui.engine.models.checkpoint import fitted, read_checkpoint
+    from prunetui.engine.models.read_checkpoint import fitted, read_checkpoint
 
     asked = study(Path(root) / "trained")
     data = load_dataset(asked.data)

@@ -15,8 +15,8 @@ from benchmarks._turns import Work, in_turns
 from prunetui.config import Recipe
 from prunetui.engine.device import find_device, fit_threads, prepare
 from prunetui.engine.models import Architecture, build
-from prunetui.engine.train import train
 from prunetui.engine.train_job import Hooks, TrainJob, TrainState
+from prunetui.engine.training_loop import train
 from prunetui.tasks.classification import Classification
 
 WIDTH = {"resnet20": 16, "resnet18": 64}

@@ -36,7 +36,7 @@ def export_model(root: Path, run: str, trial: str, kind: str, output: Path) -> N
     import torch
 
     from prunetui.engine.loading import pixels_of
-    from prunetui.engine.models.checkpoint import read_checkpoint
+    from prunetui.engine.models.read_checkpoint import read_checkpoint
 
     found = find_run(root, run)
     source = _model_of(found, trial)

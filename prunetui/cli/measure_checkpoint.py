@@ -54,7 +54,7 @@ def evaluate_checkpoint(
 
 def _opened(path: Path, trust: bool) -> tuple[Any, Any, dict[str, Any]]:
     """An exported network with its header, or a checkpoint; and the header of either, empty where it has none."""
-    from prunetui.engine.models.checkpoint import read_checkpoint
+    from prunetui.engine.models.read_checkpoint import read_checkpoint
 
     if path.suffix.lower() in (".pt2", ".onnx"):
         found = _exported(path.expanduser(), trust)
@@ -68,7 +68,7 @@ def _measured(net: Any, task: Any, dataset: Any, batch: int, device: str) -> dic
     import torch
 
     from prunetui.api.source import called
-    from prunetui.engine.measure import evaluate
+    from prunetui.engine.evaluation import evaluate
 
     with torch.inference_mode():  # warm-up
         called(net, task.inputs(next(dataset.batches("test", 1))))
@@ -177,7 +177,7 @@ def _state(read: Any, study: Study, dataset: Any, task: Any, path: Path) -> Any:
 
     from prunetui.engine.layers import resize
     from prunetui.engine.models import skeleton
-    from prunetui.engine.models.checkpoint import fitted
+    from prunetui.engine.models.read_checkpoint import fitted
     from prunetui.engine.models.start import architecture_of, start_from
     from prunetui.engine.state import State
 

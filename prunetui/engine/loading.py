@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from prunetui.engine.export_header import parse_header
 from prunetui.engine.models import Architecture
-from prunetui.engine.models.checkpoint import Checkpoint, read_checkpoint
 from prunetui.engine.models.own_network import found_again
+from prunetui.engine.models.read_checkpoint import Checkpoint, read_checkpoint
 from prunetui.engine.onnx import PIXELS
 from prunetui.engine.state import State, instantiate
 from prunetui.errors import UsageError

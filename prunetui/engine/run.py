@@ -21,7 +21,7 @@ from prunetui.config import Study
 from prunetui.engine.device import Device
 from prunetui.engine.graph import Graph
 from prunetui.engine.keep import Partials, Steps
-from prunetui.engine.latency import timer
+from prunetui.engine.latency_timing import timer
 from prunetui.engine.models import Architecture
 from prunetui.engine.row import trial_row, zeros_note
 from prunetui.engine.state import State, extra_bytes, from_files, model_bytes

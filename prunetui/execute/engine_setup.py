@@ -140,7 +140,7 @@ def _engine(
 
 
 def _prepared(engine: Engine, conditions: Mapping[str, Any], parallel: int, machine: Mapping[str, Any]) -> Prepared:
-    from prunetui.engine.latency import timer
+    from prunetui.engine.latency_timing import timer
 
     return Prepared(
         plan=engine.plan,

@@ -21,7 +21,7 @@ from prunetui.plugins.catalogue import catalogue
 from prunetui.plugins.own_files import short
 from prunetui.steps import Checkpoint, Load
 from prunetui.tree import Plan, Trial, Units, digest
-from prunetui.tree.source import file_digest
+from prunetui.tree.step_code import file_digest
 
 MOST_LABEL = 80
 """Characters of a label in a trial's id, which is a file name."""

@@ -25,7 +25,7 @@ class Calibrate(Step):
 
     def apply(self, context: StepContext, state: State) -> State:
         """The state with batch-norm statistics of training images."""
-        from prunetui.engine.measure import CALIBRATION_BATCH, recalibrate
+        from prunetui.engine.evaluation import CALIBRATION_BATCH, recalibrate
         from prunetui.engine.state import capture, instantiate
 
         model = instantiate(state, context.device.torch)

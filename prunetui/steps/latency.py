@@ -27,6 +27,6 @@ class Latency(Measurement):
         Raises:
             Interrupted: it was asked to stop.
         """
-        from prunetui.engine.latency import latency
+        from prunetui.engine.latency_timing import latency
 
         return latency(state, self.batches, context.source, context.task, context.device, context.should_stop)

@@ -33,7 +33,7 @@ class Measure(Measurement):
         Raises:
             Interrupted: it was asked to stop.
         """
-        from prunetui.engine.measure import evaluate
+        from prunetui.engine.evaluation import evaluate
         from prunetui.engine.state import instantiate
 
         device = context.device

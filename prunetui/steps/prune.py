@@ -78,7 +78,7 @@ class Prune(Step):
     def _net(self, context: StepContext, state: State, model: nn.Module, edit: str) -> Net:
         """What the method sees of a state."""
         from prunetui.api import Net
-        from prunetui.engine.measure import CALIBRATION_BATCH
+        from prunetui.engine.evaluation import CALIBRATION_BATCH
 
         graph, generator = context.graph, context.generator()
         return Net(

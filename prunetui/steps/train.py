@@ -86,8 +86,8 @@ class Train(Step):
             Interrupted: it was asked to stop.
         """
         from prunetui.engine.state import capture, instantiate
-        from prunetui.engine.train import train
         from prunetui.engine.train_job import Hooks, TrainJob, TrainState
+        from prunetui.engine.training_loop import train
 
         first, start = context.resumed(self.first, state if self.carry else state.without_momentum())
         model = instantiate(start, context.device.torch)

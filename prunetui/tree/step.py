@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, ClassVar
 
-from prunetui.tree.source import code_digest
+from prunetui.tree.step_code import code_digest
 
 canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 """Plain data as the one text that keys are hashes of."""

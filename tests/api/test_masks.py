@@ -14,7 +14,7 @@ from torch.nn.utils import prune
 from prunetui.api import Masks, Net, Scope, keep_above, keep_top
 from prunetui.api.constraints import Constraints
 from prunetui.engine.models import Architecture, build
-from prunetui.engine.models.checkpoint import fitted, read_checkpoint
+from prunetui.engine.models.read_checkpoint import fitted, read_checkpoint
 from prunetui.engine.state import State
 from prunetui.errors import TrialError
 from prunetui.plugins import method_catalogue

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from prunetui.config import Data
 from prunetui.engine.data import load_dataset
-from prunetui.engine.measure import evaluate
+from prunetui.engine.evaluation import evaluate
 from prunetui.engine.models import Architecture, build
-from prunetui.engine.models.checkpoint import fitted, read_checkpoint
+from prunetui.engine.models.read_checkpoint import fitted, read_checkpoint
 from prunetui.engine.state import State, instantiate, model_bytes
 from prunetui.errors import UsageError
 from prunetui.tasks.classification import Classification

@@ -26,8 +26,8 @@ from torch.nn.utils import prune
 
 from prunetui.config import Model
 from prunetui.engine.models import Architecture, build
-from prunetui.engine.models.checkpoint import Fit, fit, read_checkpoint
 from prunetui.engine.models.masked_weights import computed
+from prunetui.engine.models.read_checkpoint import Fit, fit, read_checkpoint
 from prunetui.engine.models.start import start_from
 from prunetui.engine.state import State, model_bytes
 from prunetui.errors import UsageError

@@ -180,7 +180,7 @@ import sys, torch
 from torch import nn
 from prunetui.engine.data import load_dataset
 from prunetui.engine.device import Device
-from prunetui.engine.train import train
+from prunetui.engine.training_loop import train
 from prunetui.engine.train_job import Hooks, TrainJob, TrainState
 from prunetui.tasks.classification import Classification
 from prunetui.config import Data, Recipe

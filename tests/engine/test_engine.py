@@ -20,7 +20,7 @@ from prunetui.cli.measure_checkpoint import evaluate_checkpoint
 from prunetui.config import parse_study, study_toml
 from prunetui.engine.count import count
 from prunetui.engine.models import Architecture
-from prunetui.engine.models.checkpoint import read_checkpoint
+from prunetui.engine.models.read_checkpoint import read_checkpoint
 from prunetui.engine.state import State, instantiate
 from prunetui.errors import RunFailed, UsageError
 from prunetui.execute.execution import execute as execute_with

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from prunetui.api import Modules, Shared
-from prunetui.engine import latency as module
+from prunetui.engine import latency_timing as module
 from prunetui.engine.data import Dataset, Images
 from prunetui.engine.device import Device, find_device
 from prunetui.engine.edits import apply, remove_channels
 from prunetui.engine.graph import Graph
-from prunetui.engine.latency import FEWEST_PASSES, MOST_PASSES, fastest_kernels, latency, onnx_passes, timed
+from prunetui.engine.latency_timing import FEWEST_PASSES, MOST_PASSES, fastest_kernels, latency, onnx_passes, timed
 from prunetui.engine.models import Architecture
 from prunetui.engine.state import State, instantiate
 from prunetui.engine.step_context import StepContext

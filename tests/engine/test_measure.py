@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from prunetui.engine import measure
+from prunetui.engine import evaluation
 from prunetui.engine.data import Dataset, Images
 from prunetui.engine.device import find_device, prepare
 from prunetui.errors import Interrupted
@@ -32,11 +32,11 @@ TASK = Classification()
 
 
 def evaluate(net: nn.Module, data: Dataset, batch_size: int, **how: Any) -> dict[str, Any]:
-    return measure.evaluate(net, TASK, data, "test", batch_size, **how)
+    return evaluation.evaluate(net, TASK, data, "test", batch_size, **how)
 
 
 def recalibrate(net: nn.Module, data: Dataset) -> None:
-    measure.recalibrate(net, TASK, data.batches("train", measure.CALIBRATION_BATCH))
+    evaluation.recalibrate(net, TASK, data.batches("train", evaluation.CALIBRATION_BATCH))
 
 
 def identity(size: int) -> nn.Sequential:

@@ -25,8 +25,8 @@ from prunetui.engine.graph import Graph
 from prunetui.engine.models import Architecture
 from prunetui.engine.run import Engine
 from prunetui.engine.state import State, instantiate
-from prunetui.engine.train import train
 from prunetui.engine.train_job import Hooks, Shape, Teacher, TrainJob, TrainState
+from prunetui.engine.training_loop import train
 from prunetui.engine.verify_edit import achieved
 from prunetui.errors import Interrupted, TrialError
 from prunetui.plan import Rewind, Train, Trial, build_plan

@@ -15,7 +15,7 @@ from prunetui.api import Channels, Masks
 from prunetui.engine.edits import apply
 from prunetui.engine.graph import Graph
 from prunetui.engine.models import Architecture
-from prunetui.engine.models.checkpoint import read_checkpoint
+from prunetui.engine.models.read_checkpoint import read_checkpoint
 from prunetui.engine.state import State, capture, extra_bytes, from_files, instantiate, model_bytes, resize
 
 SMALL = Architecture("resnet20", 1, 8, 10, width=5)

@@ -21,9 +21,9 @@ from prunetui.engine.edits import apply_masks
 from prunetui.engine.models import Architecture
 from prunetui.engine.randomness import epoch_seed
 from prunetui.engine.state import State, instantiate
-from prunetui.engine.train import learning_rate
-from prunetui.engine.train import train as train_job
 from prunetui.engine.train_job import Hooks, TrainJob, TrainProgress, TrainState
+from prunetui.engine.training_loop import learning_rate
+from prunetui.engine.training_loop import train as train_job
 from prunetui.errors import Interrupted, TrialError
 from prunetui.tasks.classification import Classification
 

@@ -16,7 +16,7 @@ from prunetui.cli.measure_checkpoint import evaluate_checkpoint
 from prunetui.engine.export_header import parse_header
 from prunetui.engine.loading import load
 from prunetui.engine.models import Architecture, build
-from prunetui.engine.models.checkpoint import read_checkpoint
+from prunetui.engine.models.read_checkpoint import read_checkpoint
 from prunetui.errors import UsageError
 
 NET = Architecture("resnet20", 1, 8, 3, "B", 2)

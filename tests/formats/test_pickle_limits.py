@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from prunetui.engine.models.checkpoint import read_checkpoint
+from prunetui.engine.models.read_checkpoint import read_checkpoint
 from prunetui.errors import UsageError
 
 LONG = b"\x80\x02c__main__\n" + b"x" * 100_000 + b"\n."

@@ -10,7 +10,7 @@ import pytest
 
 from prunetui import events
 from prunetui.config import Data, Recipe, Study, parse_study, study_toml
-from prunetui.engine.data.load import load_dataset
+from prunetui.engine.data.dataset_loader import load_dataset
 from prunetui.plan import Images, Latency, Measure, Prune, Train, build_plan, measurements, step_key
 from prunetui.plan.estimate import estimate, images_of
 from prunetui.plan.history import Historian, History, Rate

@@ -20,7 +20,7 @@ from prunetui.engine.edits import apply
 from prunetui.engine.graph import Graph
 from prunetui.engine.layers.shared_convolution import SharedConv2d
 from prunetui.engine.models import Architecture
-from prunetui.engine.models.checkpoint import read_checkpoint
+from prunetui.engine.models.read_checkpoint import read_checkpoint
 from prunetui.engine.state import State, from_files, instantiate, model_bytes
 from prunetui.engine.verify_edit import check_achieved
 from prunetui.errors import TrialError

@@ -23,12 +23,12 @@ from prunetui.config import Recipe, load_study, parse_study
 from prunetui.config.write import commented_study, study_toml
 from prunetui.engine.data import Dataset
 from prunetui.engine.device import Device
+from prunetui.engine.evaluation import evaluate
 from prunetui.engine.load_task import check_recipes, load_task
-from prunetui.engine.measure import evaluate
 from prunetui.engine.models import Architecture
 from prunetui.engine.state import State, instantiate
-from prunetui.engine.train import train
 from prunetui.engine.train_job import Hooks, TrainJob, TrainProgress, TrainState
+from prunetui.engine.training_loop import train
 from prunetui.errors import ConfigError, TrialError, UsageError
 from prunetui.execute.python_process import python_command
 from prunetui.metrics import CLASSIFICATION

@@ -14,8 +14,8 @@ from prunetui.config import parse_study
 from prunetui.plan import Plan, build_plan
 from prunetui.plugins import method_catalogue
 from prunetui.steps import Checkpoint, Latency, Load, Measure, Prune, Rewind, Train
-from prunetui.tree import source
-from prunetui.tree.source import PACKAGE, SOURCES, Sources, code_digest, code_of, file_digest, imports_of
+from prunetui.tree import step_code
+from prunetui.tree.step_code import PACKAGE, SOURCES, Sources, code_digest, code_of, file_digest, imports_of
 
 COUNTED = sorted(map(Path, SOURCES.reached([*map(str, (PACKAGE / "steps").glob("*.py")), *SOURCES.api])))
 """All files that a key can tell."""
@@ -146,7 +146,7 @@ class Repaired(Sources):
 @pytest.fixture
 def repaired(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
     def repair(name: str) -> None:
-        monkeypatch.setattr(source, "SOURCES", Repaired(name))
+        monkeypatch.setattr(step_code, "SOURCES", Repaired(name))
         code_digest.cache_clear()
         file_digest.cache_clear()
 
@@ -160,8 +160,8 @@ def repaired(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]
     ("file", "changed"),
     [
         ("engine/edits.py", {"Prune", "Rewind"}),
-        ("engine/measure.py", {"Prune", "Measure", "Latency"}),  # a prune step sees batches of the size it says
-        ("engine/latency.py", {"Latency"}),
+        ("engine/evaluation.py", {"Prune", "Measure", "Latency"}),  # a prune step sees batches of the size it says
+        ("engine/latency_timing.py", {"Latency"}),
         ("engine/models/unpickle.py", {"Checkpoint"}),
         ("engine/run.py", set()),
         ("data/tree/decode.py", set()),  # what it makes of a file is in the fingerprint of the images

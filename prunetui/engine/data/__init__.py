@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from prunetui.data.tree.wanted import Wanted
+    from prunetui.engine.data.dataset_loader import load_dataset
     from prunetui.engine.data.images import Dataset, Images
-    from prunetui.engine.data.load import load_dataset
 
 __all__ = ["Dataset", "Images", "Wanted", "load_dataset"]
 _PLACES = {"Dataset": "images", "Images": "images", "load_dataset": "load"}

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from prunetui.config import Model
 from prunetui.engine.layers import prunable_layers
 from prunetui.engine.models import Architecture, skeleton, takes
-from prunetui.engine.models.checkpoint import Checkpoint, fit, read_checkpoint
 from prunetui.engine.models.masked_weights import computed
 from prunetui.engine.models.parts import Part, by_preference, nearest, parts_of, under
+from prunetui.engine.models.read_checkpoint import Checkpoint, fit, read_checkpoint
 from prunetui.engine.models.zeros import told_zeros, zero_masks
 from prunetui.errors import UsageError
 from prunetui.files.paths import user_path

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from prunetui.api import Source, Task
 from prunetui.engine.device import Device
-from prunetui.engine.measure import never
+from prunetui.engine.evaluation import never
 from prunetui.engine.onnx import PIXELS, onnx_bytes
 from prunetui.engine.state import State, instantiate
 from prunetui.errors import Interrupted
