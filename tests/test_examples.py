@@ -19,6 +19,7 @@ import tomli
 import torch
 from torch import nn
 
+from prunetui.api import Accumulator
 from prunetui.config import parse_study
 from prunetui.engine import layers
 from prunetui.engine.count import count
@@ -71,7 +72,7 @@ def test_what_can_be_added_names_its_example_and_every_example_is_named():
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     sections = re.findall(r"^### (Add [^\n]+)\n(.*?)(?=^##|\Z)", text, re.MULTILINE | re.DOTALL)
     named = {heading: set(re.findall(r"examples/([\w.]+)", body)) for heading, body in sections}
-    assert len(named) >= 6
+    assert len(named) >= 8
     assert [heading for heading, files in named.items() if not files] == []
     there = {file.name for file in EXAMPLES.glob("*.py")}
     assert set().union(*named.values()) == there
@@ -120,6 +121,7 @@ def test_the_commands_in_their_docstrings_are_accepted(tmp_path: Path, monkeypat
     study = parse_study("", [quoted or plain for quoted, plain in overrides])
     assert study.model.name == f"{EXAMPLES}/own_model.py:make_net"
     assert study.data.name == f"{EXAMPLES}/own_data.py:stripes"
+    assert study.task.name.startswith(f"{EXAMPLES}/own_")
     assert [method.name for method in study.methods] == [f"{EXAMPLES}/own_method.py:layer-mean", "global-unstructured"]
 
 
@@ -129,12 +131,62 @@ def test_a_method_is_the_same_in_the_folder_of_methods(tmp_path: Path):
     for folder in ("prunetui", "methods"):
         shutil.copytree(ROOT / folder, checkout / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(EXAMPLES / "own_method.py", checkout / "methods" / "layer_mean.py")
-    code = "from prunetui.plugins.method_catalogue import method_info as info; print(info('layer-mean').summary)"
+    command = [sys.executable, "-m", "prunetui", "methods", "layer-mean"]
     settings = {**os.environ, "PYTHONPATH": str(checkout)}
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=settings, capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "Zero the weights that are small for their layer.\n"
+    done = subprocess.run(command, cwd=tmp_path, env=settings, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("layer-mean (weights)\n\nZero the weights that are small for their layer.\n")
+
+
+# A task and a metric ----------------------------------------------------------------------------------
+
+
+def done_with(task: str, folder: Path) -> list[dict[str, str]]:
+    """The rows of a tiny study of digits by a task of the examples."""
+    overrides = [f"task.name={EXAMPLES / task}", "train.label_smoothing=0", "finetune.label_smoothing=0"]
+    run = submit(parse_study(TINY, overrides), folder)
+    assert execute(run, "cpu", lambda: False, executor="inline") == 0
+    status = run.status()
+    assert status is not None
+    assert status.state == "done"
+    return rows_of(folder)
+
+
+def test_an_own_task_trains_and_is_measured_by_its_metrics(tmp_path: Path):
+    dense, pruned = done_with("own_task.py:grades", tmp_path)
+    assert (dense["status"], pruned["status"]) == ("done", "done")
+    assert 0 < float(dense["distance"]) < 9
+    assert pruned["distance_dense"] == dense["distance"]
+    assert 0 <= float(dense["within1"]) <= 100
+    assert not {"top1", "top5"} & set(dense)
+
+
+def test_an_own_metric_stands_beside_those_of_its_task(tmp_path: Path):
+    dense, pruned = done_with("own_metric.py:calibrated", tmp_path)
+    assert {"top1", "top1_dense", "ece", "loss"} <= set(dense)
+    assert 0 < float(dense["ece"]) < 1
+    assert (dense["status"], pruned["status"]) == ("done", "done")
+
+
+def test_the_calibration_error_of_the_example_on_four_guesses(monkeypatch: pytest.MonkeyPatch):
+    """Two guesses of 95 % of which one is right, in two batches, and two of 65 % that are both right."""
+    task = example("own_metric", monkeypatch).Calibrated()
+    accumulator = Accumulator()
+    for probability, labels in ((0.95, [0, 1]), (0.65, [0, 0])):
+        logits = torch.tensor([[probability, 1 - probability]] * 2).log()
+        task.metrics(lambda images: images, (logits, torch.tensor(labels)), accumulator)
+    figures = task.figures(accumulator)
+    assert figures["top1"] == 75
+    assert figures["ece"] == pytest.approx((abs(2 * 0.95 - 1) + abs(2 * 0.65 - 2)) / 4)
+
+
+def test_the_figures_of_the_task_of_the_examples(monkeypatch: pytest.MonkeyPatch):
+    task = example("own_task", monkeypatch).Grades()
+    batch = torch.tensor([[3.0], [1.5], [0.0]]), torch.tensor([3, 1, 4])
+    accumulator = Accumulator()
+    task.metrics(lambda images: images, batch, accumulator)
+    assert task.figures(accumulator) == {"distance": 1.5, "within1": pytest.approx(200 / 3)}
+    assert task.loss(lambda images: images, batch) == pytest.approx((0 + 0.5**2 / 2 + 4 - 0.5) / 3)
 
 
 # An executor ------------------------------------------------------------------------------------------

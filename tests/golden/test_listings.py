@@ -86,7 +86,7 @@ def test_each_method_in_full(cli: Call, golden: Golden, place: Path) -> None:
     golden("one-method.json", json_of(cli("methods", "l1-structured", "--json"), place))
 
 
-@pytest.mark.parametrize("kind", ["models"])
+@pytest.mark.parametrize("kind", ["models", "tasks"])
 def test_other_contributions(kind: str, cli: Call, golden: Golden, place: Path) -> None:
     golden(f"{kind}.txt", of(cli, place, kind))
     golden(f"{kind}.json", json_of(cli(kind, "--json"), place))
