@@ -51,7 +51,8 @@ def _groups(plain: dict[str, Any]) -> list[list[Path]]:
     known = catalogue().methods
     for i, method in enumerate(plain["methods"]):
         options = {option.name: option.default for option in known[method["name"]].options}
-        own = [key for key, value in method.items() if key in FROM_STUDY or options.get(key, method) == value]
+        defaults = {key for key, value in options.items() if key in method and method[key] == value}
+        own = [key for key in method if key in FROM_STUDY or key in defaults]
         groups.append([("methods", i, key) for key in own])
     groups.append([(key,) for key, field in Study.model_fields.items() if _says(plain.get(key), field.default)])
     for table, field in Study.model_fields.items():

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from importlib import resources
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +15,16 @@ from prunetui.config.method_tables import method_tables
 from prunetui.config.mistakes import from_pydantic, nearest
 from prunetui.config.named import located as locate_own_files
 from prunetui.config.option_checks import OF_NAME
+from prunetui.config.overrides import OVERRIDES, KeyPath, apply_overrides
 from prunetui.config.schema import Study
 from prunetui.errors import ConfigError, Mistake, UsageError
 from prunetui.files.paths import exists, is_dir, is_file, user_path
 from prunetui.files.regular import read_regular
-from prunetui.files.safe_toml import MOST_BYTES, PARTS, NotToml, read_toml
+from prunetui.files.safe_toml import MOST_BYTES, NotToml, read_toml
 
-OVERRIDES = "--set"
 PRESET = "preset "
 DENSE = (("train", "epochs"), ("model", "width"), ("model", "shortcut"))
 """What a study says of a dense network that it trains itself; a checkpoint has its own."""
-PLACE = 6
-"""Digits of a place in a list."""
 
 
 def preset_names() -> list[str]:
@@ -100,7 +96,7 @@ def parse_study(text: str, overrides: Sequence[str] = (), file: str = "study", p
     except NotToml as error:
         raise ConfigError([Mistake("", str(error), file=file, line=error.line)]) from None
     locate_own_files(raw, user_path(file).parent)
-    overridden, located = _apply(raw, overrides)
+    overridden, located = apply_overrides(raw, overrides)
     locate_own_files(raw, Path())
     if preset:
         _follow_checkpoint(raw, overridden)
@@ -112,76 +108,11 @@ def parse_study(text: str, overrides: Sequence[str] = (), file: str = "study", p
     return study
 
 
-def _with_place(
-    path: tuple[str | int, ...], mistake: Mistake, file: str, lines: dict[Any, int], overridden: set[Any]
-) -> Mistake:
+def _with_place(path: KeyPath, mistake: Mistake, file: str, lines: dict[Any, int], overridden: set[Any]) -> Mistake:
     blamed = any(path[: len(over)] == over or (over[: len(path)] == path and path not in lines) for over in overridden)
     if blamed or mistake.file:
         return Mistake(**{**vars(mistake), "file": OVERRIDES, "line": 0})
     return Mistake(**{**vars(mistake), "file": file, "line": line_of(lines, path)})
-
-
-def _apply(raw: dict[str, Any], overrides: Sequence[str]) -> tuple[set[tuple[str | int, ...]], list[Located]]:
-    """Write ``key.path=VALUE`` overrides into ``raw``; returns their paths and what is wrong with them."""
-    paths: set[tuple[str | int, ...]] = set()
-    mistakes: list[Located] = []
-    for override in overrides:
-        key, equals, value = override.partition("=")
-        key = key.strip()
-        parts = [part for part in re.split(r"[.\[]", key.replace("]", "")) if part]
-        path = tuple(int(part) if part.isdecimal() and len(part) <= PLACE else part for part in parts)
-        if not equals or not path:
-            mistakes.append(((), Mistake(key, "an override is written key.path=VALUE", override, file=OVERRIDES)))
-            continue
-        if len(path) > PARTS:
-            wrong = f"no key of a study has {len(path):,} parts; at most {PARTS} are read"
-            mistakes.append(((), Mistake(key, wrong, override, file=OVERRIDES)))
-            continue
-        try:
-            found = _value(value)
-        except NotToml as error:
-            mistakes.append(((), Mistake(key, str(error), override, file=OVERRIDES)))
-            continue
-        if not _put(raw, path, found):
-            mistakes.append((path, Mistake(key, "no such place in the study", override, file=OVERRIDES)))
-        else:
-            paths.add(path)
-    return paths, mistakes
-
-
-def _put(raw: Any, path: tuple[str | int, ...], value: Any) -> bool:
-    """Set the value at ``path``, making tables on the way; False, and nothing changed, where that cannot be."""
-    for part, following in pairwise(path):
-        if isinstance(raw, dict) and isinstance(part, str):
-            if part not in raw and isinstance(following, int):
-                return False
-            raw = raw.setdefault(part, {})
-        elif isinstance(raw, list) and isinstance(part, int) and part < len(raw):
-            if isinstance(raw[part], str) and isinstance(following, str):  # a method given by its name alone
-                raw[part] = {"name": raw[part]}
-            raw = raw[part]
-        else:
-            return False
-    last: Any = path[-1]
-    fits = isinstance(raw, dict) if isinstance(last, str) else isinstance(raw, list) and last < len(raw)
-    if fits:
-        raw[last] = value
-    return fits
-
-
-def _value(text: str) -> Any:
-    """TOML value syntax; what is not the TOML of one value is a bare string.
-
-    Raises:
-        NotToml: it is TOML, but more than is read.
-    """
-    try:
-        found = read_toml(f"value = {text}")
-    except NotToml as error:
-        if error.is_syntax:
-            return text.strip()
-        raise
-    return found["value"] if list(found) == ["value"] else text.strip()
 
 
 def _validate(raw: dict[str, Any]) -> tuple[Study | None, list[Located]]:
@@ -200,24 +131,35 @@ def _validate(raw: dict[str, Any]) -> tuple[Study | None, list[Located]]:
     return study, semantic_mistakes(study, range(len(study.methods)))
 
 
-def _without(raw: dict[str, Any], paths: Sequence[tuple[str | int, ...]]) -> tuple[dict[str, Any], list[int]]:
+def _without(raw: dict[str, Any], paths: Sequence[KeyPath]) -> tuple[dict[str, Any], list[int]]:
     """The study without its malformed keys, unknown methods and parts, and the place each remaining method had."""
+    rest = _tables_without(raw, paths)
+    methods = _methods_without(raw.get("methods"), paths)
+    return ({**rest, "methods": list(methods.values())} if methods else rest), list(methods)
+
+
+def _tables_without(raw: dict[str, Any], paths: Sequence[KeyPath]) -> dict[str, Any]:
+    """All but the methods; with the name of a model or data set go the keys that only make sense for it."""
     bad = {path[:2] if isinstance(raw.get(str(path[0])), dict) else path[:1] for path in paths if path}
     bad |= {(path[0], key) for path in bad if path[1:] == ("name",) for key in OF_NAME}
-    rest = {key: value for key, value in raw.items() if (key,) not in bad and key != "methods"}
-    for table, content in rest.items():
+    kept = {key: value for key, value in raw.items() if (key,) not in bad and key != "methods"}
+    for table, content in kept.items():
         if isinstance(content, dict):
-            rest[table] = {key: value for key, value in content.items() if (table, key) not in bad}
-    wrong_keys: dict[Any, set[Any]] = {}
+            kept[table] = {key: value for key, value in content.items() if (table, key) not in bad}
+    return kept
+
+
+def _methods_without(methods: Any, paths: Sequence[KeyPath]) -> dict[int, dict[str, Any]]:
+    """The methods that can be told, by their places, without the keys that are wrong in them."""
+    wrong: dict[Any, set[Any]] = {}
     for path in paths:
         if path[:1] == ("methods",) and len(path) > 1:
-            wrong_keys.setdefault(path[1], set()).add(path[2] if len(path) > 2 else "name")
-    methods: dict[int, dict[str, Any]] = {}
-    for i, given in enumerate(raw["methods"] if isinstance(raw.get("methods"), list) else []):
-        wrong = wrong_keys.get(i, set())
-        if isinstance(given, dict) and not wrong & {"name", "parts"}:  # a hybrid is nothing without its parts
-            methods[i] = {key: value for key, value in given.items() if key not in wrong}
-    return ({**rest, "methods": list(methods.values())} if methods else rest), list(methods)
+            wrong.setdefault(path[1], set()).add(path[2] if len(path) > 2 else "name")
+    kept = {}
+    for place, table in enumerate(methods if isinstance(methods, list) else []):
+        if isinstance(table, dict) and not wrong.get(place, set()) & {"name", "parts"}:  # a hybrid is its parts
+            kept[place] = {key: value for key, value in table.items() if key not in wrong.get(place, ())}
+    return kept
 
 
 def _mistakes_of_rest(rest: dict[str, Any], index: list[int]) -> list[Located]:
@@ -227,7 +169,7 @@ def _mistakes_of_rest(rest: dict[str, Any], index: list[int]) -> list[Located]:
         return []
 
 
-def _follow_checkpoint(raw: dict[str, Any], overridden: set[tuple[str | int, ...]]) -> None:
+def _follow_checkpoint(raw: dict[str, Any], overridden: set[KeyPath]) -> None:
     """Forget how a preset would make its dense network where a checkpoint is to be it; what is asked for stays."""
     model = raw.get("model")
     if not isinstance(model, dict) or not model.get("checkpoint"):

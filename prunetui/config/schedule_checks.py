@@ -33,7 +33,11 @@ def _of_method(method: Method, schedule: AnySchedule) -> str:
     info = info_of(method)
     if not allows(info, schedule):
         known = info.schedules or [name for name in ALL if name != "dynamic"]
-        why = "moves no mask while it trains" if isinstance(schedule, Dynamic) else f"makes no sense {schedule.name}"
+        why = (
+            "moves no mask while it trains"
+            if isinstance(schedule, Dynamic)
+            else f"cannot follow the schedule {schedule.name}"
+        )
         return f"{method.name} {why}; it can be {', '.join(known)}"
     if isinstance(schedule, AtInit) and info.trains and shaping_epochs(method):
         return f"{method.name} learns from a training before its edit; at-init has none"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from prunetui.engine.data.images import Dataset, Images
 
 __all__ = ["Dataset", "Images", "Wanted", "load_dataset"]
-_PLACES = {"Dataset": "images", "Images": "images", "load_dataset": "load"}
+_PLACES = {"Dataset": "images", "Images": "images", "load_dataset": "dataset_loader"}
 
 
 def __getattr__(name: str) -> object:
