@@ -411,7 +411,7 @@ PARTS, SCHEDULE = "methods[0].parts", "methods[0].schedule"
         (HYBRID.format("{ name = 'fpgm', scop = 'global' }, 'snip'"), f"{PARTS}[0].scop", "unknown key"),
         (HYBRID.format("'fpgn', 'snip'"), f"{PARTS}[0].name", "no such method"),
         (HYBRID.format("'fpgm', { name = 'snip', label = 'x' }"), f"{PARTS}[1].label", "unknown key"),
-        (HYBRID.format("'fpgm', 'snip'") + "\nschedule = 'iterative'", SCHEDULE, "hybrid does not work with the schedule"),
+        (HYBRID.format("'fpgm', 'snip'") + "\nschedule = 'iterative'", SCHEDULE, "hybrid does not work with"),
         (HYBRID.format("'fpgm', 'snip'") + "\ntarget = 'macs'", "methods[0].target", "hybrid does not know this"),
     ],
 )  # fmt: skip
