@@ -120,6 +120,7 @@ def test_the_commands_in_their_docstrings_are_accepted(tmp_path: Path, monkeypat
     study = parse_study("", [quoted or plain for quoted, plain in overrides])
     assert study.model.name == f"{EXAMPLES}/own_model.py:make_net"
     assert study.data.name == f"{EXAMPLES}/own_data.py:stripes"
+    assert (study.task.name, study.task.options) == (f"{EXAMPLES}/own_task.py:digit-value", {"scale": 0.1})
     assert [method.name for method in study.methods] == [f"{EXAMPLES}/own_method.py:layer-mean", "global-unstructured"]
 
 
@@ -135,6 +136,21 @@ def test_a_method_is_the_same_in_the_folder_of_methods(tmp_path: Path):
         [sys.executable, "-c", code], cwd=tmp_path, env=settings, capture_output=True, text=True, check=True
     )
     assert done.stdout == "Zero the weights that are small for their layer.\n"
+
+
+def test_an_own_task_is_trained_pruned_and_measured(tmp_path: Path):
+    text = TINY.replace("epochs = 1, batch_size = 50", "epochs = 8, lr = 0.02, batch_size = 20").replace("100", "300")
+    run = submit(
+        parse_study(text + f"task = {{ name = '{EXAMPLES}/own_task.py:digit-value', options = {{ scale = 0.1 }} }}"),
+        tmp_path,
+    )
+    assert execute(run, "cpu", lambda: False, executor="inline") == 0
+    dense, masked = rows_of(tmp_path)
+    assert float(dense["mae"]) < 2.5  # a guess of 4.5 is off by as much
+    assert {"mae_before", "val_mae", "mae_dense", "close", "loss"} <= dense.keys()
+    assert masked["mae_dense"] == dense["mae"]
+    metrics = run.status().metrics
+    assert (metrics.primary.key, metrics.primary.higher_is_better) == ("mae", False)
 
 
 # An executor ------------------------------------------------------------------------------------------
