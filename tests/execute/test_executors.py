@@ -193,7 +193,7 @@ class Loop:
 
     def rows(self) -> dict[str, dict[str, Any]]:
         made = self.loop.prepare()
-        kept = KeptSteps(self.study, made.plan, Cache(self.run.folder / "cache"), made.timer, made.images)
+        kept = KeptSteps(made.plan, Cache(self.run.folder / "cache"), made.timer, made.images)
         return {trial.id: row for trial, row in self.loop.rows(self.plan.trials, kept, time_latency=False)}
 
 
