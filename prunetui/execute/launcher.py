@@ -25,6 +25,9 @@ from prunetui.store.control import Control
 from prunetui.store.queue import Queue
 
 POLL_SECONDS = 0.3
+NOTES = 5
+NOTE_SECONDS = 0.05
+"""How often it is noted at most that a run was ended, and the time in which a heartbeat under way lands."""
 
 
 class Runner:
@@ -139,6 +142,9 @@ def kill(run: Run) -> bool:
 def note_interrupted(run: Run, message: str) -> None:
     """Record that the user ended a run's process, which has no time to do so; otherwise the run counts as died."""
     with contextlib.suppress(OSError):
-        status = run.written_status()
-        if status is not None and status.state == "running":
+        for _ in range(NOTES):
+            status = run.written_status()
+            if status is None or status.state != "running":
+                return
             run.write_status(dataclasses.replace(status, state="interrupted", message=message, finished=time.time()))
+            time.sleep(NOTE_SECONDS)

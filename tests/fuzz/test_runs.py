@@ -117,7 +117,7 @@ def screens(root: Path, ids: list[str]) -> None:
     for run in ids:
         view = RunLook(Run(root / run))()
         headlines.title(view, entries), headlines.overall(view, 100, True), headlines.step(view, 100, True)
-        [headlines.training(curve) for curve in view.curves.values() if curve.epochs]
+        [headlines.training(curve, view.metrics.primary) for curve in view.curves.values() if curve.epochs]
         results = ResultsLook(Run(root / run))()
         results.why_empty()
         for column in trial_columns(results.view.metrics):
