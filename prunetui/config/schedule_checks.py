@@ -36,7 +36,7 @@ def _of_method(method: Method, schedule: AnySchedule) -> str:
         why = (
             "moves no mask while it trains"
             if isinstance(schedule, Dynamic)
-            else f"cannot follow the schedule {schedule.name}"
+            else f"does not work with the schedule {schedule.name}"
         )
         return f"{method.name} {why}; it can be {', '.join(known)}"
     if isinstance(schedule, AtInit) and info.trains and shaping_epochs(method):
