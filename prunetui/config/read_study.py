@@ -21,6 +21,7 @@ from prunetui.errors import ConfigError, Mistake, UsageError
 from prunetui.files.paths import exists, is_dir, is_file, user_path
 from prunetui.files.regular import read_regular
 from prunetui.files.safe_toml import MOST_BYTES, NotToml, read_toml
+from prunetui.plugins.own_files import names_own_file
 
 PRESET = "preset "
 DENSE = (("train", "epochs"), ("model", "width"), ("model", "shortcut"))
@@ -86,7 +87,7 @@ def parse_study(text: str, overrides: Sequence[str] = (), file: str = "study", p
     """Validate the TOML ``text`` of a study.
 
     The user's own files that it names are looked for from the folder of ``file`` on, those in overrides from here on.
-    What a ``preset`` says of the network it would train gives way to a checkpoint that is named on top of it.
+    What a ``preset`` says of its network gives way to a checkpoint, or to a model of the user's, that is named on top.
 
     Raises:
         ConfigError: with all mistakes, each with its file, line, key path and what is allowed.
@@ -99,7 +100,7 @@ def parse_study(text: str, overrides: Sequence[str] = (), file: str = "study", p
     overridden, located = apply_overrides(raw, overrides)
     locate_own_files(raw, Path())
     if preset:
-        _follow_checkpoint(raw, overridden)
+        _follow_model(raw, overridden)
     study, found = _validate(raw)
     if located := located + found:
         lines = key_lines(text.removeprefix("\ufeff"))
@@ -169,12 +170,16 @@ def _mistakes_of_rest(rest: dict[str, Any], index: list[int]) -> list[Located]:
         return []
 
 
-def _follow_checkpoint(raw: dict[str, Any], overridden: set[KeyPath]) -> None:
-    """Forget how a preset would make its dense network where a checkpoint is to be it; what is asked for stays."""
+def _follow_model(raw: dict[str, Any], overridden: set[KeyPath]) -> None:
+    """Forget how a preset would make its dense network where a checkpoint, or the user's own model, is to be it.
+
+    What is asked for stays.
+    """
     model = raw.get("model")
-    if not isinstance(model, dict) or not model.get("checkpoint"):
+    if not isinstance(model, dict):
         return
-    for table, key in DENSE:
+    own = [place for place in DENSE if place[0] == "model"] if names_own_file(model.get("name")) else []
+    for table, key in DENSE if model.get("checkpoint") else own:
         asked = (table,) in overridden or (table, key) in overridden
         if not asked and isinstance(raw.get(table), dict):
             raw[table].pop(key, None)

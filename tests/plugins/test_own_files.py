@@ -328,3 +328,13 @@ def test_a_study_of_a_users_own_files_runs_and_its_networks_load(study: Path, tm
     assert printed["images"] == 30
     top1 = next(row.split(",")[13] for row in rows if row.startswith("l1-structured"))
     assert printed["top1"] == pytest.approx(float(top1), abs=0.01)
+
+
+def test_the_width_of_a_preset_gives_way_to_a_model_of_ones_own(tmp_path: Path):
+    """The quickstart says width = 8, of its own network; what is asked for is still checked."""
+    (tmp_path / "net.py").write_text("def make(channels, classes): ...\n")
+    name = f"model.name={tmp_path}/net.py:make"
+    study = load_study("quickstart", [name])
+    assert (study.model.width, study.train.epochs) == (None, 25)
+    with pytest.raises(ConfigError, match=r"model\.width: make takes no width"):
+        load_study("quickstart", [name, "model.width=8"])
