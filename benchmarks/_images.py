@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
-from prunetui.config import Data
+from prunetui.config import DataTable
 from prunetui.engine.data import Dataset, Images, load_dataset
 
 SIZE = 32
@@ -13,7 +13,7 @@ SIZE = 32
 
 def colour_digits(train: int, test: int) -> Dataset:
     """scikit-learn's digits enlarged to 3x32x32 and repeated; cropped and flipped in training as CIFAR-10 is."""
-    digits = load_dataset(Data(validation=0.0))
+    digits = load_dataset(DataTable(validation=0.0))
     return Dataset(
         name="colour digits",
         classes=digits.classes,

@@ -22,7 +22,7 @@ from benchmarks._images import colour_digits
 from benchmarks._plain import correct, device, loader
 from benchmarks._turns import Work, in_turns
 from benchmarks.training import network
-from prunetui.config import Data, Recipe
+from prunetui.config import DataTable, Recipe
 from prunetui.engine.data import Dataset, load_dataset
 from prunetui.engine.device import find_device, fit_threads, prepare
 from prunetui.engine.evaluation import evaluate
@@ -59,7 +59,7 @@ class Case:
     def data(self) -> Dataset:
         if isinstance(self.images, int):
             return colour_digits(10, self.images)
-        return load_dataset(Data(name="folder", root=str(self.images), normalize="imagenet", validation=0.0))
+        return load_dataset(DataTable(name="folder", root=str(self.images), normalize="imagenet", validation=0.0))
 
 
 def trained(name: str, folder: str, images: int = IMAGES) -> Case:

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from benchmarks._timing import side_by_side
 from prunetui.api import Net
-from prunetui.config import Layers
+from prunetui.config import LayersTable
 from prunetui.engine.edits import apply
 from prunetui.engine.graph import Graph, trace
 from prunetui.engine.layers.shared_convolution import SharedConv2d
@@ -51,7 +51,7 @@ def results() -> Iterator[dict[str, Any]]:
     """A forward pass of one image on one CPU thread, float32, channels-last: as the latency of a trial is measured."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    graph = trace(ARCHITECTURE, EXAMPLE).restricted(Layers())
+    graph = trace(ARCHITECTURE, EXAMPLE).restricted(LayersTable())
     state = State(ARCHITECTURE, dict(build(ARCHITECTURE).state_dict()))
     images = torch.randn(1, 3, 32, 32).to(memory_format=torch.channels_last)
     dense = instantiate(state, CPU)

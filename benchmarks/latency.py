@@ -20,7 +20,7 @@ from torch import Tensor
 
 from benchmarks._timing import side_by_side
 from prunetui.api import Net
-from prunetui.config import Layers
+from prunetui.config import LayersTable
 from prunetui.engine.count import Counts, count
 from prunetui.engine.edits import apply, remove_channels
 from prunetui.engine.graph import Graph, trace
@@ -62,7 +62,7 @@ class Timed:
 def results() -> Iterator[dict[str, Any]]:
     """Milliseconds a batch; ``ratio`` is the dense net's to the small one's, ``macs_ratio`` that of their MACs."""
     torch.manual_seed(0)
-    graph = trace(ARCHITECTURE, EXAMPLE).restricted(Layers())
+    graph = trace(ARCHITECTURE, EXAMPLE).restricted(LayersTable())
     dense = Timed(State(ARCHITECTURE, dict(build(ARCHITECTURE).state_dict())))
     for sparsity in (0.5, 0.7, 0.9):
         aligned, odd = (Timed(pruned(dense.state, graph, sparsity, to)) for to in (8, 1))

@@ -20,7 +20,7 @@ from prunetui.store.queue import Queue
 from prunetui.tui.app import PrunetuiApp
 from prunetui.tui.navigation import OpenCompare, OpenConfigure, OpenLive, OpenResults
 from prunetui.tui.views import Gauge, Gauges
-from prunetui.tui.widgets.chart_view import Chart
+from prunetui.tui.widgets.chart_view import ChartView
 
 SIZE = (120, 36)
 MANY = ["taylor", "global-unstructured", "obs", "l1-structured", "fpgm"]
@@ -66,7 +66,7 @@ async def still(pilot: Pilot[int]) -> None:
         screen = pilot.app.screen
         shown = [getattr(screen, name, True) for name in ("results", "comparison", "settled", "view")]
         ready = app_of(pilot).session.entries is not None and not any(one is None or one is False for one in shown)
-        if ready and not any(chart._waiting for chart in screen.query(Chart)):
+        if ready and not any(chart._waiting for chart in screen.query(ChartView)):
             break
     await pilot.pause(0.3)
 

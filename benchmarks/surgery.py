@@ -17,7 +17,7 @@ import torch_pruning as tp
 from benchmarks._images import colour_digits
 from benchmarks._turns import Work, in_turns
 from benchmarks.training import network
-from prunetui.config import Layers, Model
+from prunetui.config import LayersTable, ModelTable
 from prunetui.engine.device import find_device, prepare
 from prunetui.engine.graph import trace
 from prunetui.engine.models import build
@@ -39,7 +39,7 @@ def ours() -> Work:
     architecture = network("resnet18")
     state = State(architecture, dict(build(architecture).state_dict()))
     data = colour_digits(512, 10)
-    graph = trace(architecture, data.example()).restricted(Layers())
+    graph = trace(architecture, data.example()).restricted(LayersTable())
     options = {"round_to": 1}
     step = Prune("l2-structured", options, method_info("l2-structured").digest, "channels", RATIO, 1.0, 128)
 
@@ -47,7 +47,7 @@ def ours() -> Work:
         key="benchmark",
         seed=0,
         randomness="benchmark",
-        model=Model(),
+        model=ModelTable(),
         architecture=architecture,
         graph=graph,
         source=data,

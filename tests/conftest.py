@@ -62,10 +62,10 @@ def real_data() -> Path:
 @pytest.fixture(scope="session")
 def digits() -> Dataset:
     """180 training, 20 validation and 200 test images of real handwritten digits, 1 x 8 x 8."""
-    from prunetui.config import Data
+    from prunetui.config import DataTable
     from prunetui.engine.data import load_dataset
 
-    return load_dataset(Data(limit=200))
+    return load_dataset(DataTable(limit=200))
 
 
 @pytest.fixture(scope="session")
@@ -163,7 +163,7 @@ def net_of() -> Callable[..., Net]:
 @pytest.fixture
 def context(digits: Dataset, cpu: Device, tmp_path: Path) -> Callable[..., StepContext]:
     """Graph -> what a step of seed 0 finds that is done on handwritten digits by itself; other fields by name."""
-    from prunetui.config import Model
+    from prunetui.config import ModelTable
     from prunetui.engine.models import Architecture
     from prunetui.engine.step_context import StepContext
     from prunetui.store.partial_files import PartialFiles
@@ -174,7 +174,7 @@ def context(digits: Dataset, cpu: Device, tmp_path: Path) -> Callable[..., StepC
             "key": "0" * 32,
             "seed": 0,
             "randomness": "key",
-            "model": Model(),
+            "model": ModelTable(),
             "architecture": Architecture("resnet20", 1, 8, 10, width=8),
             "graph": graph,
             "source": digits,

@@ -69,10 +69,10 @@ def _arithmetic(threads: int, found: MachineCheck) -> dict[str, Any]:
 
 
 def _data() -> list[dict[str, Any]]:
-    from prunetui.config import Data
+    from prunetui.config import DataTable
     from prunetui.plugins.catalogue import catalogue
 
-    root = Path(Data().root)
+    root = Path(DataTable().root)
     found = []
     for about in catalogue("data").found.values():
         places = about.given.get("places")

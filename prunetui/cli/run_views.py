@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from prunetui import events
-from prunetui.metrics import SECONDS
+from prunetui.results.event_text import narration
 from prunetui.results.progress import Tracker
-from prunetui.results.summary import measured
 from prunetui.terminal.durations import clock
 from prunetui.terminal.output import console, say
 from prunetui.terminal.printable import one_line
@@ -67,7 +66,7 @@ class _Plain:
     def show(self, lines: Sequence[bytes]) -> None:
         for event in filter(None, map(events.from_json, lines)):
             self._tracker.feed(event)
-            text = told(event, self._tracker)
+            text = narration(event, self._tracker)
             if text is None and isinstance(event, events.Progress) and event.time - self._last > 10:
                 t = self._tracker
                 loss = f", loss {t.loss:.4f}" if t.loss is not None else ""
@@ -106,7 +105,7 @@ class _Live:
     def show(self, lines: Sequence[bytes]) -> None:
         for event in filter(None, map(events.from_json, lines)):
             self._tracker.feed(event)
-            text = told(event, self._tracker)
+            text = narration(event, self._tracker)
             if text is not None:
                 self._bars.console.print(one_line(text), markup=False)
         t = self._tracker
@@ -129,27 +128,3 @@ class _Live:
 
     def close(self) -> None:
         self._bars.stop()
-
-
-def told(event: events.Event, tracker: Tracker) -> str | None:
-    """The line of narration an event is worth, if any."""
-    if isinstance(event, events.RunStarted):
-        return f"{'resuming' if event.resumed else 'running'} {event.run} on {event.device}"
-    if isinstance(event, events.Planned):
-        done = f", {event.done} already done" if event.done else ""
-        return f"{event.trials} trials{done}, {event.steps} steps to compute"
-    if isinstance(event, events.TrialFinished):
-        return f"[{tracker.trials_done}/{tracker.trials}] {event.trial}: {_outcome(event.row)}"
-    if isinstance(event, events.Log):
-        return f"{event.level}: {event.message}"
-    return None
-
-
-def _outcome(row: dict[str, Any]) -> str:
-    if row["status"] != "done":
-        return str(row["status"])  # the reason was logged just before
-    metrics = measured([row])
-    after, before, dense = (row[metric.key] for metric in (metrics.primary, metrics.before, metrics.dense))
-    seconds = f"{row[SECONDS.key]:.1f} s"
-    number = metrics.primary.number
-    return f"{metrics.primary.text(after)} (before {number(before)}, dense {number(dense)}), {seconds}"

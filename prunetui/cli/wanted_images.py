@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prunetui.config.schema import Model, Statistics, Study
+from prunetui.config.schema import ModelTable, StatisticsTable, Study
 from prunetui.errors import UsageError
 from prunetui.terminal.output import say
 
@@ -54,11 +54,11 @@ def check_fixed(header: Mapping[str, Any], study: Study, path: Path) -> None:
             f"{path} is a fixed program for images of {size} x {size} pixels, which images are resized to: "
             f"leave data.size out, {other}"
         )
-    if given.normalize != Statistics(mean=header["mean"], std=header["std"]):
+    if given.normalize != StatisticsTable(mean=header["mean"], std=header["std"]):
         raise UsageError(f"{path} is a fixed program that normalises images itself: leave data.normalize out, {other}")
 
 
-def _check_network(about: Mapping[str, Any], asked: Model, path: Path) -> None:
+def _check_network(about: Mapping[str, Any], asked: ModelTable, path: Path) -> None:
     """What is asked of the network is what it is, or not asked at all."""
     has = {"name": about["name"], "shortcut": about.get("shortcut", "B"), "width": about.get("width")}
     other = [f"{key} = {getattr(asked, key)}" for key in has if getattr(asked, key) not in (None, has[key])]
@@ -71,7 +71,7 @@ def _check_network(about: Mapping[str, Any], asked: Model, path: Path) -> None:
         )
 
 
-def wanted_by_weights(tensors: Mapping[str, Tensor], model: Model) -> Wanted:
+def wanted_by_weights(tensors: Mapping[str, Tensor], model: ModelTable) -> Wanted:
     """Of weights that say nothing of themselves only the channels are known."""
     from prunetui.engine.data import Wanted
     from prunetui.engine.models.start import channels_of

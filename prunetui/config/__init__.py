@@ -3,18 +3,18 @@
 from prunetui.config.read_study import find_study, load_study, parse_study
 from prunetui.config.recipes import Recipe
 from prunetui.config.schedule import AnySchedule, AtInit, Iterative, OneShot
-from prunetui.config.schema import Data, Layers, Measure, Method, Model, Study, Target
+from prunetui.config.schema import DataTable, LayersTable, MeasureTable, MethodTable, ModelTable, Study, Target
 from prunetui.config.write import commented_study, study_toml
 
 __all__ = [
     "AnySchedule",
     "AtInit",
-    "Data",
+    "DataTable",
     "Iterative",
-    "Layers",
-    "Measure",
-    "Method",
-    "Model",
+    "LayersTable",
+    "MeasureTable",
+    "MethodTable",
+    "ModelTable",
     "OneShot",
     "Recipe",
     "Study",

@@ -8,7 +8,7 @@ from prunetui.config.choices import option_of, pattern_of, shaping_epochs, targe
 from prunetui.config.option_checks import option_mistakes
 from prunetui.config.part_checks import part_mistakes
 from prunetui.config.schedule_checks import schedule_mistake
-from prunetui.config.schema import Method, Study
+from prunetui.config.schema import MethodTable, Study
 from prunetui.config.size import too_large
 from prunetui.errors import Mistake
 from prunetui.files.paths import is_dir, is_file, user_path
@@ -37,7 +37,7 @@ def semantic_mistakes(study: Study, index: Sequence[int]) -> list[Located]:
     return found + option_mistakes(study) + _files(study) + ([] if found else _size(study))
 
 
-def _taken(methods: Sequence[Method]) -> list[bool]:
+def _taken(methods: Sequence[MethodTable]) -> list[bool]:
     """Of each entry, whether its label is another entry's name, or an earlier one's label."""
     names = {method.title for method in methods if method.label is None}
     first: dict[str, int] = {}
@@ -46,7 +46,7 @@ def _taken(methods: Sequence[Method]) -> list[bool]:
     return [bool(m.label) and (m.label in names or first[m.label or ""] < i) for i, m in enumerate(methods)]
 
 
-def _method(study: Study, method: Method, info: MethodInfo, i: int) -> list[Located]:
+def _method(study: Study, method: MethodTable, info: MethodInfo, i: int) -> list[Located]:
     target = target_of(study, method)
     path, where = ("methods", i), f"methods[{i}]"
     if study.kind == "sensitivity" and info.edit == "sequence":

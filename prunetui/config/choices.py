@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from prunetui.config.schedule import SCHEDULES, AnySchedule, Dynamic, Gradual
-from prunetui.config.schema import Method, Options, Study
+from prunetui.config.schema import MethodTable, Options, Study
 from prunetui.plugins.method_catalogue import MethodInfo, catalogue
 
 DEFAULT_THRESHOLDS = (0.01, 0.03, 0.05, 0.1, 0.2)
@@ -20,12 +20,12 @@ class Applied:
     until: float
 
 
-def info_of(method: Method) -> MethodInfo:
+def info_of(method: MethodTable) -> MethodInfo:
     """What is known of a method; its name is known to exist."""
     return catalogue().methods[method.name]
 
 
-def target_of(study: Study, method: Method) -> str:
+def target_of(study: Study, method: MethodTable) -> str:
     """The target of a method: its own, else the study's; a method that knows no sparsity has its own kind."""
     known = info_of(method).targets
     if method.target:
@@ -33,7 +33,7 @@ def target_of(study: Study, method: Method) -> str:
     return study.target if study.target in known or "sparsity" in known else known[0]
 
 
-def values_of(study: Study, method: Method) -> tuple[float, ...]:
+def values_of(study: Study, method: MethodTable) -> tuple[float, ...]:
     """The sparsities (or thresholds) that a method runs at, ascending."""
     target = target_of(study, method)
     if target == "pattern":
@@ -43,13 +43,13 @@ def values_of(study: Study, method: Method) -> tuple[float, ...]:
     return method.sparsities or study.sparsities
 
 
-def option_of(method: Method, name: str) -> object:
+def option_of(method: MethodTable, name: str) -> object:
     """The value of a method's option, given or by default; None if it has none of this name."""
     defaults = {option.name: option.default for option in info_of(method).options}
     return method.options.get(name, defaults.get(name))
 
 
-def pattern_of(method: Method) -> float:
+def pattern_of(method: MethodTable) -> float:
     """The fraction that a pattern of n kept in m removes."""
     kept, of = option_of(method, "n"), option_of(method, "m")
     assert isinstance(kept, int)
@@ -57,7 +57,7 @@ def pattern_of(method: Method) -> float:
     return 1 - kept / of if of else 0.0
 
 
-def shaping_epochs(method: Method) -> int:
+def shaping_epochs(method: MethodTable) -> int:
     """Epochs of training that a method shapes before its first edit."""
     epochs = option_of(method, "epochs") if info_of(method).trains else 0
     return epochs if isinstance(epochs, int) else 0
@@ -68,7 +68,7 @@ def allows(info: MethodInfo, schedule: AnySchedule) -> bool:
     return schedule.name in info.schedules if info.schedules else not isinstance(schedule, Dynamic)
 
 
-def schedule_of(study: Study, method: Method) -> AnySchedule:
+def schedule_of(study: Study, method: MethodTable) -> AnySchedule:
     """The schedule of a method: its own, else the study's, else (where the study names none) the first it knows."""
     if method.schedule or "schedule" in study.model_fields_set:
         return method.schedule or study.schedule
@@ -76,7 +76,7 @@ def schedule_of(study: Study, method: Method) -> AnySchedule:
     return study.schedule if allows(info, study.schedule) else SCHEDULES[info.schedules[0]]()
 
 
-def applied(method: Method) -> tuple[Applied, ...]:
+def applied(method: MethodTable) -> tuple[Applied, ...]:
     """The methods that a trial applies one after the other: its parts, or itself."""
     if not method.parts:
         return (Applied(method.name, method.options, 1.0),)
@@ -89,7 +89,7 @@ def applied(method: Method) -> tuple[Applied, ...]:
     return tuple(found)
 
 
-def is_masked(method: Method) -> bool:
+def is_masked(method: MethodTable) -> bool:
     """Whether a method only masks weights: the net keeps its shape."""
     return all(catalogue().methods[part.name].edit == "masks" for part in applied(method))
 

@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError, create_model
 
 from prunetui.config.mistakes import HINTED, Path, dotted, from_pydantic, nearest
-from prunetui.config.schema import Method, Part, as_table
-from prunetui.config.table import Table
+from prunetui.config.schema import MethodTable, PartTable, as_table
+from prunetui.config.table import TomlTable
 from prunetui.errors import Mistake
 from prunetui.plugins.catalogue import why_unknown
 from prunetui.plugins.contribution import Contribution
@@ -17,8 +17,8 @@ from prunetui.plugins.method_catalogue import MethodInfo, catalogue
 from prunetui.plugins.own_files import names_own_file
 
 Located = tuple[Path, Mistake]
-METHOD_KEYS = frozenset(Method.model_fields) - {"options"}
-PART_KEYS = frozenset(Part.model_fields) - {"options"}
+METHOD_KEYS = frozenset(MethodTable.model_fields) - {"options"}
+PART_KEYS = frozenset(PartTable.model_fields) - {"options"}
 _MODELS: dict[tuple[str, str, str], type[BaseModel]] = {}
 
 
@@ -84,5 +84,5 @@ def options_model(info: Contribution) -> type[BaseModel]:
         fields: dict[str, Any] = {
             option.name: (option.type, ... if option.required else option.default) for option in info.options
         }
-        _MODELS[key] = create_model(f"{info.name} options", __base__=Table, **fields)
+        _MODELS[key] = create_model(f"{info.name} options", __base__=TomlTable, **fields)
     return _MODELS[key]

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from prunetui.config.method_tables import options_model
 from prunetui.config.mistakes import from_pydantic
-from prunetui.config.schema import Data, Model, Study, TaskTable
+from prunetui.config.schema import DataTable, ModelTable, Study, TaskTable
 from prunetui.errors import Mistake
 from prunetui.plugins.catalogue import catalogue
 from prunetui.plugins.contribution import Contribution
@@ -28,7 +28,7 @@ def option_mistakes(study: Study) -> list[Located]:
     return found
 
 
-def _options(about: Contribution, kind: str, table: Model | Data | TaskTable) -> list[Located]:
+def _options(about: Contribution, kind: str, table: ModelTable | DataTable | TaskTable) -> list[Located]:
     given = table.options or {}
     at = (kind, "options")
     nested = [key for key, value in given.items() if isinstance(value, dict)]
@@ -43,9 +43,9 @@ def _options(about: Contribution, kind: str, table: Model | Data | TaskTable) ->
     return []
 
 
-def _not_taken(about: Contribution, table: Model | Data | TaskTable) -> list[Located]:
+def _not_taken(about: Contribution, table: ModelTable | DataTable | TaskTable) -> list[Located]:
     """Keys of the table that a user's own factory does not ask for, which would be ignored silently."""
-    if about.origin == "built-in" or not isinstance(table, Model):
+    if about.origin == "built-in" or not isinstance(table, ModelTable):
         return []
     return [
         (("model", key), Mistake(f"model.{key}", f"{about.symbol} takes no {key}", repr(getattr(table, key))))

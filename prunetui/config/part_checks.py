@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from prunetui.config.choices import shaping_epochs
-from prunetui.config.schema import Method, Part
+from prunetui.config.schema import MethodTable, PartTable
 from prunetui.errors import Mistake
 from prunetui.plugins.method_catalogue import MethodInfo, catalogue
 
 
-def part_mistakes(method: Method, where: str) -> list[Mistake]:
+def part_mistakes(method: MethodTable, where: str) -> list[Mistake]:
     """All that is wrong with the parts of a method."""
     if catalogue().methods[method.name].edit != "sequence":
         if method.parts:
@@ -20,7 +20,7 @@ def part_mistakes(method: Method, where: str) -> list[Mistake]:
     return _shares(method, where) or _orders(method, where)
 
 
-def _shares(method: Method, where: str) -> list[Mistake]:
+def _shares(method: MethodTable, where: str) -> list[Mistake]:
     given = sum(part.share or 0.0 for part in method.parts)
     silent = any(part.share is None for part in method.parts)
     if given > 1 + 1e-9 or (silent and given > 1 - 1e-9) or (not silent and abs(given - 1) > 1e-9):
@@ -28,7 +28,7 @@ def _shares(method: Method, where: str) -> list[Mistake]:
     return []
 
 
-def _orders(method: Method, where: str) -> list[Mistake]:
+def _orders(method: MethodTable, where: str) -> list[Mistake]:
     found = []
     masked = ""
     for i, part in enumerate(method.parts):
@@ -40,13 +40,13 @@ def _orders(method: Method, where: str) -> list[Mistake]:
     return found
 
 
-def _reason_against(info: MethodInfo, part: Part, masked: str) -> str:
+def _reason_against(info: MethodInfo, part: PartTable, masked: str) -> str:
     """Why a part cannot stand where it stands; ``masked`` is a part before it that masks weights."""
     if info.edit == "sequence":
         return "a hybrid cannot be part of a hybrid; list its parts instead"
     if "sparsity" not in info.targets:
         return f"it knows no sparsity (only {', '.join(info.targets)}), so it cannot take a share of one"
-    if info.schedules == ("dynamic",) or shaping_epochs(Method(name=part.name, options=part.options)):
+    if info.schedules == ("dynamic",) or shaping_epochs(MethodTable(name=part.name, options=part.options)):
         return "it shapes a training, and a hybrid is applied at once"
     if masked and info.edit == "channels":
         return (

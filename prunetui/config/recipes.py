@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from prunetui.config.table import Fraction, Table
+from prunetui.config.table import Fraction, TomlTable
 
 
-class Recipe(Table):
+class Recipe(TomlTable):
     """How a network is trained."""
 
     epochs: Annotated[int, Field(ge=0, le=100_000)] = 15
@@ -32,14 +32,14 @@ class Recipe(Table):
     """Arithmetic of training; `auto` is bf16 where the hardware has it. Reported accuracies are always fp32."""
 
 
-class Train(Recipe):
+class TrainTable(Recipe):
     """Training of the dense network."""
 
     schedule: Literal["cosine", "one-cycle", "step", "constant"] = "one-cycle"
     """Learning rate: cosine to 0, one-cycle (30 % warm-up), /10 at 1/2 and 3/4, or constant."""
 
 
-class Finetune(Recipe):
+class FinetuneTable(Recipe):
     """Recovery training after a prune step: one recipe for every method, and for the dense control."""
 
     epochs: Annotated[int, Field(ge=0, le=100_000)] = 2

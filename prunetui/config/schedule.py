@@ -6,20 +6,20 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from prunetui.config.table import Table, Values
+from prunetui.config.table import TomlTable, Values
 
 Epochs = Annotated[int, Field(ge=0, le=100_000)]
 Spacing = Literal["linear", "geometric"]
 
 
-class OneShot(Table):
+class OneShot(TomlTable):
     """Prune once, then recover."""
 
     name: Literal["one-shot"] = "one-shot"
     """Kind of schedule."""
 
 
-class Leveled(Table):
+class Leveled(TomlTable):
     """Through which levels a schedule of several prune steps goes; what is pruned stays pruned."""
 
     steps: Annotated[int, Field(ge=1, le=1000)] | None = None
@@ -47,7 +47,7 @@ class Iterative(Leveled):
     """Epochs after every level but the last; default: those of [finetune]."""
 
 
-class Gradual(Table):
+class Gradual(TomlTable):
     """Prune within the recovery training, fast at first (cubic, Zhu & Gupta 2017): as many epochs as one-shot."""
 
     name: Literal["gradual"] = "gradual"
@@ -76,14 +76,14 @@ class LrRewinding(Leveled):
     """Epoch of [train] to repeat from; default: the middle."""
 
 
-class AtInit(Table):
+class AtInit(TomlTable):
     """Prune the untrained network, then train it by the recipe of [train]."""
 
     name: Literal["at-init"] = "at-init"
     """Kind of schedule."""
 
 
-class Dynamic(Table):
+class Dynamic(TomlTable):
     """Train sparsely from the start by the recipe of [train]; the method moves its mask on the way."""
 
     name: Literal["dynamic"] = "dynamic"

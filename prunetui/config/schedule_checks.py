@@ -13,12 +13,12 @@ from prunetui.config.schedule import (
     LrRewinding,
     OneShot,
 )
-from prunetui.config.schema import Method, Study
+from prunetui.config.schema import MethodTable, Study
 
 UNTRAINED = "(with a checkpoint they are 0 by default)"
 
 
-def schedule_mistake(study: Study, method: Method) -> str:
+def schedule_mistake(study: Study, method: MethodTable) -> str:
     """Why a method cannot run with its schedule in this study; empty if it can."""
     schedule = schedule_of(study, method)
     return (
@@ -29,7 +29,7 @@ def schedule_mistake(study: Study, method: Method) -> str:
     )
 
 
-def _of_method(method: Method, schedule: AnySchedule) -> str:
+def _of_method(method: MethodTable, schedule: AnySchedule) -> str:
     info = info_of(method)
     if not allows(info, schedule):
         known = info.schedules or [name for name in ALL if name != "dynamic"]

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from prunetui.config.named import Named
-from prunetui.config.recipes import Finetune, Train
+from prunetui.config.recipes import FinetuneTable, TrainTable
 from prunetui.config.schedule import OneShot, Schedule
-from prunetui.config.table import Fraction, Table, Values, unique
+from prunetui.config.table import Fraction, TomlTable, Values, unique
 from prunetui.plugins.own_files import short
 
 Target = Literal["sparsity", "channels", "params", "macs", "threshold", "pattern"]
@@ -34,7 +34,7 @@ def _augment(raw: object) -> object:
     return {True: "auto", False: "none"}.get(raw, raw) if isinstance(raw, bool) else raw
 
 
-class Statistics(Table):
+class StatisticsTable(TomlTable):
     """Mean and standard deviation of each channel, of pixels scaled to [0, 1]."""
 
     mean: Annotated[tuple[float, ...], Field(strict=False, min_length=1)]
@@ -43,13 +43,13 @@ class Statistics(Table):
     """Standard deviation of each channel."""
 
     @model_validator(mode="after")
-    def _one_of_each(self) -> Statistics:
+    def _one_of_each(self) -> StatisticsTable:
         if len(self.mean) != len(self.std):
             raise ValueError(f"one mean and one deviation a channel: there are {len(self.mean)} and {len(self.std)}")
         return self
 
 
-class Data(Table):
+class DataTable(TomlTable):
     """The images a study trains and measures on."""
 
     name: Annotated[str, Named("data")] = "digits"
@@ -58,7 +58,7 @@ class Data(Table):
     """Where downloaded data is kept, or the image tree of `folder`."""
     validation: Fraction = 0.1
     """Part of the training images held out for choices, stratified by class."""
-    normalize: Literal["auto", "imagenet", "half"] | Statistics = "auto"
+    normalize: Literal["auto", "imagenet", "half"] | StatisticsTable = "auto"
     """Input normalisation: `auto` measures the training images, `half` maps to [-1, 1], or {mean, std}."""
     augment: Annotated[Literal["auto", "none", "crop", "flip", "crop+flip"], BeforeValidator(_augment)] = "auto"
     """Augmentation of training images; `auto` picks what suits the data set. true = auto, false = none."""
@@ -72,7 +72,7 @@ class Data(Table):
     """Further options of a data set of your own, as its function takes them."""
 
 
-class Model(Table):
+class ModelTable(TomlTable):
     """The network, built for the data's image size, channels and classes."""
 
     name: Annotated[str, Named("model")] = "resnet20"
@@ -91,7 +91,7 @@ class Model(Table):
     """Further options of a model of your own, as its function takes them."""
 
 
-class TaskTable(Table):
+class TaskTable(TomlTable):
     """What the network is for: the loss it is trained with, and the metrics that are measured."""
 
     name: Annotated[str, Named("task")] = "classification"
@@ -100,7 +100,7 @@ class TaskTable(Table):
     """Further options of a task of your own, as its class takes them."""
 
 
-class Part(Table):
+class PartTable(TomlTable):
     """One method of a hybrid; other keys of the table are the method's own options."""
 
     model_config = ConfigDict(json_schema_extra=_open_table)
@@ -113,7 +113,7 @@ class Part(Table):
     """The method's own options (written straight into the table)."""
 
 
-class Method(Table):
+class MethodTable(TomlTable):
     """One pruning method of the study; what it leaves open it takes from the study."""
 
     model_config = ConfigDict(json_schema_extra=_open_table)
@@ -125,7 +125,8 @@ class Method(Table):
     schedule: Schedule | None = None
     """Its own schedule, if it differs from the study's."""
     parts: Annotated[
-        tuple[Annotated[Part, BeforeValidator(as_table, json_schema_input_type=str | Part)], ...], Field(strict=False)
+        tuple[Annotated[PartTable, BeforeValidator(as_table, json_schema_input_type=str | PartTable)], ...],
+        Field(strict=False),
     ] = ()
     """The methods of a `hybrid`, in the order they are applied."""
     target: Target | None = None
@@ -141,7 +142,7 @@ class Method(Table):
         return self.label or short(self.name)
 
 
-class Layers(Table):
+class LayersTable(TomlTable):
     """Which layers are left as they are."""
 
     exclude: Annotated[tuple[str, ...], Field(strict=False)] = ()
@@ -154,7 +155,7 @@ class Layers(Table):
     """Fraction of its weights, or channels, that every layer keeps whatever its scores."""
 
 
-class Measure(Table):
+class MeasureTable(TomlTable):
     """What is measured of every trial."""
 
     control: bool = True
@@ -173,7 +174,7 @@ class Measure(Table):
     """Keep the final network of every trial under models/."""
 
 
-class Execution(Table):
+class RunTable(TomlTable):
     """How a study is executed; it does not change what is asked."""
 
     parallel: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = 1
@@ -184,7 +185,7 @@ class Execution(Table):
     """Record training steps on CUDA and replay them: small nets no longer wait for the CPU. Not yet measured."""
 
 
-class Study(Table):
+class Study(TomlTable):
     """A question: model x data x methods x sparsities x schedule x seeds."""
 
     name: Annotated[str, Field(min_length=1, max_length=80)] = "study"
@@ -203,16 +204,16 @@ class Study(Table):
     """What the fractions are fractions of: prunable weights, channels of each layer, parameters or MACs."""
     schedule: Schedule = OneShot()
     """`one-shot`, `iterative`, `gradual`, `lottery-ticket`, `lr-rewinding`, `at-init`, `dynamic`, or a table."""
-    data: Data = Data()
-    model: Model = Model()
+    data: DataTable = DataTable()
+    model: ModelTable = ModelTable()
     task: TaskTable = TaskTable()
-    train: Train = Train()
-    finetune: Finetune = Finetune()
-    measure: Measure = Measure()
-    layers: Layers = Layers()
-    run: Execution = Execution()
+    train: TrainTable = TrainTable()
+    finetune: FinetuneTable = FinetuneTable()
+    measure: MeasureTable = MeasureTable()
+    layers: LayersTable = LayersTable()
+    run: RunTable = RunTable()
     methods: Annotated[
-        tuple[Annotated[Method, BeforeValidator(as_table, json_schema_input_type=str | Method)], ...],
+        tuple[Annotated[MethodTable, BeforeValidator(as_table, json_schema_input_type=str | MethodTable)], ...],
         Field(strict=False, min_length=1, max_length=1000),
-    ] = (Method(name="global-unstructured"),)
+    ] = (MethodTable(name="global-unstructured"),)
     """The methods to compare: names, or tables with options."""

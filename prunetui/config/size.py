@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prunetui.config.choices import applied, schedule_of, values_of
 from prunetui.config.schedule import AnySchedule, Gradual, Leveled
-from prunetui.config.schema import Method, Study
+from prunetui.config.schema import MethodTable, Study
 
 MOST_TRIALS = 100_000
 MOST_PRUNE_STEPS = 500_000
@@ -38,7 +38,7 @@ def too_large(study: Study, layers: int = 1) -> str:
     return ""
 
 
-def _prune_steps(study: Study, method: Method) -> int:
+def _prune_steps(study: Study, method: MethodTable) -> int:
     values = values_of(study, method)
     each = _levels(schedule_of(study, method), len(values), study.finetune.epochs)
     return len(applied(method)) * len(values) * each

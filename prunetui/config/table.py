@@ -54,7 +54,7 @@ def unique(values: tuple[int, ...]) -> tuple[int, ...]:
     return values
 
 
-class Table(BaseModel):
+class TomlTable(BaseModel):
     """A TOML table: strict types, unknown keys refused, frozen once read."""
 
     model_config = ConfigDict(

@@ -11,7 +11,7 @@ import tomli_w
 from pydantic import BaseModel
 
 from prunetui.config.choices import schedule_of, target_of, values_of
-from prunetui.config.schema import Method, Study, TaskTable
+from prunetui.config.schema import MethodTable, Study, TaskTable
 from prunetui.plugins.catalogue import contribution
 
 CHECKPOINT_NOTES = {
@@ -68,7 +68,7 @@ def resolved(study: Study) -> dict[str, Any]:
     return plain
 
 
-def _parts(method: Method) -> list[dict[str, Any]] | None:
+def _parts(method: MethodTable) -> list[dict[str, Any]] | None:
     """The parts of a hybrid as their tables; None for other methods."""
     return [{**part.model_dump(exclude={"options"}), **part.options} for part in method.parts] or None
 

@@ -21,7 +21,7 @@ from prunetui.api import Group
 from prunetui.api.budget import Costs, Widths
 from prunetui.api.constraints import Constraints
 from prunetui.api.groups import Slice, left_of
-from prunetui.config import Layers
+from prunetui.config import LayersTable
 from prunetui.engine.count import used_layers
 from prunetui.engine.layers import Layer, Side, kind_of
 from prunetui.engine.models import Architecture, build
@@ -44,7 +44,7 @@ class Graph:
     layers: Mapping[str, Layer]
     exempt: frozenset[str] = frozenset()
 
-    def restricted(self, rules: Layers) -> Graph:
+    def restricted(self, rules: LayersTable) -> Graph:
         """The same graph without the layers and channels that a study's rules keep.
 
         Channels go with their group, so those of the first layer may go unless it is excluded by name.

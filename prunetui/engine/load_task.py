@@ -9,7 +9,7 @@ from typing import Any
 
 from prunetui.api import Metric, Task
 from prunetui.config import Recipe, Study
-from prunetui.config.recipes import Finetune
+from prunetui.config.recipes import FinetuneTable
 from prunetui.errors import UsageError
 from prunetui.plugins.catalogue import contribution
 from prunetui.plugins.import_file import load_object
@@ -58,7 +58,7 @@ def check_recipes(task: Task, study: Study) -> None:
                 f"{table}.label_smoothing = {recipe.label_smoothing:g}: the task {task.name} has no method "
                 "training_loss, which would smooth labels; set it to 0"
             )
-        if isinstance(recipe, Finetune) and recipe.distill and type(task).imitation is Task.imitation:
+        if isinstance(recipe, FinetuneTable) and recipe.distill and type(task).imitation is Task.imitation:
             raise UsageError(
                 f"{table}.distill = {recipe.distill:g}: the task {task.name} has no method imitation; set it to 0"
             )

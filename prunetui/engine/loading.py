@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from prunetui.engine.export_header import parse_header
 from prunetui.engine.models import Architecture
 from prunetui.engine.models.own_network import found_again
-from prunetui.engine.models.read_checkpoint import Checkpoint, read_checkpoint
+from prunetui.engine.models.read_checkpoint import LoadedCheckpoint, read_checkpoint
 from prunetui.engine.onnx import PIXELS
 from prunetui.engine.state import State, instantiate
 from prunetui.errors import UsageError
@@ -75,7 +75,7 @@ def load(path: str | Path, semi_structured: bool = False, trust: bool = False) -
     return model
 
 
-def pixels_of(checkpoint: Checkpoint, path: Path, trust: bool = False) -> Pixels:
+def pixels_of(checkpoint: LoadedCheckpoint, path: Path, trust: bool = False) -> Pixels:
     """The network of a file that says how to build it; ``trust`` runs the code of a user's that it names."""
     header = checkpoint.header
     if not {"architecture", "mean", "std"} <= set(header):

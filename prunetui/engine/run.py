@@ -27,7 +27,7 @@ from prunetui.engine.row import trial_row, zeros_note
 from prunetui.engine.state import State, extra_bytes, from_files, model_bytes
 from prunetui.engine.step_context import UNREADABLE, StepContext
 from prunetui.errors import Interrupted, Skipped, TrialError
-from prunetui.tree import Images, Node, Plan, Step, Trial, is_kept, step_key
+from prunetui.tree import Node, Plan, SplitSizes, Step, Trial, is_kept, step_key
 
 MODEL, EXTRA = "model.safetensors", "extra.safetensors"
 IN_MEMORY = 4
@@ -97,9 +97,9 @@ class Engine:
     def _noted(self, key: str, name: str) -> float:
         return float((self.kept.meta(key) or {}).get(name, 0.0))
 
-    def images(self) -> Images:
+    def images(self) -> SplitSizes:
         """How many images each split has."""
-        return Images(*map(self.source.length, ("train", "validation", "test")))
+        return SplitSizes(*map(self.source.length, ("train", "validation", "test")))
 
     # What is kept ---------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from prunetui import events
 from prunetui.api import Source, Task
-from prunetui.config import Model
+from prunetui.config import ModelTable
 from prunetui.engine.device import Device
 from prunetui.engine.graph import Graph
 from prunetui.engine.keep import Partials
@@ -36,7 +36,7 @@ class StepContext:
     seed: int
     randomness: str
     """What the step's randomness is called: alike for steps that shall see the same images."""
-    model: Model
+    model: ModelTable
     architecture: Architecture
     graph: Graph
     source: Source

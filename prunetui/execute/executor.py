@@ -17,7 +17,7 @@ from prunetui import events
 from prunetui.config import Study
 from prunetui.execute.run_control import RunControl
 from prunetui.metrics import CLASSIFICATION, Metrics
-from prunetui.plan import Images, Plan, Trial
+from prunetui.plan import Plan, SplitSizes, Trial
 from prunetui.store import Run
 
 
@@ -47,7 +47,7 @@ class Prepared:
     """What decides a study's numbers besides the study itself."""
     parallel: int
     """How many workers share a device."""
-    images: Images
+    images: SplitSizes
     timer: Mapping[str, str]
     """Where and with what latency is timed."""
     machine: Mapping[str, Any]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from prunetui.plan import missing
 from prunetui.store import Cache
-from prunetui.tree import Images, Node, Plan, Trial, is_kept
+from prunetui.tree import Node, Plan, SplitSizes, Trial, is_kept
 
 MODEL = "model.safetensors"
 """The file of a finished step that holds the network after it."""
@@ -23,7 +23,7 @@ class KeptSteps:
     cache: Cache
     timer: Mapping[str, str]
     """Where and with what latency is timed here: one of another machine is not this one."""
-    images: Images
+    images: SplitSizes
 
     def is_there(self, node: Node) -> bool:
         """Whether a step's result is kept, with the momentum if this plan goes on with it."""

@@ -58,7 +58,7 @@ class LeftAlone:
 
 
 @dataclass(frozen=True)
-class Splits:
+class SplitFolders:
     """The folders of both splits; ``train`` is None where only the test split is there."""
 
     train: Path | None
@@ -77,7 +77,7 @@ def listed(names: list[str]) -> str:
     return ", ".join(map(shown, names[:NAMED])) + more
 
 
-def split_folders(root: Path, wanted: Sequence[str] | None = None) -> Splits:
+def split_folders(root: Path, wanted: Sequence[str] | None = None) -> SplitFolders:
     """The folders of the training and of the test split; a network that knows its classes, ``wanted``, needs no train.
 
     Of two test folders the one that has known classes is taken; if none has, one that can be explained.
@@ -105,7 +105,7 @@ def split_folders(root: Path, wanted: Sequence[str] | None = None) -> Splits:
     elif test != there[0]:
         whose = "of train" if has_train else "that the network knows"
         notes += (f"test has none of the classes {whose}: the test split is val",)
-    return Splits(train if has_train else None, test, notes)
+    return SplitFolders(train if has_train else None, test, notes)
 
 
 def class_folders(split: Path, left: LeftAlone | None = None) -> Mapping[str, tuple[str, ...]]:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prunetui.formats.pt2_program import Program, Step
+from prunetui.formats.pt2_program import Operator, Program
 from prunetui.formats.pt2_values import Reference, SameDevice
 from prunetui.formats.refused import Refused, shown
 
@@ -85,7 +85,7 @@ class ExportedNetwork(nn.Module):
             raise ValueError(f"it gives {shape} of {batch} images, not logits [B, classes]")
 
 
-def _run(step: Step, values: list[Any], device: torch.device) -> int:
+def _run(step: Operator, values: list[Any], device: torch.device) -> int:
     """Run one step; the number of values that it made."""
     args = [_given(value, values, device) for value in step.args]
     kwargs = {name: _given(value, values, device) for name, value in step.kwargs.items()}

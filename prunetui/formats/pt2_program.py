@@ -17,7 +17,7 @@ _TENSOR_PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}(\.[A-Za-z0-9_]{1,100}){0
 
 
 @dataclass(frozen=True)
-class Step:
+class Operator:
     """One operator: what it is called with, the slots of its results, and those that nothing needs afterwards."""
 
     name: str
@@ -37,7 +37,7 @@ class Program:
     tensors: tuple[tuple[int, str], ...]
     images: int
     sizes: tuple[int | None, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[Operator, ...]
     logits: int
     slots: int
 
@@ -146,7 +146,7 @@ def _sizes(values: dict[str, Any], images: str) -> tuple[int | None, ...]:
     return tuple(value if kind == "as_int" and isinstance(value, int) else None for kind, value in found)
 
 
-def _step(node: dict[str, Any], slots: _Slots, fixed: int) -> Step | None:
+def _step(node: dict[str, Any], slots: _Slots, fixed: int) -> Operator | None:
     target = text(node["target"])
     if target in ASSERTIONS:
         return None
@@ -162,17 +162,17 @@ def _step(node: dict[str, Any], slots: _Slots, fixed: int) -> Step | None:
         unnamed = tuple(argument(entry["arg"], slots.find) for _, entry in given)
         if not all(isinstance(value, (Reference, int, float)) for value in unnamed):
             raise Refused(f"it calls {target} for more than numbers")
-        return Step(target, operator, unnamed, {}, (_number(results, slots),), True)
+        return Operator(target, operator, unnamed, {}, (_number(results, slots),), True)
     args, kwargs = _ordered(function._schema.arguments, arguments, target)
     if changes_first(function) and not (isinstance(args[0], Reference) and args[0].slot >= fixed):
         raise Refused(f"it changes its own weights or images by {target}")
     if len(results) == 1 and results[0][0] == "as_tensors":
         made = tuple(slots.new(named(value)) for value in items(results[0][1]))
-        return Step(target, function, args, kwargs, made, False)
+        return Operator(target, function, args, kwargs, made, False)
     if len(results) == 1 and results[0][0] == "as_sym_int":
-        return Step(target, function, args, kwargs, (_number(results, slots),), True)
+        return Operator(target, function, args, kwargs, (_number(results, slots),), True)
     made = tuple(_tensor(kind, value, slots) for kind, value in results)
-    return Step(target, function, args, kwargs, made, len(made) == 1)
+    return Operator(target, function, args, kwargs, made, len(made) == 1)
 
 
 def _tensor(kind: str, value: Any, slots: _Slots) -> int:
@@ -212,7 +212,7 @@ def _ordered(schema: Any, given: dict[str, Any], target: str) -> tuple[tuple[Any
     return tuple(args), kwargs
 
 
-def _with_lifetimes(steps: list[Step], keep: set[int]) -> tuple[Step, ...]:
+def _with_lifetimes(steps: list[Operator], keep: set[int]) -> tuple[Operator, ...]:
     """The steps, each with the values that it is the last to need."""
     seen, done = set(keep), []
     for step in reversed(steps):
@@ -220,7 +220,7 @@ def _with_lifetimes(steps: list[Step], keep: set[int]) -> tuple[Step, ...]:
         used |= {slot for slot in step.results if slot >= 0}
         last = tuple(sorted(used - seen))
         seen |= used
-        done.append(Step(step.name, step.function, step.args, step.kwargs, step.results, step.single, last))
+        done.append(Operator(step.name, step.function, step.args, step.kwargs, step.results, step.single, last))
     return tuple(reversed(done))
 
 

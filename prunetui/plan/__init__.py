@@ -9,11 +9,11 @@ from prunetui.plan.measurements import measurements
 from prunetui.plan.remaining_work import missing
 from prunetui.plan.unroll import build_plan
 from prunetui.steps import Calibrate, Latency, Load, Measure, Prune, Rewind, Train
-from prunetui.tree import Images, Node, Plan, Step, Trial, Units, digest, step_key
+from prunetui.tree import Node, Plan, SplitSizes, Step, Trial, Units, digest, step_key
 
 __all__ = [
     "Calibrate",
-    "Images",
+    "SplitSizes",
     "Latency",
     "Load",
     "Measure",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prunetui.config import Data, Study
+from prunetui.config import DataTable, Study
 from prunetui.errors import DataError
 from prunetui.files.image_tree import count_images, split_folders
 from prunetui.files.paths import user_path
@@ -22,7 +22,7 @@ from prunetui.plan.unroll import build_plan
 from prunetui.plugins.catalogue import contribution
 from prunetui.store import Cache
 from prunetui.store.run_list import CACHE
-from prunetui.tree import Images, Node, Plan, Trial, is_kept
+from prunetui.tree import Node, Plan, SplitSizes, Trial, is_kept
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Estimate:
     """Steps that more than one trial needs."""
     left: int | None
     """Steps to compute; the others are found in the cache."""
-    images: Images | None
+    images: SplitSizes | None
     seconds: float | None
     bytes: int | None
     history: History
@@ -56,7 +56,7 @@ class Estimate:
         return None if self.left is None else self.steps - self.left
 
 
-def images_of(data: Data) -> Images | None:
+def images_of(data: DataTable) -> SplitSizes | None:
     """How many images each split of the data has; None for a folder that is not there, or where nobody says."""
     about = contribution("data", data.name).given
     train, test = _count(user_path(data.root)) if about.get("tree") else about.get("images") or (0, 0)
@@ -65,7 +65,7 @@ def images_of(data: Data) -> Images | None:
     limit = data.limit or max(train, test)
     train, test = min(train, limit), min(test, limit)
     held = round(data.validation * train)
-    return Images(train - held, held, test)
+    return SplitSizes(train - held, held, test)
 
 
 def _count(root: Path) -> tuple[int, int]:
@@ -130,7 +130,7 @@ def _with_checkpoint(context: Mapping[str, Any] | None, study: Study) -> Mapping
     return {**context, "checkpoint": hashlib.sha256(data).hexdigest()}
 
 
-def _seconds(todo: Mapping[str, Node], images: Images, rates: Mapping[str, Rate]) -> float | None:
+def _seconds(todo: Mapping[str, Node], images: SplitSizes, rates: Mapping[str, Rate]) -> float | None:
     """By the rate of each kind of step; a kind that was never seen by the rate of all."""
     sized = [rate for rate in rates.values() if rate.work]
     if not sized:

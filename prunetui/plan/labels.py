@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from prunetui.config import Method, Study
+from prunetui.config import MethodTable, Study
 from prunetui.config.choices import schedule_of, target_of
 from prunetui.plan.schedules import schedule_name
 
@@ -47,7 +47,7 @@ def _starts(words: list[str | None]) -> list[Words]:
     return [tuple(words[: i + 1]) for i in range(len(words))]
 
 
-def _settings(study: Study, method: Method) -> dict[str, str]:
+def _settings(study: Study, method: MethodTable) -> dict[str, str]:
     options = {key: f"{key}={value}" for key, value in method.options.items()}
     schedule = schedule_name(schedule_of(study, method))
     return {"schedule": schedule, "target": target_of(study, method), **options}

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from prunetui.config import Study
-from prunetui.config.recipes import Finetune
+from prunetui.config.recipes import FinetuneTable
 from prunetui.steps import Calibrate, Train
 
 Shaped = dict[str, Any] | None
@@ -19,7 +19,7 @@ class Trainings:
     def __init__(self, study: Study) -> None:
         self._study = study
         self._made: dict[tuple[Any, ...], Train] = {}
-        self._recoveries: dict[int, Finetune] = {}
+        self._recoveries: dict[int, FinetuneTable] = {}
 
     def dense(self, carry: bool = False, first: int = 0, last: int | None = None, shaped: Shaped = None) -> Train:
         """Epochs of [train]."""
@@ -53,7 +53,7 @@ class Trainings:
             return replace(step, shaped=shaped)
         return self._made.setdefault((*name, step.carry, step.first, step.last, step.teacher), step)
 
-    def _recovery(self, epochs: int) -> Finetune:
+    def _recovery(self, epochs: int) -> FinetuneTable:
         if epochs not in self._recoveries:
             self._recoveries[epochs] = self._study.finetune.model_copy(update={"epochs": epochs})
         return self._recoveries[epochs]

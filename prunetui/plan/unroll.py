@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from prunetui.config import Data, Method, Model, OneShot, Study
+from prunetui.config import DataTable, MethodTable, ModelTable, OneShot, Study
 from prunetui.config.choices import is_masked, schedule_of, values_of
 from prunetui.config.schema import TaskTable
 from prunetui.config.size import too_large
@@ -60,7 +60,7 @@ def build_plan(study: Study, context: Mapping[str, Any] | None = None, units: Un
     return plan
 
 
-def _identity(kind: str, table: Data | Model | TaskTable, apart: set[str]) -> dict[str, Any]:
+def _identity(kind: str, table: DataTable | ModelTable | TaskTable, apart: set[str]) -> dict[str, Any]:
     """What of a table decides the numbers, with the code of what it names, wherever its file lies."""
     plain = table.model_dump(exclude=apart if table.options else {*apart, "options"})
     found = catalogue(kind).found.get(table.name)
@@ -86,7 +86,7 @@ def _refuse_too_large(study: Study, units: Units | None) -> None:
         raise UsageError(reason)
 
 
-def _only(study: Study, method: Method, units: Units | None) -> Sequence[tuple[str, ...]]:
+def _only(study: Study, method: MethodTable, units: Units | None) -> Sequence[tuple[str, ...]]:
     """What each trial of a method prunes: everything (an empty tuple), or one unit after the other."""
     if study.kind == "compare":
         return [()]
@@ -95,7 +95,7 @@ def _only(study: Study, method: Method, units: Units | None) -> Sequence[tuple[s
     return [(layer,) for layer in units.layers] if is_masked(method) else units.groups
 
 
-def _skipped(study: Study, method: Method, label: str, seed: int, units: Units | None) -> list[dict[str, Any]]:
+def _skipped(study: Study, method: MethodTable, label: str, seed: int, units: Units | None) -> list[dict[str, Any]]:
     """Rows for layers that a sensitivity study cannot prune: they are not robust, nothing was pruned."""
     if study.kind == "compare" or units is None or is_masked(method):
         return []

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from prunetui.config import Method, Study
+from prunetui.config import MethodTable, Study
 from prunetui.config.choices import (
     Applied,
     applied,
@@ -53,7 +53,7 @@ class Walk:
 
     plan: Plan
     study: Study
-    method: Method
+    method: MethodTable
     seed: int
     trained: dict[int, str]
     trainings: Trainings

@@ -13,7 +13,7 @@ GONE = "-"
 
 
 @dataclass(frozen=True)
-class Column:
+class ReportColumn:
     """A column: what stands above it, what each line says in it."""
 
     title: str
@@ -62,15 +62,15 @@ def of_task(metrics: Metrics) -> list[Shown]:
     return [(of.key, replace(of, title=title).titled(), digits(of.digits)) for of, title in own.items()]
 
 
-def columns(lines: Sequence[Line], metrics: Metrics) -> list[Column]:
+def columns(lines: Sequence[Line], metrics: Metrics) -> list[ReportColumn]:
     """Those in which any line says something; the schedule only where there are several."""
-    found = [Column("method", lambda line: line.label, right=False)]
+    found = [ReportColumn("method", lambda line: line.label, right=False)]
     if len({line.schedule for line in lines if line.method != "dense"}) > 1:
-        found.append(Column("schedule", lambda line: line.schedule, right=False))
-    found.append(Column("target", lambda line: target_words(line.target), right=False))
+        found.append(ReportColumn("schedule", lambda line: line.schedule, right=False))
+    found.append(ReportColumn("target", lambda line: target_words(line.target), right=False))
     said = [one for one in (*OF_ANY_RUN, *of_task(metrics)) if _says_something(one[0], lines, metrics)]
     found += [_figure(*one) for one in said]
-    return [*found, Column("seeds", seeds)]
+    return [*found, ReportColumn("seeds", seeds)]
 
 
 def _says_something(key: str, lines: Sequence[Line], metrics: Metrics) -> bool:
@@ -79,8 +79,8 @@ def _says_something(key: str, lines: Sequence[Line], metrics: Metrics) -> bool:
     return bool(found) and (key != metrics.dense.key or max(found) - min(found) >= metrics.dense.least_seen)
 
 
-def _figure(key: str, title: str, text: Callable[[Figure], str]) -> Column:
-    return Column(title, lambda line: text(line.figures[key]) if key in line.figures else GONE, figure=key)
+def _figure(key: str, title: str, text: Callable[[Figure], str]) -> ReportColumn:
+    return ReportColumn(title, lambda line: text(line.figures[key]) if key in line.figures else GONE, figure=key)
 
 
 def seeds(line: Line) -> str:

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prunetui.config.differences import NOT_SETTINGS, flattened
-from prunetui.report.gather import Part
+from prunetui.report.gather import ReportedRun
 
 Facts = list[tuple[str, str]]
 
 
-def headline(part: Part) -> Facts:
+def headline(part: ReportedRun) -> Facts:
     """The few facts that stand at the top of a page."""
     status = part.reading.status
     seeds = part.reading.study.get("seeds")
@@ -31,14 +31,14 @@ def headline(part: Part) -> Facts:
     return [(what, value) for what, value in found if value]
 
 
-def trials(part: Part) -> str:
+def trials(part: ReportedRun) -> str:
     """``93 done``, or how many of how many, and how many failed."""
     status = part.reading.status
     done = f"{status.done} done" if status.done == status.trials else f"{status.done} of {status.trials} done"
     return f"{done}, {status.failed} failed" if status.failed else done
 
 
-def surroundings(part: Part) -> Facts:
+def surroundings(part: ReportedRun) -> Facts:
     """Machine, versions, dates and command line."""
     status, there = part.reading.status, part.environment
     versions = there.get("versions")

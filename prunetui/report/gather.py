@@ -19,7 +19,7 @@ from prunetui.store.environment import read_environment
 
 
 @dataclass(frozen=True)
-class Part:
+class ReportedRun:
     """One run of a report."""
 
     name: str
@@ -64,7 +64,7 @@ class Part:
 class Material:
     """What a report is made of."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[ReportedRun, ...]
     settings: tuple[tuple[str, tuple[str, ...]], ...]
     """(setting, its value in each run) of those that differ; empty of one run."""
     run_lines: tuple[RunLine, ...]
@@ -143,6 +143,6 @@ def material(readings: Sequence[Reading], unreadable: Iterable[str] = ()) -> Mat
     )
 
 
-def _part(name: str, reading: Reading) -> Part:
+def _part(name: str, reading: Reading) -> ReportedRun:
     layers = tuple(sensitivities(reading.rows, metrics=reading.metrics))
-    return Part(name, reading, read_environment(reading.folder) or {}, tuple(lines_of(reading)), layers)
+    return ReportedRun(name, reading, read_environment(reading.folder) or {}, tuple(lines_of(reading)), layers)

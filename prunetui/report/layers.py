@@ -9,13 +9,13 @@ from typing import Any
 
 from prunetui.errors import DataError
 from prunetui.files.regular import read_object
-from prunetui.results.inspect_model import Histogram, Layer, dense_file, kept_layers, model_file
+from prunetui.results.inspect_model import Histogram, LayerSummary, dense_file, kept_layers, model_file
 from prunetui.results.summary import Line, named
 
 LAYERS_FILE = "layers.json"
 """Beside a run without models: trial -> its layers, as ``packed_layers`` has them."""
 
-Layers = tuple[Layer, ...]
+Layers = tuple[LayerSummary, ...]
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def packed_layers(folder: Path, lines: Iterable[Line]) -> dict[str, list[dict[st
     return found
 
 
-def _plain(layer: Layer) -> dict[str, Any]:
+def _plain(layer: LayerSummary) -> dict[str, Any]:
     return {
         "name": layer.name,
         "shape": list(layer.shape),
@@ -102,9 +102,9 @@ def read_packed(folder: Path) -> dict[str, Layers]:
         return {}
 
 
-def _layer(plain: Mapping[str, Any]) -> Layer:
+def _layer(plain: Mapping[str, Any]) -> LayerSummary:
     dense = plain["dense"]
-    return Layer(
+    return LayerSummary(
         str(plain["name"]),
         tuple(int(size) for size in plain["shape"]),
         int(plain["nonzero"]),

@@ -12,7 +12,7 @@ from prunetui import __version__
 from prunetui.report import facts, sentences
 from prunetui.report.charts import Chart, charts
 from prunetui.report.columns import columns
-from prunetui.report.gather import Material, Part
+from prunetui.report.gather import Material, ReportedRun
 from prunetui.report.layers import kept
 from prunetui.report.paired import PairedTest
 from prunetui.report.pictures import kept_chart, sensitivity_chart
@@ -161,7 +161,7 @@ def _charts_apart(material: Material) -> list[Chart]:
     ]
 
 
-def _kept(material: Material) -> list[tuple[Part, list[Chart]]]:
+def _kept(material: Material) -> list[tuple[ReportedRun, list[Chart]]]:
     found = []
     for i, part in enumerate(material.parts):
         pictures = [kept_chart(one, f"kept{i}-{j}") for j, one in enumerate(kept(part.reading.folder, part.lines))]
@@ -169,7 +169,7 @@ def _kept(material: Material) -> list[tuple[Part, list[Chart]]]:
     return found
 
 
-def _sensitivities(part: Part, place: int) -> list[tuple[SensitivityTable, Chart | None]]:
+def _sensitivities(part: ReportedRun, place: int) -> list[tuple[SensitivityTable, Chart | None]]:
     tables = sensitivity_tables(part.sensitivities, part.dense, part.primary)
     return [
         (table, sensitivity_chart(table.method, table.of, f"sensitivity{place}-{j}", part.primary))

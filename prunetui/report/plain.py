@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from prunetui.report import sentences
-from prunetui.report.gather import Material, Part
+from prunetui.report.gather import Material, ReportedRun
 from prunetui.report.paired import NAME, PairedTest
 from prunetui.report.verdicts import Verdict, by_seed, contested
 from prunetui.results.summary import Line
@@ -36,7 +36,7 @@ def plain(material: Material) -> dict[str, Any]:
     }
 
 
-def _run(part: Part) -> dict[str, Any]:
+def _run(part: ReportedRun) -> dict[str, Any]:
     return {
         "id": part.reading.id,
         "name": part.name,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from prunetui.report import facts, sentences
-from prunetui.report.columns import Column, columns
-from prunetui.report.gather import Material, Part
+from prunetui.report.columns import ReportColumn, columns
+from prunetui.report.gather import Material, ReportedRun
 from prunetui.report.sensitivity import sensitivity_tables
 from prunetui.report.verdicts import contested
 from prunetui.results.summary import Line
@@ -26,7 +26,7 @@ def markdown(material: Material) -> str:
     return "\n".join(blocks).rstrip() + "\n"
 
 
-def _headline(part: Part) -> str:
+def _headline(part: ReportedRun) -> str:
     told = ", ".join(f"{what} {value}" for what, value in facts.headline(part))
     return f"{_plain(part.name)}: {_plain(told)}\n"
 
@@ -58,7 +58,7 @@ def _findings(material: Material) -> list[str]:
 def _results(material: Material) -> list[str]:
     if not material.lines:
         return []
-    shown: list[Column] = columns(material.lines, material.metrics)
+    shown: list[ReportColumn] = columns(material.lines, material.metrics)
     titles = [column.title for column in shown]
     rows = [_cells(one.line, shown) for one in material.run_lines]
     right = [column.right for column in shown]
@@ -68,11 +68,11 @@ def _results(material: Material) -> list[str]:
     return ["## Results\n", "Mean over seeds ± sample standard deviation.\n", _table(titles, rows, right)]
 
 
-def _cells(line: Line, shown: Iterable[Column]) -> list[str]:
+def _cells(line: Line, shown: Iterable[ReportColumn]) -> list[str]:
     return [column.cell(line) for column in shown]
 
 
-def _sensitivities(part: Part) -> list[str]:
+def _sensitivities(part: ReportedRun) -> list[str]:
     found: list[str] = []
     for table in sensitivity_tables(part.sensitivities, part.dense, part.primary):
         right = [False, *[True] * (len(table.titles) - 1)]
@@ -80,7 +80,7 @@ def _sensitivities(part: Part) -> list[str]:
     return [f"## Sensitivity of layers: {_plain(part.name)}\n", *found] if found else []
 
 
-def _failed(part: Part) -> list[str]:
+def _failed(part: ReportedRun) -> list[str]:
     if not part.failed:
         return []
     rows = [[str(row.get(key) or "") for key in ("trial", "target", "seed", "error")] for row in part.failed]

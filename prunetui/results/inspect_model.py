@@ -26,7 +26,7 @@ class Histogram:
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerSummary:
     """A convolution or linear layer of a saved model."""
 
     name: str
@@ -61,10 +61,10 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Model:
+class ModelSummary:
     """A saved model, in the order of the network."""
 
-    layers: tuple[Layer, ...]
+    layers: tuple[LayerSummary, ...]
     histogram: Histogram
     bytes: int
 
@@ -93,7 +93,7 @@ def dense_file(models: Path, seed: str) -> Path | None:
     return next((file for file in found if file.stem.endswith(f"-s{seed}")), found[0] if found else None)
 
 
-def read_model(path: Path, dense: Path | None = None) -> Model:
+def read_model(path: Path, dense: Path | None = None) -> ModelSummary:
     """The layers of a saved model, compared with those of the dense network.
 
     Raises:
@@ -108,10 +108,10 @@ def read_model(path: Path, dense: Path | None = None) -> Model:
             counts = _histogram(file.get_tensor(f"{layer.name}.weight"), limit).counts
             whole = [a + b for a, b in zip(whole, counts, strict=True)]
     compared = tuple(replace(layer, dense=before.get(layer.name)) for layer in layers)
-    return Model(compared, Histogram(limit, tuple(whole)), path.stat().st_size)
+    return ModelSummary(compared, Histogram(limit, tuple(whole)), path.stat().st_size)
 
 
-def kept_layers(path: Path, dense: Path | None = None) -> tuple[Layer, ...]:
+def kept_layers(path: Path, dense: Path | None = None) -> tuple[LayerSummary, ...]:
     """The layers of ``read_model`` with empty histograms: for reports, which read many models and count only.
 
     Raises:
@@ -122,7 +122,7 @@ def kept_layers(path: Path, dense: Path | None = None) -> tuple[Layer, ...]:
         return tuple(replace(layer, dense=before.get(layer.name)) for layer in _layers(file, histograms=False))
 
 
-def _layers(file: Any, histograms: bool = True) -> list[Layer]:
+def _layers(file: Any, histograms: bool = True) -> list[LayerSummary]:
     keys = set(file.keys())
     names = sorted((key.removesuffix(".weight") for key in keys if _is_layer(file, key)), key=_order(file))
     sharing = sharing_layers(keys)
@@ -160,14 +160,14 @@ def _order(file: Any) -> Any:
     return key
 
 
-def _layer(file: Any, name: str, shared: bool, histogram: bool) -> Layer:
+def _layer(file: Any, name: str, shared: bool, histogram: bool) -> LayerSummary:
     import numpy as np
 
     weights = file.get_tensor(f"{name}.weight")
     outputs = file.get_slice(labels_of(name)).get_shape()[0] if shared else weights.shape[0]
     limit = float(np.abs(weights).max()) if weights.size and histogram else 0.0
     spread = _histogram(weights, limit if 0 < limit < float("inf") else 1.0) if histogram else Histogram(0.0, ())
-    return Layer(name, tuple(weights.shape), int(np.count_nonzero(weights)), spread, int(outputs))
+    return LayerSummary(name, tuple(weights.shape), int(np.count_nonzero(weights)), spread, int(outputs))
 
 
 def _histogram(weights: Any, limit: float) -> Histogram:

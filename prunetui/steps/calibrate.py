@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from prunetui.tree.step import Images, Step
+from prunetui.tree.step import SplitSizes, Step
 
 if TYPE_CHECKING:
     from prunetui.engine.state import State
@@ -20,7 +20,7 @@ class Calibrate(Step):
 
     label = "re-estimate batch norm"
 
-    def work(self, images: Images) -> int:
+    def work(self, images: SplitSizes) -> int:
         return min(self.images, images.train)
 
     def apply(self, context: StepContext, state: State) -> State:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from prunetui.tree.step import Images, Measurement
+from prunetui.tree.step import Measurement, SplitSizes
 
 if TYPE_CHECKING:
     from prunetui.engine.state import State
@@ -24,7 +24,7 @@ class Measure(Measurement):
     def label(self) -> str:
         return f"measure on {self.split}"
 
-    def work(self, images: Images) -> int:
+    def work(self, images: SplitSizes) -> int:
         return images.test if self.split == "test" else images.validation
 
     def apply(self, context: StepContext, state: State) -> dict[str, Any]:

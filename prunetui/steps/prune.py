@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from prunetui.errors import TrialError
-from prunetui.tree.step import Images, Step
+from prunetui.tree.step import SplitSizes, Step
 
 if TYPE_CHECKING:
     from torch import nn
@@ -44,7 +44,7 @@ class Prune(Step):
     def label(self) -> str:
         return f"prune {self.method} {self.target}:{self.value:g}{f' of {self.only}' if self.only else ''}"
 
-    def work(self, images: Images) -> int:
+    def work(self, images: SplitSizes) -> int:
         return min(self.images, images.train)
 
     def apply(self, context: StepContext, state: State) -> State:

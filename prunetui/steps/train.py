@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from prunetui.errors import TrialError
-from prunetui.tree.step import Images, Step
+from prunetui.tree.step import SplitSizes, Step
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,7 +59,7 @@ class Train(Step):
     def epochs(self) -> int:
         return (self.recipe.epochs if self.last is None else self.last) - self.first
 
-    def work(self, images: Images) -> int:
+    def work(self, images: SplitSizes) -> int:
         return TRAINING_WORK * self.epochs * images.train
 
     def needs(self) -> tuple[str, ...]:
@@ -117,11 +117,11 @@ class Train(Step):
         """The network to imitate, and how much."""
         if not self.teacher:
             return None
-        from prunetui.config.recipes import Finetune
+        from prunetui.config.recipes import FinetuneTable
         from prunetui.engine.state import instantiate
         from prunetui.engine.train_job import Teacher
 
-        assert isinstance(self.recipe, Finetune)
+        assert isinstance(self.recipe, FinetuneTable)
         net = instantiate(context.state(self.teacher), context.device.torch)
         return Teacher(net, self.recipe.distill, self.recipe.temperature)
 

@@ -6,6 +6,6 @@ stands above all of them and makes a study into a tree. So imports go one way, a
 
 from prunetui.tree.kept import is_kept
 from prunetui.tree.nodes import Node, Plan, Trial, Units, digest, step_key
-from prunetui.tree.step import Images, Step
+from prunetui.tree.step import SplitSizes, Step
 
-__all__ = ["Images", "Node", "Plan", "Step", "Trial", "Units", "digest", "is_kept", "step_key"]
+__all__ = ["SplitSizes", "Node", "Plan", "Step", "Trial", "Units", "digest", "is_kept", "step_key"]

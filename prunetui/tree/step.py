@@ -16,7 +16,7 @@ canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=Fa
 
 
 @dataclass(frozen=True)
-class Images:
+class SplitSizes:
     """How many images each split has."""
 
     train: int
@@ -57,7 +57,7 @@ class Step(ABC):
         """How many epochs it trains."""
         return 0
 
-    def work(self, images: Images) -> int:
+    def work(self, images: SplitSizes) -> int:
         """Its size in images passed forward."""
         return 0
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from prunetui import events
 from prunetui.metrics import CLASSIFICATION
 from prunetui.results import summary
+from prunetui.results.event_text import LogLine, log_line
 from prunetui.results.progress import Tracker
 from prunetui.results.summary import UNREADABLE
 from prunetui.store import Run
 from prunetui.store.control import Control
-from prunetui.tui.narrate import told
-from prunetui.tui.views import Curve, LogLine, RunView
+from prunetui.tui.views import Curve, RunView
 
 RUN_SECONDS = 0.5
 """Between two looks."""
@@ -77,7 +77,7 @@ class RunLook:
         from prunetui.steps.train import Train  # the first screen shows no run
 
         self._tracker.feed(event)
-        line = told(event, self._metrics)
+        line = log_line(event, self._metrics)
         if line is not None:
             self._log.append(line)
         if isinstance(event, events.StepStarted) and event.step == Train.__name__:

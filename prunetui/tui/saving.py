@@ -11,7 +11,7 @@ from textual.screen import Screen
 
 from prunetui.errors import PrunetuiError
 from prunetui.results.text_tables import table_markdown
-from prunetui.tui.widgets.virtual_table import Table
+from prunetui.tui.widgets.virtual_table import VirtualTable
 
 
 def keep(screen: Screen[Any], stem: str, suffix: str, content: str | bytes) -> None:
@@ -77,7 +77,7 @@ def save(folder: Path, stem: str, suffix: str, content: str | bytes) -> Path:
     raise FileExistsError(17, "too many files of this name", str(folder / stem))
 
 
-def markdown(table: Table[Any]) -> str:
+def markdown(table: VirtualTable[Any]) -> str:
     """What a table shows, all rows of it, as Markdown."""
     columns = table.columns
     cells = [[_plain(column.cell(row)) for column in columns] for row in table.rows]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from prunetui.metrics import CLASSIFICATION, Metrics
+from prunetui.results.event_text import LogLine
 from prunetui.results.progress import Tracker
 from prunetui.results.summary import Line
 from prunetui.store import Status
@@ -71,15 +72,6 @@ class Entry:
     def age(self, now: float) -> float:
         """Seconds since it was made."""
         return max(0.0, now - self.status.created) if self.status else 0.0
-
-
-@dataclass(frozen=True)
-class LogLine:
-    """A line of a run's story; ``level`` is debug, info, warning or error."""
-
-    time: float
-    level: str
-    text: str
 
 
 @dataclass(frozen=True)

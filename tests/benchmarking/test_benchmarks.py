@@ -88,12 +88,12 @@ def test_a_turn_may_be_several_passes_by_any_clock() -> None:
 
 def test_the_benchmark_of_latency_compares_the_widths_it_says() -> None:
     from benchmarks.latency import ALIGNED, ARCHITECTURE, EXAMPLE, ODD, Timed, narrowed, pruned
-    from prunetui.config import Layers
+    from prunetui.config import LayersTable
     from prunetui.engine.graph import trace
     from prunetui.engine.models import build
     from prunetui.engine.state import State
 
-    graph = trace(ARCHITECTURE, EXAMPLE).restricted(Layers())
+    graph = trace(ARCHITECTURE, EXAMPLE).restricted(LayersTable())
     dense = State(ARCHITECTURE, dict(build(ARCHITECTURE).state_dict()))
     hundredth = Timed(pruned(dense, graph, 0.9, 2))
     assert (hundredth.widths, hundredth.counts.params, hundredth.counts.macs) == ("6/12/24/50", 105_428, 5_124_788)

@@ -15,7 +15,7 @@ from PIL import Image
 
 from prunetui.cli.export_network import _pt2
 from prunetui.cli.measure_checkpoint import evaluate_checkpoint
-from prunetui.config import Data, Model
+from prunetui.config import DataTable, ModelTable
 from prunetui.engine.data import Wanted, load_dataset
 from prunetui.engine.loading import load
 from prunetui.engine.models import Architecture
@@ -229,7 +229,7 @@ def test_levels_of_more_than_8_bits_keep_the_range_of_the_training_split(tmp_pat
             levels = np.full((8, 8), high, dtype=np.uint16)
             levels[0, 0] = 0
             Image.fromarray(levels).save(tmp_path / split / "cat" / f"{i}.png")
-    data = Data(name="folder", root=str(tmp_path), validation=0.0, normalize="half")
+    data = DataTable(name="folder", root=str(tmp_path), validation=0.0, normalize="half")
     studied = load_dataset(data).test.pixels
     (tmp_path / "train" / "cat" / "bad.png").write_bytes(b"no image")
     (tmp_path / "train" / "zebra").mkdir()
@@ -272,8 +272,8 @@ def test_the_channels_of_weights_are_those_of_the_first_convolution(name: str, p
     for channels in (1, 3):
         net = build(Architecture(name, channels, 32, 10, width=4))
         tensors = {f"{prefix}{key}": tensor for key, tensor in sorted(net.state_dict().items())}
-        assert channels_of(tensors, Model(name=name)) == channels
-    assert channels_of({"other": torch.zeros(1)}, Model(name=name)) is None
+        assert channels_of(tensors, ModelTable(name=name)) == channels
+    assert channels_of({"other": torch.zeros(1)}, ModelTable(name=name)) is None
 
 
 Tensors = dict[str, torch.Tensor]
@@ -294,7 +294,7 @@ def test_the_channels_are_those_of_the_weights_that_fit(lively: Callable[..., St
     other = lively(Architecture("resnet20", 4 - channels, 8, 4, "B", width=4)).tensors
     weight, one = net["conv1.weight"], "parametrizations.weight"
     norm = weight.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
-    model = Model(name="resnet20")
+    model = ModelTable(name="resnet20")
     beside = below("student", net) | {"aux.conv1.weight": torch.zeros(64, 64, 3, 3)}
     assert channels_of(beside, model) == channels
     both = below("grey_model", net) | below("b", other)

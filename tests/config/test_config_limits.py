@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from prunetui import config
-from prunetui.config import Method, Study, load_study, parse_study
+from prunetui.config import MethodTable, Study, load_study, parse_study
 from prunetui.config.size import prune_step_count, too_large, trial_count
 from prunetui.errors import ConfigError, UsageError
 from prunetui.files.safe_toml import MOST_BYTES, NotToml, read_toml
@@ -173,7 +173,7 @@ def test_a_study_made_in_python_is_refused_too_and_so_are_too_many_layers():
 
 
 def test_the_largest_study_that_is_planned_can_be_written_and_read_again():
-    methods = tuple(Method(name="taylor", label=f"{'x' * 190}{i}") for i in range(1000))
+    methods = tuple(MethodTable(name="taylor", label=f"{'x' * 190}{i}") for i in range(1000))
     study = Study(methods=methods, sparsities=tuple(i / 1000 for i in range(100)))
     assert trial_count(study) == 100_000
     assert trial_count(parse_study(config.study_toml(study))) == 100_000

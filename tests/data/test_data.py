@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from prunetui.config import Data
-from prunetui.config.schema import Statistics
+from prunetui.config import DataTable
+from prunetui.config.schema import StatisticsTable
 from prunetui.data.digits import _read
 from prunetui.data.stratified import stratified
 from prunetui.engine.data import Dataset, Images, images, load_dataset
@@ -38,7 +38,7 @@ def test_digits_are_what_scikit_learn_says_they_are() -> None:
 
 
 def test_digits_are_1797_images_of_which_360_are_the_test_split() -> None:
-    data = load_dataset(Data())
+    data = load_dataset(DataTable())
     assert (len(data.train), len(data.validation), len(data.test)) == (1293, 144, 360)
     assert (data.channels, data.size, data.classes) == (1, 8, tuple("0123456789"))
     assert torch.bincount(data.test.labels).tolist() == [36, 37, 35, 37, 36, 36, 36, 36, 35, 36]
@@ -47,39 +47,39 @@ def test_digits_are_1797_images_of_which_360_are_the_test_split() -> None:
 
 
 def test_the_test_split_is_the_same_whatever_is_held_out() -> None:
-    first, second = load_dataset(Data()), load_dataset(Data(validation=0.3))
+    first, second = load_dataset(DataTable()), load_dataset(DataTable(validation=0.3))
     assert torch.equal(first.test.pixels, second.test.pixels)
     assert len(second.validation) == round(0.3 * 1437)
 
 
 def test_loading_twice_gives_the_same_split() -> None:
-    first, second = load_dataset(Data(limit=100)), load_dataset(Data(limit=100))
+    first, second = load_dataset(DataTable(limit=100)), load_dataset(DataTable(limit=100))
     assert first.fingerprint == second.fingerprint
     assert torch.equal(first.train.pixels, second.train.pixels)
     assert torch.equal(first.validation.labels, second.validation.labels)
 
 
 def test_without_validation_all_training_images_train() -> None:
-    data = load_dataset(Data(validation=0.0))
+    data = load_dataset(DataTable(validation=0.0))
     assert (len(data.train), len(data.validation), len(data.test)) == (1437, 0, 360)
 
 
 def test_a_limit_holds_for_the_training_and_for_the_test_split_and_draws_evenly_from_the_classes() -> None:
-    data = load_dataset(Data(limit=100, validation=0.2))
+    data = load_dataset(DataTable(limit=100, validation=0.2))
     assert (len(data.train), len(data.validation), len(data.test)) == (80, 20, 100)
     assert data.train.labels.bincount().tolist() == [8] * 10
     assert data.validation.labels.bincount().tolist() == [2] * 10
 
 
 def test_a_limit_changes_the_fingerprint_and_one_beyond_the_data_changes_nothing() -> None:
-    everything = load_dataset(Data())
-    assert load_dataset(Data(limit=100)).fingerprint != everything.fingerprint
-    assert load_dataset(Data(limit=5000)).fingerprint == everything.fingerprint
+    everything = load_dataset(DataTable())
+    assert load_dataset(DataTable(limit=100)).fingerprint != everything.fingerprint
+    assert load_dataset(DataTable(limit=5000)).fingerprint == everything.fingerprint
 
 
 def test_too_few_images_are_refused() -> None:
     with pytest.raises(DataError, match="1 training and 1 test images are too few"):
-        load_dataset(Data(limit=1))
+        load_dataset(DataTable(limit=1))
 
 
 def test_a_stratified_choice_takes_its_share_of_each_class() -> None:
@@ -266,7 +266,7 @@ def test_statistics_can_be_given_and_must_fit_the_channels(digits: Dataset) -> N
     colour = Images(torch.zeros(2, 3, 4, 4, dtype=torch.uint8), torch.zeros(2, dtype=torch.int64))
     assert statistics(colour, "half") == ((0.5,) * 3, (0.5,) * 3)
     assert statistics(colour, "imagenet") == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-    assert statistics(digits.train, Statistics(mean=(0.3,), std=(0.4,))) == ((0.3,), (0.4,))
+    assert statistics(digits.train, StatisticsTable(mean=(0.3,), std=(0.4,))) == ((0.3,), (0.4,))
     with pytest.raises(DataError, match="has 3 means and 3 deviations, the images 1 channels"):
         statistics(digits.train, "imagenet")
 
@@ -297,8 +297,8 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def folder(root: Path, **more: object) -> Data:
-    return Data(name="folder", root=str(root), **{"validation": 0.0, **more})
+def folder(root: Path, **more: object) -> DataTable:
+    return DataTable(name="folder", root=str(root), **{"validation": 0.0, **more})
 
 
 def test_a_tree_is_read_in_the_order_of_class_and_file_names(tree: Path) -> None:
@@ -403,7 +403,7 @@ def test_many_corrupt_images_are_counted_and_ten_are_named(tree: Path) -> None:
     assert "and 5 more" in str(caught.value)
 
 
-def decoded(data: Data) -> tuple[Dataset, set[str]]:
+def decoded(data: DataTable) -> tuple[Dataset, set[str]]:
     """A data set and what was done to load it."""
     told: set[str] = set()
     return load_dataset(data, lambda what, done, total: told.add(what)), told
@@ -494,7 +494,7 @@ def test_offline_a_data_set_that_is_not_there_is_named_with_where_it_was_sought_
 
     monkeypatch.setattr(urllib.request, "urlopen", offline)
     with pytest.raises(DataError) as caught:
-        load_dataset(Data(name=name, root=str(tmp_path / "images")))
+        load_dataset(DataTable(name=name, root=str(tmp_path / "images")))
     message = str(caught.value)
     assert message.startswith(f"{name} is not in {(tmp_path / 'images').resolve()} and could not be downloaded")
     assert file in message

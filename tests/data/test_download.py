@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torchvision.datasets
 
-from prunetui.config import Data
+from prunetui.config import DataTable
 from prunetui.engine.data import load_dataset
 from prunetui.errors import DataError
 
@@ -71,7 +71,7 @@ def test_a_data_set_is_downloaded_with_progress_and_found_the_next_time(
     archive: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told: list[tuple[str, int, int]] = []
-    data = Data(name="cifar10", root=str(tmp_path), validation=0.1)
+    data = DataTable(name="cifar10", root=str(tmp_path), validation=0.1)
     first = load_dataset(data, lambda *report: told.append(report))
     assert (len(first.train), len(first.validation), len(first.test), first.classes) == (90, 10, 20, ("cat", "dog"))
     assert (first.channels, first.size) == (3, 32)
@@ -87,4 +87,4 @@ def test_a_download_with_another_checksum_is_refused(
 ) -> None:
     monkeypatch.setattr(torchvision.datasets.CIFAR10, "tgz_md5", "0" * 32)
     with pytest.raises(DataError, match="could not be downloaded"):
-        load_dataset(Data(name="cifar10", root=str(tmp_path)))
+        load_dataset(DataTable(name="cifar10", root=str(tmp_path)))

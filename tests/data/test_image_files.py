@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prunetui.config import Data
+from prunetui.config import DataTable
 from prunetui.data.tree.decode import MAX_PIXELS, Fact, decode
 from prunetui.data.tree.levels import Extent, Range, range_of
 from prunetui.engine.data import Dataset, load_dataset
@@ -29,7 +29,7 @@ def read(tmp_path: Path) -> Read:
 
     def load(**more: object) -> tuple[Dataset, Notes]:
         notes: Notes = []
-        data = Data(name="folder", root=str(tmp_path), **{"validation": 0.0, **more})
+        data = DataTable(name="folder", root=str(tmp_path), **{"validation": 0.0, **more})
         return load_dataset(data, note=lambda level, line: notes.append((level, line))), notes
 
     return load

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prunetui.config import Data
+from prunetui.config import DataTable
 from prunetui.engine.data import Dataset, Wanted, load_dataset
 from prunetui.errors import DataError
 from prunetui.files import paths
@@ -40,8 +40,8 @@ def fill(root: Path, *classes: str, splits: tuple[str, ...] = ("train", "test"),
     return root
 
 
-def folder(root: Path, **more: object) -> Data:
-    return Data(name="folder", root=str(root), **{"validation": 0.0, **more})
+def folder(root: Path, **more: object) -> DataTable:
+    return DataTable(name="folder", root=str(root), **{"validation": 0.0, **more})
 
 
 @pytest.fixture
@@ -224,7 +224,7 @@ def test_roots_that_cannot_exist_are_refused_in_words(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match="no folder train in"):
-        load_dataset(Data(name="folder", root=root))
+        load_dataset(DataTable(name="folder", root=root))
 
 
 def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -390,7 +390,7 @@ def test_single_tiny_images_are_warned_of(tmp_path: Path, load: Load, told: Note
 
 
 def test_a_size_holds_for_every_data_set(told: Notes) -> None:
-    data = load_dataset(Data(limit=100, size=16), note=lambda level, line: told.append((level, line)))
+    data = load_dataset(DataTable(limit=100, size=16), note=lambda level, line: told.append((level, line)))
     assert data.train.pixels.shape[1:] == (1, 16, 16)
     assert told == [("info", "digits: images were resized from 8 x 8 to 16 x 16")]
 

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from prunetui.config import Data
+from prunetui.config import DataTable
 from prunetui.engine.data import load_dataset
 from prunetui.engine.evaluation import evaluate
 from prunetui.engine.models import Architecture, build
@@ -198,7 +198,7 @@ def test_a_long_list_of_what_does_not_fit_is_cut_and_counted() -> None:
 @pytest.mark.slow
 def test_a_published_checkpoint_scores_what_it_is_known_to_score(real_data: Path) -> None:
     path = real_data / "resnet20-12fca82f.th"
-    data = load_dataset(Data(name="folder", root=str(real_data / "cifar10"), normalize="imagenet", validation=0.0))
+    data = load_dataset(DataTable(name="folder", root=str(real_data / "cifar10"), normalize="imagenet", validation=0.0))
     architecture = Architecture("resnet20", 3, 32, 10, "A")
     state = State(architecture, fitted(read_checkpoint(path).tensors, build(architecture), path))
     result = evaluate(instantiate(state, torch.device("cpu")), Classification(), data, "test", 512)

@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.utils import prune
 
-from prunetui.config import Model
+from prunetui.config import ModelTable
 from prunetui.engine.models import Architecture, build
 from prunetui.engine.models.masked_weights import computed
 from prunetui.engine.models.read_checkpoint import Fit, fit, read_checkpoint
@@ -544,7 +544,7 @@ def test_width_and_shortcut_follow_the_checkpoint(
     shortcut: str, width: int, wrap: Callable[[Tensors], Any], tmp_path: Path
 ) -> None:
     path = saved(wrap(resnet(shortcut, width)), tmp_path / "net.pt")
-    start = start_from(read_checkpoint(path), path, Model(name="resnet20"), 1, 8, 10)
+    start = start_from(read_checkpoint(path), path, ModelTable(name="resnet20"), 1, 8, 10)
     assert (start.architecture.shortcut, start.architecture.width) == (shortcut, width)
     assert start.masks == {}
 
@@ -552,16 +552,16 @@ def test_width_and_shortcut_follow_the_checkpoint(
 @pytest.mark.parametrize(
     ("model", "given", "words"),
     [
-        (Model(name="resnet20", width=4), (1, 8, 10), r"model\.width = 4, the checkpoint's is 2: leave it out"),
-        (Model(name="resnet20"), (3, 8, 10), "the images have 3 channels, the checkpoint reads 1"),
-        (Model(name="resnet20"), (1, 8, 7), "the data has 7 classes, the checkpoint tells 10 apart"),
-        (Model(name="resnet20", shortcut="B"), (1, 8, 10), r"missing \(10\): layer2\.0\.shortcut"),
-        (Model(name="vgg11"), (1, 8, 10), r"missing \("),
-        (Model(name="resnet32"), (1, 8, 10), r"missing \("),
+        (ModelTable(name="resnet20", width=4), (1, 8, 10), r"model\.width = 4, the checkpoint's is 2: leave it out"),
+        (ModelTable(name="resnet20"), (3, 8, 10), "the images have 3 channels, the checkpoint reads 1"),
+        (ModelTable(name="resnet20"), (1, 8, 7), "the data has 7 classes, the checkpoint tells 10 apart"),
+        (ModelTable(name="resnet20", shortcut="B"), (1, 8, 10), r"missing \(10\): layer2\.0\.shortcut"),
+        (ModelTable(name="vgg11"), (1, 8, 10), r"missing \("),
+        (ModelTable(name="resnet32"), (1, 8, 10), r"missing \("),
     ],
 )
 def test_what_contradicts_the_checkpoint_is_said(
-    model: Model, given: tuple[int, int, int], words: str, tmp_path: Path
+    model: ModelTable, given: tuple[int, int, int], words: str, tmp_path: Path
 ) -> None:
     path = saved(resnet("A", 2), tmp_path / "net.pt")
     with pytest.raises(UsageError, match=words):
@@ -571,7 +571,7 @@ def test_what_contradicts_the_checkpoint_is_said(
 def test_a_deeper_network_is_not_a_shallower_one(tmp_path: Path) -> None:
     path = saved(dict(build(Architecture("resnet32", 1, 8, 10, "A", 2)).state_dict()), tmp_path / "net.pt")
     with pytest.raises(UsageError, match=r"unexpected \(\d+\): layer1\.3\.conv1\.weight"):
-        start_from(read_checkpoint(path), path, Model(name="resnet20"), 1, 8, 10)
+        start_from(read_checkpoint(path), path, ModelTable(name="resnet20"), 1, 8, 10)
 
 
 def test_a_network_that_lost_channels_is_no_start(tmp_path: Path) -> None:
@@ -583,7 +583,7 @@ def test_a_network_that_lost_channels_is_no_start(tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
     path.write_bytes(model_bytes(State(Architecture("resnet20", 1, 8, 10, "B", 4), tensors)))
     with pytest.raises(UsageError, match="has lost channels, and a study starts from a dense one"):
-        start_from(read_checkpoint(path), path, Model(name="resnet20"), 1, 8, 10)
+        start_from(read_checkpoint(path), path, ModelTable(name="resnet20"), 1, 8, 10)
 
 
 # Zeros --------------------------------------------------------------------------------------------
@@ -591,7 +591,7 @@ def test_a_network_that_lost_channels_is_no_start(tmp_path: Path) -> None:
 
 def start_of(tensors: Tensors, path: Path, **model: Any) -> Any:
     saved(tensors, path)
-    return start_from(read_checkpoint(path), path, Model(name="resnet20", **model), 1, 8, 10)
+    return start_from(read_checkpoint(path), path, ModelTable(name="resnet20", **model), 1, 8, 10)
 
 
 def test_zeros_beyond_chance_are_masks_of_every_layer(tmp_path: Path) -> None:

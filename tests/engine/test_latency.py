@@ -182,10 +182,10 @@ def test_a_published_network_is_timed_with_its_own_outputs(
     path = Path(folder or "") / "resnet20-12fca82f.th"
     if not folder or not path.is_file():
         pytest.skip("PRUNETUI_TEST_DATA does not hold the checkpoint")
-    from prunetui.config import Model
+    from prunetui.config import ModelTable
     from prunetui.steps import Checkpoint
 
     net = Architecture("resnet20", 3, 32, 10, "A", width=16)
-    model = Model(name="resnet20", checkpoint=str(path), shortcut="A")
+    model = ModelTable(name="resnet20", checkpoint=str(path), shortcut="A")
     state = Checkpoint().apply(context(graph_of(net), architecture=net, model=model))
     assert_same(state, torch.randn(5, 3, 32, 32))

@@ -11,7 +11,7 @@ import torch
 from torch.nn.utils import prune as torch_prune
 
 from prunetui.api import Net
-from prunetui.config import Layers, parse_study, study_toml
+from prunetui.config import LayersTable, parse_study, study_toml
 from prunetui.engine.graph import Graph
 from prunetui.engine.models import Architecture
 from prunetui.engine.state import State, instantiate
@@ -38,7 +38,7 @@ def pruned(context: ContextOf, lively: Lively, graph_of: GraphOf) -> Pruned:
     """The state after a method's edit under the rules of a study."""
 
     def edited(name: str, value: float, target: str = "sparsity", rules: dict[str, Any] | None = None) -> State:
-        layers = Layers(**(rules or {}))
+        layers = LayersTable(**(rules or {}))
         graph = graph_of(SMALL).restricted(layers)
         step = Prune(name, {}, "", target, value, 1.0, images=32, rules=layers.model_dump())
         return step.apply(context(graph), lively(SMALL))
@@ -78,7 +78,7 @@ def test_the_rules_count_only_what_may_go(pruned: Pruned, graph_of: GraphOf, liv
     """80 % of the prunable weights, to the weight; the sparsity of a row says the same."""
     for rules in ({}, {"first": "prune", "last": "prune"}, {"exclude": ["layer3.*"]}):
         state = pruned("global-unstructured", 0.8, rules=rules)
-        graph = graph_of(SMALL).restricted(Layers(**rules))
+        graph = graph_of(SMALL).restricted(LayersTable(**rules))
         prunable = sum(mask.numel() for mask in state.masks.values())
         gone = sum(int((~mask).sum()) for mask in state.masks.values())
         assert gone == round(0.8 * prunable)
@@ -230,8 +230,8 @@ def test_a_pattern_of_thirds_is_reached_though_a_third_has_no_end(
     context: ContextOf, lively: Lively, graph_of: GraphOf
 ) -> None:
     architecture = Architecture("vgg11", 1, 8, 10, width=6)
-    graph = graph_of(architecture).restricted(Layers())
+    graph = graph_of(architecture).restricted(LayersTable())
     options = {"n": 1, "m": 3}
-    step = Prune("nm", options, "", "pattern", round(1 - 1 / 3, 10), 1.0, images=8, rules=Layers().model_dump())
+    step = Prune("nm", options, "", "pattern", round(1 - 1 / 3, 10), 1.0, images=8, rules=LayersTable().model_dump())
     state = step.apply(context(graph), lively(architecture))
     assert {round(share, 6) for share in shares(state).values()} == {0.333333}

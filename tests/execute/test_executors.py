@@ -17,7 +17,7 @@ from prunetui.execute.executor_registry import executor_names, find_executor
 from prunetui.execute.kept_steps import KeptSteps
 from prunetui.execute.run_control import RunControl
 from prunetui.execute.trial_loop import TrialLoop
-from prunetui.plan import Images, Plan, Trial, build_plan
+from prunetui.plan import Plan, SplitSizes, Trial, build_plan
 from prunetui.store import Cache, Run, Status, create_run
 from prunetui.store.control import Control
 
@@ -153,7 +153,7 @@ class Scripted:
         self.submitted: list[str] = []
         self.stopped = 0
         self._trials: list[Trial] = []
-        self._first: list[Outcome] = [Prepared(plan, "cpu", {}, capacity, Images(80, 10, 10), {}, {})]
+        self._first: list[Outcome] = [Prepared(plan, "cpu", {}, capacity, SplitSizes(80, 10, 10), {}, {})]
 
     @property
     def capacity(self) -> int:

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from prunetui.tree import Images, Step, Units
+from prunetui.tree import SplitSizes, Step, Units
 
-__all__ = ["Images", "Units", "hashed_fields", "kind_of", "label_of", "needs_of", "without_digests", "work_of"]
+__all__ = ["SplitSizes", "Units", "hashed_fields", "kind_of", "label_of", "needs_of", "without_digests", "work_of"]
 
 
 def kind_of(step: Step) -> str:
@@ -30,7 +30,7 @@ def needs_of(step: Step) -> tuple[str, ...]:
     return step.needs()
 
 
-def work_of(step: Step, images: Images) -> int:
+def work_of(step: Step, images: SplitSizes) -> int:
     """The size of a step in images passed forward."""
     return step.work(images)
 

@@ -13,13 +13,13 @@ from other_metrics import MIOU, PERPLEXITY, row_of, rows_of, run_of
 
 from prunetui import events
 from prunetui.cli.list_runs import print_runs
-from prunetui.cli.run_views import told
 from prunetui.cli.show_run import print_run
 from prunetui.metrics import Metric, Metrics
 from prunetui.report.gather import Material, gather
 from prunetui.report.write_report import made
 from prunetui.results.axes import X_AXES, Axis, best, curves, y_axes
 from prunetui.results.comparison import compared, read_run
+from prunetui.results.event_text import narration
 from prunetui.results.progress import Tracker
 from prunetui.results.summary import dense_level, lines, with_drop
 from prunetui.store import Run
@@ -121,7 +121,7 @@ def test_the_runs_of_one_metric_and_of_several(root: Path, tmp_path_factory, cap
 
 def test_a_finished_trial_is_told_by_its_metric():
     event = events.TrialFinished("t", "done", row_of(PERPLEXITY, "rough", 0.5, 0, 25.0))
-    assert told(event, Tracker()) == "[0/0] t: 25.00 (before 50.00, dense 20.00), 1.5 s"
+    assert narration(event, Tracker()) == "[0/0] t: 25.00 (before 50.00, dense 20.00), 1.5 s"
 
 
 # Reports ----------------------------------------------------------------------------------------------

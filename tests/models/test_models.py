@@ -7,11 +7,11 @@ from typing import get_args
 import pytest
 import torch
 
-from prunetui.config import Model
+from prunetui.config import ModelTable
 from prunetui.engine.count import count
 from prunetui.engine.models import Architecture, build
 
-NAMES = get_args(Model.model_fields["name"].annotation)
+NAMES = get_args(ModelTable.model_fields["name"].annotation)
 
 
 def cifar(name: str, shortcut: str = "B") -> Architecture:

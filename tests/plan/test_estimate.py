@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from prunetui import events
-from prunetui.config import Data, Recipe, Study, parse_study, study_toml
+from prunetui.config import DataTable, Recipe, Study, parse_study, study_toml
 from prunetui.engine.data.dataset_loader import load_dataset
-from prunetui.plan import Images, Latency, Measure, Prune, Train, build_plan, measurements, step_key
+from prunetui.plan import Latency, Measure, Prune, SplitSizes, Train, build_plan, measurements, step_key
 from prunetui.plan.estimate import estimate, images_of
 from prunetui.plan.history import Historian, History, Rate
 from prunetui.plugins.catalogue import contribution
@@ -112,16 +112,16 @@ def test_a_sensitivity_study_has_no_trials_before_the_network_is_known(tmp_path)
 
 @pytest.mark.parametrize("more", [{}, {"validation": 0.0}, {"limit": 203}, {"limit": 500, "validation": 0.25}])
 def test_the_images_of_digits_are_counted_as_the_engine_counts_them(more):
-    data = Data(**more)
+    data = DataTable(**more)
     real = load_dataset(data)
-    assert images_of(data) == Images(len(real.train), len(real.validation), len(real.test))
+    assert images_of(data) == SplitSizes(len(real.train), len(real.validation), len(real.test))
 
 
 def test_the_images_of_public_data_sets():
     assert sum(contribution("data", "digits").given["images"]) == 1797
-    assert images_of(Data(name="cifar10", validation=0.1)) == Images(45_000, 5_000, 10_000)
-    assert images_of(Data(name="svhn", validation=0.0)) == Images(73_257, 0, 26_032)
-    assert images_of(Data(name="fashion-mnist", limit=100, validation=0.1)) == Images(90, 10, 100)
+    assert images_of(DataTable(name="cifar10", validation=0.1)) == SplitSizes(45_000, 5_000, 10_000)
+    assert images_of(DataTable(name="svhn", validation=0.0)) == SplitSizes(73_257, 0, 26_032)
+    assert images_of(DataTable(name="fashion-mnist", limit=100, validation=0.1)) == SplitSizes(90, 10, 100)
 
 
 def test_the_images_of_a_folder_are_its_files(tmp_path):
@@ -132,8 +132,8 @@ def test_the_images_of_a_folder_are_its_files(tmp_path):
             for i in range(count):
                 (folder / f"{i}.PNG").touch()
             (folder / "notes.txt").touch()
-    assert images_of(Data(name="folder", root=str(tmp_path), validation=0.1)) == Images(9, 1, 4)
-    assert images_of(Data(name="folder", root=str(tmp_path / "none"))) is None
+    assert images_of(DataTable(name="folder", root=str(tmp_path), validation=0.1)) == SplitSizes(9, 1, 4)
+    assert images_of(DataTable(name="folder", root=str(tmp_path / "none"))) is None
 
 
 # History ------------------------------------------------------------------------------------------
@@ -231,7 +231,7 @@ def _sha(data: bytes) -> str:
 
 
 def test_the_sizes_of_steps():
-    images = Images(1000, 100, 200)
+    images = SplitSizes(1000, 100, 200)
     assert Train(Recipe(epochs=5), first=2).work(images) == 3 * 3 * 1000
     assert [Measure(split, 10).work(images) for split in ("test", "validation")] == [200, 100]
     assert Prune("x", {}, "", "sparsity", 0.5, 1.0, 5000).work(images) == 1000

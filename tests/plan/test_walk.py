@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from prunetui.config import parse_study
-from prunetui.config.recipes import Finetune
+from prunetui.config.recipes import FinetuneTable
 from prunetui.config.write import commented_study, study_toml
 from prunetui.errors import ConfigError, Mistake
 from prunetui.plan import Calibrate, Load, Plan, Prune, Rewind, Step, Train, Trial, Units, build_plan
@@ -38,7 +38,7 @@ def way(plan: Plan, key: str) -> list[str]:
 
 def words(step: Step) -> str:
     if isinstance(step, Train):
-        what = "recover" if isinstance(step.recipe, Finetune) else "train"
+        what = "recover" if isinstance(step.recipe, FinetuneTable) else "train"
         end = step.recipe.epochs if step.last is None else step.last
         momentum = " on" if step.carry else ""
         return f"{what}{momentum} {step.first}-{end}{' by ' + step.shaped['method'] if step.shaped else ''}"

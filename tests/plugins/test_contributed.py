@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from prunetui.config import Data, Model
+from prunetui.config import DataTable, ModelTable
 from prunetui.engine.data import load_dataset
 from prunetui.engine.models.own_network import check_network
 from prunetui.engine.models.start import architecture_of
@@ -31,7 +31,7 @@ HEAD = "nn.Flatten(), nn.Linear(144, classes)"
 def test_a_network_that_cannot_be_pruned_yet_is_refused_in_words(tmp_path: Path, body: str, words: str):
     file = tmp_path / "net.py"
     file.write_text(f"from torch import nn\n\n\ndef net(channels, classes):\n    {body.replace('HEAD', HEAD)}\n")
-    architecture = architecture_of(Model(name=f"{file}:net"), 1, 8, 10)
+    architecture = architecture_of(ModelTable(name=f"{file}:net"), 1, 8, 10)
     with pytest.raises(UsageError, match=re.escape(words)):
         check_network(architecture, Classification())
 
@@ -57,7 +57,7 @@ def test_data_that_cannot_be_used_are_refused_in_words(tmp_path: Path, returned:
         f"def own():\n    return {returned}\n"
     )
     with pytest.raises(DataError, match=re.escape(words)):
-        load_dataset(Data(name=f"{file}:own", validation=0.0))
+        load_dataset(DataTable(name=f"{file}:own", validation=0.0))
 
 
 def test_images_of_every_form_become_the_same_data(tmp_path: Path):
@@ -74,7 +74,7 @@ def test_images_of_every_form_become_the_same_data(tmp_path: Path):
     )
     notes: list[str] = []
     made = [
-        load_dataset(Data(name=f"{file}:{name}", validation=0.0), note=lambda _, line: notes.append(line))
+        load_dataset(DataTable(name=f"{file}:{name}", validation=0.0), note=lambda _, line: notes.append(line))
         for name in ("arrays", "tensors", "floats", "pictures")
     ]
     assert len({one.fingerprint for one in made}) == 1

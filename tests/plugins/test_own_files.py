@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from prunetui.config import Model, load_study, parse_study
+from prunetui.config import ModelTable, load_study, parse_study
 from prunetui.errors import ConfigError, UsageError
 from prunetui.execute.python_process import python_command
 from prunetui.execute.submit import submit
@@ -191,7 +191,7 @@ def test_an_unknown_name_is_told_with_all_there_are_and_the_nearest():
 
 
 def test_forms_and_editors_are_offered_the_names_of_the_catalogue():
-    schema = Model.model_json_schema()["properties"]["name"]
+    schema = ModelTable.model_json_schema()["properties"]["name"]
     assert schema["anyOf"][0] == {"enum": list(catalogue("model").found)}
     specs = {(section.key, spec.label): spec for section in sections("cpu") for spec in section.specs}
     assert specs["model", "name"].choices == tuple(catalogue("model").found)

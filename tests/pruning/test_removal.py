@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from prunetui.api import Channels, Net, Training
-from prunetui.config import Iterative, Layers
+from prunetui.config import Iterative, LayersTable
 from prunetui.engine.count import count
 from prunetui.engine.edits import check_removal, remove_channels
 from prunetui.engine.graph import Graph
@@ -68,7 +68,7 @@ def test_what_a_method_removes_was_as_good_as_silent(
     name: str, net: str, graph_of: GraphOf, lively: Lively, net_of: NetOf
 ) -> None:
     """The pruned net computes what the whole one computes with those channels silenced after their batch norm."""
-    graph, state = graph_of(NETS[net]).restricted(Layers()), lively(NETS[net])
+    graph, state = graph_of(NETS[net]).restricted(LayersTable()), lively(NETS[net])
     random = torch.Generator().manual_seed(3)
     batches = [(torch.randn(8, 3, 8, 8, generator=random), torch.arange(8)) for _ in range(2)]
     edit = edit_of(name, net_of(state, graph, batches=batches), 0.4)
@@ -113,7 +113,7 @@ def test_across_zero_padded_shortcuts_only_channels_within_a_block_go(
 @pytest.fixture(scope="module")
 def resnet18(graph_of: GraphOf, lively: Lively) -> tuple[State, Graph]:
     architecture = Architecture("resnet18", 3, 32, 10)
-    return replace(lively(architecture), momentum={}), graph_of(architecture).restricted(Layers())
+    return replace(lively(architecture), momentum={}), graph_of(architecture).restricted(LayersTable())
 
 
 @pytest.mark.parametrize("steps", [1, 20])

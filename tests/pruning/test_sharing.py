@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from prunetui.api import Channels, Masks, Modules, Net, Shared, cluster_filters, filter_weights
 from prunetui.cli.measure_checkpoint import evaluate_checkpoint
-from prunetui.config import Layers
+from prunetui.config import LayersTable
 from prunetui.engine.count import count
 from prunetui.engine.edits import apply
 from prunetui.engine.graph import Graph
@@ -122,7 +122,7 @@ def test_multiples_and_the_floor_are_respected(
 def test_layers_that_a_study_keeps_are_not_shared(
     lively: Lively, graph_of: GraphOf, net_of: Callable[..., Net]
 ) -> None:
-    graph = graph_of(SMALL).restricted(Layers(exclude=("layer2.*",)))
+    graph = graph_of(SMALL).restricted(LayersTable(exclude=("layer2.*",)))
     images = [(torch.randn(2, 1, 8, 8), torch.arange(2))]
     net = net_of(lively(SMALL), graph, "channels", batches=images, edit="modules")
     shared = method_catalogue.load("kmeans-shared")().prune(net, 0.5).shared

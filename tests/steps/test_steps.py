@@ -27,7 +27,7 @@ from prunetui.steps import Calibrate, Latency, Load, Measure, Prune, Rewind, Tra
 from prunetui.store import Cache
 from prunetui.store.partial_files import PartialFiles
 from prunetui.tasks.classification import Classification
-from prunetui.tree import Images, Node, Plan, Step, Trial, is_kept, step_key
+from prunetui.tree import Node, Plan, SplitSizes, Step, Trial, is_kept, step_key
 from prunetui.tree.step import Measurement
 
 SMALL = Architecture("resnet20", 1, 8, 10, width=4)
@@ -52,7 +52,7 @@ class Shrink(Step):
     def label(self) -> str:
         return f"shrink by {self.factor:g}"
 
-    def work(self, images: Images) -> int:
+    def work(self, images: SplitSizes) -> int:
         return images.test
 
     def apply(self, context: StepContext, state: State) -> State:

@@ -11,7 +11,7 @@ from textual.pilot import Pilot
 
 from prunetui import events
 from prunetui.store.run_folder import Run, Status
-from prunetui.tui.widgets.chart_view import Chart
+from prunetui.tui.widgets.chart_view import ChartView
 
 NOW = 1_700_000_000.0
 """What the clock says in every test."""
@@ -156,7 +156,7 @@ async def settle(pilot: Pilot[Any]) -> None:
     for _ in range(200):
         await pilot.pause(0.05)
         await pilot.app.workers.wait_for_complete()
-        if not any(chart._waiting for chart in pilot.app.screen.query(Chart)):
+        if not any(chart._waiting for chart in pilot.app.screen.query(ChartView)):
             break
     await pilot.pause(0.05)
 

@@ -19,7 +19,7 @@ from prunetui.tui.screens.compare.compare_look import CompareLook
 from prunetui.tui.screens.compare.compare_screen import CompareScreen
 from prunetui.tui.screens.compare.comparison_table import Lines, SettingsTable
 from prunetui.tui.screens.results.results_screen import ResultsScreen
-from prunetui.tui.widgets.chart_view import Chart
+from prunetui.tui.widgets.chart_view import ChartView
 from prunetui.tui.widgets.plot import Plot
 
 from .fakes import STUDY, failed_row, fake_row, fake_run, layer_rows, settle, study_rows
@@ -84,7 +84,7 @@ def test_keys_of_the_chart_and_the_table_work_here_too(root: Path, app_of: App, 
         await pilot.press("escape", "d", "c")
         assert pilot.app.clipboard.startswith("| differs | first | second |")
         await pilot.press("escape")
-        assert plot.query_one(Chart).has_focus
+        assert plot.query_one(ChartView).has_focus
         await pilot.press("escape")
         assert not isinstance(pilot.app.screen, CompareScreen)
 
@@ -156,7 +156,7 @@ def test_a_run_that_cannot_be_read_or_has_no_curves_is_told(root: Path, app_of: 
 
 def test_nothing_but_unreadable_runs_is_no_crash(root: Path, app_of: App, drive: Drive):
     async def story(pilot: Pilot[Any], plot: Plot) -> None:
-        assert "None of these runs can be read" in str(plot.query_one(Chart).render())
+        assert "None of these runs can be read" in str(plot.query_one(ChartView).render())
         await pilot.press("x", "right", "enter", "2", "enter", "c", "escape")
 
     drive(app_of(root), comparing(story))

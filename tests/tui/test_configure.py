@@ -23,14 +23,14 @@ from prunetui.tui.navigation import OpenConfigure
 from prunetui.tui.screens.configure.configure_screen import ConfigureScreen
 from prunetui.tui.screens.configure.field_row import FieldRow
 from prunetui.tui.screens.configure.form import Form
-from prunetui.tui.screens.configure.method_picker import Methods
+from prunetui.tui.screens.configure.method_picker import MethodPicker
 from prunetui.tui.screens.configure.pages import Nav, Pages
 from prunetui.tui.screens.configure.plan_pane import PlanPane, numbers
 from prunetui.tui.screens.configure.unsaved import UnsavedScreen
 from prunetui.tui.screens.dialogs import Choice, TextPrompt
 from prunetui.tui.screens.live.live_screen import LiveScreen
 from prunetui.tui.screens.runs.runs_screen import RunsScreen
-from prunetui.tui.widgets.virtual_table import Table
+from prunetui.tui.widgets.virtual_table import VirtualTable
 
 Scene = Callable[[Pilot[int], ConfigureScreen], Awaitable[None]]
 SIZES = [(80, 24), (120, 40)]
@@ -287,7 +287,7 @@ def test_what_two_schedules_have_in_common_is_kept(make):
 
 def test_methods_are_searched_taken_and_told_their_options(make):
     async def scene(pilot, screen):
-        picker: Methods = await page(pilot, "methods")
+        picker: MethodPicker = await page(pilot, "methods")
         await pilot.press("enter", "slash", *"slimming")
         assert [row.info.name for row in picker.table.rows] == ["bn-scale"]
         await pilot.press("enter", "space")
@@ -324,7 +324,7 @@ def test_methods_are_searched_taken_and_told_their_options(make):
 def test_a_method_only_offers_targets_that_it_knows(make):
     async def scene(pilot, screen):
         await page(pilot, "methods")
-        picker = screen.query_one(Methods)
+        picker = screen.query_one(MethodPicker)
         picker.table.cursor = next(i for i, row in enumerate(picker.table.rows) if row.info.name == "nm")
         await pilot.press("enter", "enter")
         await until(pilot, lambda: bool(screen.query(".method-page FieldRow")))
@@ -467,7 +467,7 @@ def test_the_plan_is_counted_and_listed(make, size):
         assert text["images"] == "1,293 training, 144 validation, 360 test"
         assert not screen.query_one("#side").display
         await page(pilot, "data")
-        assert len(plan.query_one(Table).rows) == len(tree.trials)
+        assert len(plan.query_one(VirtualTable).rows) == len(tree.trials)
         assert screen.query_one("#side").display == (size[0] >= 120)
 
     play(make(), scene, size)

@@ -29,7 +29,7 @@ from prunetui.tui.screens.live.log_table import LogTable
 from prunetui.tui.screens.results.results_screen import ResultsScreen
 from prunetui.tui.screens.runs.runs_screen import RunsScreen
 from prunetui.tui.widgets import chart_view as charts
-from prunetui.tui.widgets.chart_view import Chart
+from prunetui.tui.widgets.chart_view import ChartView
 from prunetui.tui.widgets.footer import Keys
 from prunetui.tui.widgets.trials_table import Trials
 
@@ -88,7 +88,7 @@ def test_progress_epochs_and_trials_appear_as_they_happen(root: Path, app_of: Ap
     async def story(pilot: Pilot[Any], screen: LiveScreen) -> None:
         assert words(screen, "#title").startswith("> running  first  resnet20 on digits  cpu")
         assert "0 %  0/5 trials" in words(screen, "#overall")
-        assert "The first finished trial" in str(screen.query_one("#accuracy-chart", Chart).render())
+        assert "The first finished trial" in str(screen.query_one("#accuracy-chart", ChartView).render())
         tell(run, TRAINS, SEEN)
         await until(pilot, lambda: "epoch 2/4" in words(screen, "#step"))
         assert words(screen, "#step").endswith(" 50 %  train 4 epochs  epoch 2/4  loss 0.432  12,345 img/s")
@@ -100,7 +100,7 @@ def test_progress_epochs_and_trials_appear_as_they_happen(root: Path, app_of: Ap
             run, events.StepFinished("k9", "Train", 1.0, False, 200), events.TrialFinished("taylor-0.5-s0", "done", row)
         )
         await until(pilot, lambda: "20 %  1/5 trials" in words(screen, "#overall"))
-        chart = screen.query_one("#accuracy-chart", Chart)
+        chart = screen.query_one("#accuracy-chart", ChartView)
         await until(pilot, lambda: bool(chart.picture.series))
         assert chart.picture.series[0].label == "taylor"
         assert "taylor" in words(screen, "#legend")
@@ -164,7 +164,7 @@ def test_the_curves_of_the_training_that_runs(root: Path, app_of: App, drive: Dr
     run = fake_run(root, "first", "running", told=[*BEGUN, *training("dense-4ep-s0")])
 
     async def story(pilot: Pilot[Any], screen: LiveScreen) -> None:
-        chart = screen.query_one("#training-chart", Chart)
+        chart = screen.query_one("#training-chart", ChartView)
         accuracy, loss = chart.picture.series
         assert accuracy.y == pytest.approx((50.0, 75.0, 83.333), abs=0.01)
         assert loss.y == pytest.approx((100.0, 50.0, 33.333), abs=0.01)
@@ -247,7 +247,7 @@ def test_a_results_file_that_is_none_does_not_stop_the_rest(root: Path, app_of: 
         tell(run, TRAINS, SEEN)
         await until(pilot, lambda: "epoch 2/4" in words(screen, "#step"))
         assert screen.view.lines == ()
-        assert screen.query_one("#accuracy-chart", Chart).picture.series == ()
+        assert screen.query_one("#accuracy-chart", ChartView).picture.series == ()
 
     drive(app_of(root), live(story))
 
@@ -274,7 +274,7 @@ def test_a_key_does_not_wait_for_what_the_run_can_wait_for(
 
     async def story(pilot: Pilot[Any], screen: LiveScreen) -> None:
         await pilot.press("2")
-        chart = screen.query_one("#training-chart", Chart)
+        chart = screen.query_one("#training-chart", ChartView)
         await until(pilot, lambda: screen.query_one("#training").border_subtitle)
         picture = chart.picture
         monkeypatch.setattr(charts, "LEAST_SECONDS", 3600.0)

@@ -16,9 +16,9 @@ from prunetui.results.summary import Figure, Sensitivity
 from prunetui.tui.app import PrunetuiApp
 from prunetui.tui.navigation import OpenCompare, OpenLive, OpenResults
 from prunetui.tui.screens.compare.comparison_table import Lines
-from prunetui.tui.screens.results.layers_table import LayersTable
+from prunetui.tui.screens.results.layer_sensitivities import LayerSensitivities
 from prunetui.tui.screens.runs.runs_table import Runs
-from prunetui.tui.widgets.chart_view import Chart
+from prunetui.tui.widgets.chart_view import ChartView
 from prunetui.tui.widgets.plot import Plot
 from prunetui.tui.widgets.trials_table import Trials
 
@@ -119,7 +119,7 @@ def test_a_live_run_is_drawn_by_its_metric(runs: Path, app_of: App, drive: Drive
         await pilot.pause()
         await settle(pilot)
         screen = pilot.app.screen
-        picture = screen.query_one("#accuracy-chart", Chart).picture
+        picture = screen.query_one("#accuracy-chart", ChartView).picture
         assert (picture.title, picture.level) == ("perplexity on the test split", 20.0)
         assert str(screen.query_one("#accuracy").border_title) == "1 perplexity"
         assert "dense 20.00" in str(screen.query_one("#legend", Static).content)
@@ -145,7 +145,7 @@ def test_layers_stand_out_by_points_lost_of_what_is_in_percent_only():
     one = Sensitivity("l1", ("conv1",), {"channels:0.5": Figure(30.0, None)}, "")
     styles = {}
     for metrics, dense in ((MIOU, 45.0), (PERPLEXITY, 15.0)):
-        table = LayersTable()
+        table = LayerSensitivities()
         table.show_layers([one], y_axes(metrics)[0], dense, metrics)
         cell: Any = table.columns[-1].cell(one)
         styles[metrics.primary.key] = (cell.plain, str(cell.style))

@@ -14,10 +14,10 @@ from textual.widgets import Static
 
 from prunetui.tui.app import PrunetuiApp
 from prunetui.tui.navigation import OpenResults
-from prunetui.tui.screens.results.layers_table import LayersTable
+from prunetui.tui.screens.results.layer_sensitivities import LayerSensitivities
 from prunetui.tui.screens.results.results_screen import ResultsScreen
 from prunetui.tui.screens.trial.trial_screen import TrialScreen
-from prunetui.tui.widgets.chart_view import Chart
+from prunetui.tui.widgets.chart_view import ChartView
 from prunetui.tui.widgets.filtered import Filtered
 from prunetui.tui.widgets.legend import Legend
 from prunetui.tui.widgets.plot import Plot
@@ -75,7 +75,7 @@ def test_a_figure_that_was_not_measured_is_told(root: Path, app_of: App, drive: 
     async def story(pilot: Pilot[Any], plot: Plot) -> None:
         await pilot.press("X")
         await settle(pilot)
-        assert "Nothing has top-1 against latency" in str(plot.query_one(Chart).render())
+        assert "Nothing has top-1 against latency" in str(plot.query_one(ChartView).render())
 
     drive(app_of(root), results(story))
 
@@ -181,9 +181,9 @@ def test_methods_are_hidden_and_shown_from_the_legend(root: Path, app_of: App, d
         assert plot.picture.hidden == frozenset()
         await pilot.press("space", "up", "space")
         await settle(pilot)
-        assert "All methods are hidden" in str(plot.query_one(Chart).render())
+        assert "All methods are hidden" in str(plot.query_one(ChartView).render())
         await pilot.press("escape")
-        assert plot.query_one(Chart).has_focus
+        assert plot.query_one(ChartView).has_focus
         assert isinstance(pilot.app.screen, ResultsScreen)
         await pilot.click(Legend, offset=(1, 0))
         assert plot.picture.hidden == {"taylor"}
@@ -322,7 +322,7 @@ def test_a_sensitivity_study_shows_layers_instead_of_a_chart(root: Path, app_of:
     fake_run(root, "first", rows=layer_rows())
 
     async def story(pilot: Pilot[Any], plot: Plot) -> None:
-        layers = pilot.app.screen.query_one(LayersTable)
+        layers = pilot.app.screen.query_one(LayerSensitivities)
         assert not plot.display
         assert layers.has_focus
         assert [column.title for column in layers.columns] == ["layer", "0.5", "0.9"]
@@ -353,7 +353,7 @@ def test_an_empty_chart_says_why(
     fake_run(root, "first", state, rows, **status)
 
     async def story(pilot: Pilot[Any], plot: Plot) -> None:
-        assert expected in str(plot.query_one(Chart).render())
+        assert expected in str(plot.query_one(ChartView).render())
         await pilot.press("right", "enter", "plus", "f", "m", "space", "c", "2", "enter", "down", "c")
 
     drive(app_of(root), results(story))
@@ -361,7 +361,7 @@ def test_an_empty_chart_says_why(
 
 def test_a_folder_that_is_no_run_is_told(root: Path, app_of: App, drive: Drive):
     async def story(pilot: Pilot[Any], plot: Plot) -> None:
-        assert "cannot be read as a run" in str(plot.query_one(Chart).render())
+        assert "cannot be read as a run" in str(plot.query_one(ChartView).render())
 
     drive(app_of(root), results(story))
 

@@ -28,13 +28,13 @@ from prunetui.tui.screens.live.live_screen import LiveScreen
 from prunetui.tui.screens.results.results_screen import ResultsScreen
 from prunetui.tui.screens.runs.runs_screen import RunsScreen
 from prunetui.tui.widgets.footer import Keys
-from prunetui.tui.widgets.virtual_table import Table
+from prunetui.tui.widgets.virtual_table import VirtualTable
 
 from .fakes import NOW, fake_run, until
 
 App = Callable[..., PrunetuiApp]
 Drive = Callable[..., None]
-Story = Callable[[Pilot[Any], "Table[Any]"], Awaitable[None]]
+Story = Callable[[Pilot[Any], "VirtualTable[Any]"], Awaitable[None]]
 
 
 def runs(story: Story) -> Callable[[Pilot[Any]], Awaitable[None]]:
@@ -42,7 +42,7 @@ def runs(story: Story) -> Callable[[Pilot[Any]], Awaitable[None]]:
 
     async def told(pilot: Pilot[Any]) -> None:
         await until(pilot, lambda: pilot.app.session.entries is not None)
-        await story(pilot, pilot.app.screen.query_one(Table))
+        await story(pilot, pilot.app.screen.query_one(VirtualTable))
 
     return told
 
@@ -52,7 +52,7 @@ def listed(app: PrunetuiApp) -> set[str]:
     return {hint.words for hint in app.screen.query_one(Keys).shown}
 
 
-def names(table: Table[Any]) -> list[str]:
+def names(table: VirtualTable[Any]) -> list[str]:
     return [entry.name for entry in table.rows]
 
 
@@ -60,7 +60,7 @@ def words(pilot: Pilot[Any], selector: str) -> str:
     return str(pilot.app.screen.query_one(selector, Static).content)
 
 
-def drawn(table: Table[Any]) -> list[str]:
+def drawn(table: VirtualTable[Any]) -> list[str]:
     """The lines of a table as they are on the screen."""
     return [table.render_line(y).text.rstrip() for y in range(len(table.rows) + 1)]
 
@@ -79,7 +79,7 @@ def three(root: Path) -> None:
 
 
 def test_an_empty_folder_tells_how_to_begin_and_fills_by_itself(root: Path, app_of: App, drive: Drive):
-    async def story(pilot: Pilot[Any], table: Table[Any]) -> None:
+    async def story(pilot: Pilot[Any], table: VirtualTable[Any]) -> None:
         assert "No runs in" in words(pilot, "#empty")
         assert "Press n" in words(pilot, "#empty")
         fake_run(root, "first")
@@ -93,7 +93,7 @@ def test_an_empty_folder_tells_how_to_begin_and_fills_by_itself(root: Path, app_
 
 
 def test_a_folder_that_is_not_there_yet_is_empty(root: Path, app_of: App, drive: Drive):
-    async def story(pilot: Pilot[Any], table: Table[Any]) -> None:
+    async def story(pilot: Pilot[Any], table: VirtualTable[Any]) -> None:
         assert "No runs in" in words(pilot, "#empty")
         await pilot.press("enter", "space", "c", "r", "d", "e", "x", "plus", "minus", "down", "escape")
 
@@ -111,7 +111,7 @@ def test_live_runs_come_first_then_the_queue_in_its_order_then_the_chosen_sort(r
     queue.add("20240101-000000-old-queued")
     queue.add("20240101-000000-new-queued")
 
-    async def story(pilot: Pilot[Any], table: Table[Any]) -> None:
+    async def story(pilot: Pilot[Any], table: VirtualTable[Any]) -> None:
         shown = names(table)
         assert sorted(shown[:2]) == ["busy", "paused"]
         assert shown[2:4] == ["old queued", "new queued"]
@@ -127,7 +127,7 @@ def test_live_runs_come_first_then_the_queue_in_its_order_then_the_chosen_sort(r
 def test_progress_and_time_left_of_what_runs(root: Path, app_of: App, drive: Drive):
     fake_run(root, "busy", "running", done=3, failed=1, trials=8, started=NOW - 100)
 
-    async def story(pilot: Pilot[Any], table: Table[Any]) -> None:
+    async def story(pilot: Pilot[Any], table: VirtualTable[Any]) -> None:
         assert "━━━─── 4/8 1:40" in drawn(table)[1]
         assert drawn(table)[1].split()[:3] == [">", "running", "busy"]
 
@@ -138,19 +138,19 @@ def test_sorted_by_a_key_and_by_a_click_and_remembered(root: Path, app_of: App, 
     three(root)
     app = app_of(root)
 
-    async def story(pilot: Pilot[Any], table: Table[Any]) -> None:
+    async def story(pilot: Pilot[Any], table: VirtualTable[Any]) -> None:
         assert names(table) == ["a", "c", "b"]
         await pilot.press("s", "down", "enter")
         await until(pilot, lambda: names(table) == ["a", "b", "c"])
         assert (app.session.settings.sort, app.session.settings.descending) == ("name", False)
         x = drawn(table)[0].index("name")
-        await pilot.click(Table, offset=(x, 0))
+        await pilot.click(VirtualTable, offset=(x, 0))
         await until(pilot, lambda: names(table) == ["c", "b", "a"])
         assert "namev" in drawn(table)[0]
 
     drive(app, runs(story))
 
-    async def again(pilot: Pilot[Any], table: Table[Any]) -> None:
+    async def again(pilot: Pilot[Any], table: VirtualTable[Any]) -> None:
         assert table.sorted_by == ("name", True)
         assert names(table) == ["c", "b", "a"]
 
@@ -162,10 +162,10 @@ def test_every_column_sorts(root: Path, app_of: App, drive: Drive):
     fake_run(root, "running", "running")
     (root / "foreign").mkdir()
 
-    async def story(pilot: Pilot[Any], table: Table[Any]) -> None:
+    async def story(pilot: Pilot[Any], table: VirtualTable[Any]) -> None:
         for column in list(table.columns):
             for _ in range(2):
-                table.post_message(Table.SortAsked(table, column.key))
+                table.post_message(VirtualTable.SortAsked(table, column.key))
                 await pilot.pause()
                 assert names(table)[0] == "running"
                 assert sorted(names(table)[1:]) == ["a", "b", "c", "foreign"]
@@ -177,7 +177,7 @@ def test_filtered_while_typing_by_words_and_pairs(root: Path, app_of: App, drive
     three(root)
     fake_run(root, "Broken one", "failed", model="vgg11")
 
-    async def story(pilot: Pilot[Any], table: Table[Any]) -> None:
+    async def story(pilot: Pilot[Any], table: VirtualTable[Any]) -> None:
         await pilot.press("slash", *"brok")
         await pilot.pause()
         assert names(table) == ["Broken one"]
@@ -203,7 +203,7 @@ def test_filtered_while_typing_by_words_and_pairs(root: Path, app_of: App, drive
 def test_the_cursor_stays_on_its_run_when_another_appears(root: Path, app_of: App, drive: Drive):
     three(root)
 
-    async def story(pilot: Pilot[Any], table: Table[Any]) -> None:
+    async def story(pilot: Pilot[Any], table: VirtualTable[Any]) -> None:
         await pilot.press("down")
         assert table.current.name == "c"
         fake_run(root, "newest", created=NOW)
@@ -233,7 +233,7 @@ def test_what_cannot_be_read_is_listed_as_such_and_does_no_harm(root: Path, app_
     (root / "a file").write_text("foreign")
     (root / ".hidden").mkdir()
 
-    async def story(pilot: Pilot[Any], table: Table[Any]) -> None:
+    async def story(pilot: Pilot[Any], table: VirtualTable[Any]) -> None:
         states = {entry.name: entry.state for entry in table.rows}
         bad = ("corrupt", "half", "list", "wrong", "lacking", "half-written")
         assert states == {"good": "done", **dict.fromkeys(bad, "unreadable")}
@@ -255,7 +255,7 @@ def test_a_status_of_a_newer_version_is_shown_as_far_as_it_is_known(root: Path, 
     odd = fake_run(root, "odd")
     (odd.folder / "status.json").write_text(json.dumps({**plain, "name": "odd", "state": "hibernating"}))
 
-    async def story(pilot: Pilot[Any], table: Table[Any]) -> None:
+    async def story(pilot: Pilot[Any], table: VirtualTable[Any]) -> None:
         assert {entry.name: entry.state for entry in table.rows} == {"tomorrow": "done", "odd": "hibernating"}
         assert "? hibernating" in "\n".join(drawn(table))
 
@@ -267,7 +267,7 @@ def test_names_are_text_and_not_markup(root: Path, app_of: App, drive: Drive):
         run = fake_run(root, state, state, methods=("[x]",))
         run.write_status(replace(run.status(), name=name))
 
-    async def story(pilot: Pilot[Any], table: Table[Any]) -> None:
+    async def story(pilot: Pilot[Any], table: VirtualTable[Any]) -> None:
         assert "[/] [red]" in drawn(table)[2]
         await pilot.press("x")
         await until(pilot, lambda: bool(notes(pilot)))
@@ -283,7 +283,7 @@ def test_a_run_whose_process_died_says_so(root: Path, app_of: App, drive: Drive)
     fake_run(root, "dead", "running", host=socket.gethostname(), pid=1)
     fake_run(root, "silent", "running", host="elsewhere", heartbeat=1.0)
 
-    async def story(pilot: Pilot[Any], table: Table[Any]) -> None:
+    async def story(pilot: Pilot[Any], table: VirtualTable[Any]) -> None:
         assert [entry.state for entry in table.rows] == ["died", "died"]
 
     drive(app_of(root), runs(story))
@@ -296,7 +296,7 @@ def test_enter_opens_what_runs_live_and_what_is_over_as_results(root: Path, app_
     fake_run(root, "busy", "running")
     fake_run(root, "over")
 
-    async def story(pilot: Pilot[Any], table: Table[Any]) -> None:
+    async def story(pilot: Pilot[Any], table: VirtualTable[Any]) -> None:
         for screen in (LiveScreen, ResultsScreen):
             await pilot.press("enter")
             await until(pilot, lambda screen=screen: isinstance(pilot.app.screen, screen))
@@ -312,7 +312,7 @@ def test_enter_opens_what_runs_live_and_what_is_over_as_results(root: Path, app_
 def test_compare_asks_for_two_marked_runs(root: Path, app_of: App, drive: Drive):
     three(root)
 
-    async def story(pilot: Pilot[Any], table: Table[Any]) -> None:
+    async def story(pilot: Pilot[Any], table: VirtualTable[Any]) -> None:
         await pilot.press("c")
         assert "Mark two or more runs" in notes(pilot)[0]
         await pilot.press("space", "space")
@@ -334,7 +334,7 @@ def test_resume_puts_what_is_not_done_into_the_queue(root: Path, app_of: App, dr
     fake_run(root, "forgotten", "queued", created=NOW - 3)
     fake_run(root, "over", created=NOW - 4)
 
-    async def story(pilot: Pilot[Any], table: Table[Any]) -> None:
+    async def story(pilot: Pilot[Any], table: VirtualTable[Any]) -> None:
         await pilot.press("end", "r")
         await pilot.press("home", "space", "space", "space", "space", "r")
         await until(pilot, lambda: bool(notes(pilot)))
@@ -351,7 +351,7 @@ def test_the_order_of_the_queue_is_changed_with_plus_and_minus(root: Path, app_o
     for name in ("one", "two", "three"):
         Queue(root).add(fake_run(root, name, "queued").id)
 
-    async def story(pilot: Pilot[Any], table: Table[Any]) -> None:
+    async def story(pilot: Pilot[Any], table: VirtualTable[Any]) -> None:
         assert names(table) == ["one", "two", "three"]
         await pilot.press("plus")
         await until(pilot, lambda: names(table) == ["two", "one", "three"])
@@ -367,7 +367,7 @@ def test_the_order_of_the_queue_is_changed_with_plus_and_minus(root: Path, app_o
 def test_new_and_duplicate_open_configure(root: Path, app_of: App, drive: Drive):
     fake_run(root, "over")
 
-    async def story(pilot: Pilot[Any], table: Table[Any]) -> None:
+    async def story(pilot: Pilot[Any], table: VirtualTable[Any]) -> None:
         for key, start in (("n", ""), ("d", "20240101-000000-over")):
             await pilot.press(key)
             await until(pilot, lambda: isinstance(pilot.app.screen, ConfigureScreen))
@@ -383,7 +383,7 @@ def test_rename_keeps_everything_else(root: Path, app_of: App, drive: Drive):
     run = fake_run(root, "old", done=3)
     fake_run(root, "busy", "running")
 
-    async def story(pilot: Pilot[Any], table: Table[Any]) -> None:
+    async def story(pilot: Pilot[Any], table: VirtualTable[Any]) -> None:
         await pilot.press("e")
         await pilot.pause()
         assert isinstance(pilot.app.screen, RunsScreen)
@@ -405,7 +405,7 @@ def test_rename_keeps_everything_else(root: Path, app_of: App, drive: Drive):
 def test_a_run_that_began_meanwhile_is_not_renamed(root: Path, app_of: App, drive: Drive):
     run = fake_run(root, "old", "interrupted")
 
-    async def story(pilot: Pilot[Any], table: Table[Any]) -> None:
+    async def story(pilot: Pilot[Any], table: VirtualTable[Any]) -> None:
         await pilot.press("e")
         await until(pilot, lambda: isinstance(pilot.app.screen, TextPrompt))
         run.write_status(type(run.status())("running", name="old", host="elsewhere", heartbeat=time.time()))
@@ -422,7 +422,7 @@ def test_delete_asks_and_takes_folder_and_place_in_the_queue(root: Path, app_of:
     kept = fake_run(root, "kept")
     Queue(root).add(doomed.id)
 
-    async def story(pilot: Pilot[Any], table: Table[Any]) -> None:
+    async def story(pilot: Pilot[Any], table: VirtualTable[Any]) -> None:
         table.cursor = names(table).index("doomed")
         for answer in (["enter"], ["escape"]):
             await pilot.press("x")
@@ -452,7 +452,7 @@ def test_delete_refuses_what_runs_and_tells_what_it_cannot(
 
     monkeypatch.setattr("prunetui.tui.screens.runs.run_actions.shutil.rmtree", refuse)
 
-    async def story(pilot: Pilot[Any], table: Table[Any]) -> None:
+    async def story(pilot: Pilot[Any], table: VirtualTable[Any]) -> None:
         await pilot.press("x")
         await until(pilot, lambda: notes(pilot) == ["busy is running; stop it first."])
         await pilot.press("down", "x")
@@ -467,7 +467,7 @@ def test_delete_refuses_what_runs_and_tells_what_it_cannot(
 def test_quitting_asks_only_while_something_runs(root: Path, app_of: App, drive: Drive):
     app = app_of(root)
 
-    async def story(pilot: Pilot[Any], table: Table[Any]) -> None:
+    async def story(pilot: Pilot[Any], table: VirtualTable[Any]) -> None:
         fake_run(root, "busy", "running")
         await until(pilot, lambda: names(table) == ["busy"])
         await pilot.press("q")
@@ -490,7 +490,7 @@ def test_quitting_asks_only_while_something_runs(root: Path, app_of: App, drive:
 def test_columns_go_where_there_is_no_room_and_come_back(root: Path, app_of: App, drive: Drive):
     fake_run(root, "a run with quite a long name of its own", methods=("taylor", "l1-unstructured", "obs", "obc"))
 
-    async def story(pilot: Pilot[Any], table: Table[Any]) -> None:
+    async def story(pilot: Pilot[Any], table: VirtualTable[Any]) -> None:
         small = drawn(table)
         assert all(len(line) <= 80 for line in small)
         assert small[0].split() == ["state", "name", "trials", "model", "data", "dense", "best", "age^"]
@@ -513,7 +513,7 @@ def test_a_thousand_runs_scroll_with_the_cursor(root: Path, app_of: App, drive: 
         folder.mkdir()
         (folder / "status.json").write_text(json.dumps({"state": "done", "name": f"r{i}", "created": NOW - i}))
 
-    async def story(pilot: Pilot[Any], table: Table[Any]) -> None:
+    async def story(pilot: Pilot[Any], table: VirtualTable[Any]) -> None:
         assert len(table.rows) == 1000
         await pilot.press("end")
         await pilot.pause()
@@ -531,7 +531,7 @@ def test_the_most_important_keys_are_to_be_seen_at_80_columns(root: Path, app_of
     fake_run(root, "second")
     first, second = "20240101-000000-first", "20240101-000000-second"
 
-    async def story(pilot: Pilot[Any], table: Table[Any]) -> None:
+    async def story(pilot: Pilot[Any], table: VirtualTable[Any]) -> None:
         app: PrunetuiApp = pilot.app
         asked = {
             "live": OpenLive(first), "results": OpenResults(second), "compare": OpenCompare([first, second]),
@@ -555,7 +555,7 @@ def test_the_most_important_keys_are_to_be_seen_at_80_columns(root: Path, app_of
 def test_a_click_on_a_key_presses_it(root: Path, app_of: App, drive: Drive):
     fake_run(root, "first")
 
-    async def story(pilot: Pilot[Any], table: Table[Any]) -> None:
+    async def story(pilot: Pilot[Any], table: VirtualTable[Any]) -> None:
         line = pilot.app.screen.query_one(Keys).render_line(0).text
         await pilot.click(Keys, offset=(line.index("? Help"), 0))
         await until(pilot, lambda: isinstance(pilot.app.screen, HelpScreen))
@@ -574,7 +574,7 @@ def test_the_keys_of_the_list_are_those_of_the_run_under_the_cursor(root: Path, 
     fake_run(root, "over", created=NOW - 1)
     changing = {"Resume", "Rename", "Earlier in the queue", "Later in the queue"}
 
-    async def story(pilot: Pilot[Any], table: Table[Any]) -> None:
+    async def story(pilot: Pilot[Any], table: VirtualTable[Any]) -> None:
         seen = {}
         for entry in table.rows:
             seen[entry.name] = changing & {what for _, what in keys_of(pilot.app.screen)}
@@ -597,9 +597,11 @@ def test_help_lists_exactly_the_keys_there_are(root: Path, app_of: App, drive: D
     Queue(root).add(fake_run(root, "first", "interrupted").id)
     fake_run(root, "second")
 
-    async def story(pilot: Pilot[Any], table: Table[Any]) -> None:
+    async def story(pilot: Pilot[Any], table: VirtualTable[Any]) -> None:
         told = {what: keys for keys, what in keys_of(pilot.app.screen)}
-        bindings = [b for b in (*RunsScreen.BINDINGS, *Table.BINDINGS, *PrunetuiApp.BINDINGS) if isinstance(b, Binding)]
+        bindings = [
+            b for b in (*RunsScreen.BINDINGS, *VirtualTable.BINDINGS, *PrunetuiApp.BINDINGS) if isinstance(b, Binding)
+        ]
         own = {binding.description for binding in bindings if binding.description}
         assert set(told) == own - {"Resume"}
         assert told["Filter"] == "/"
@@ -619,7 +621,7 @@ def test_help_lists_exactly_the_keys_there_are(root: Path, app_of: App, drive: D
 def test_the_palette_lists_what_has_a_key_and_does_it(root: Path, app_of: App, drive: Drive):
     fake_run(root, "first", "interrupted")
 
-    async def story(pilot: Pilot[Any], table: Table[Any]) -> None:
+    async def story(pilot: Pilot[Any], table: VirtualTable[Any]) -> None:
         app = pilot.app
         commands = {command.title: command for command in app.get_system_commands(app.screen)}
         assert {"New study (n)", "Filter (/)", "Sort (s)", "Rename (e)", "Resume (r)", "Quit", "Help"} <= set(commands)
@@ -637,7 +639,7 @@ def test_the_palette_lists_what_has_a_key_and_does_it(root: Path, app_of: App, d
 def test_themes_follow_each_other_and_are_remembered(root: Path, app_of: App, drive: Drive):
     app = app_of(root)
 
-    async def story(pilot: Pilot[Any], table: Table[Any]) -> None:
+    async def story(pilot: Pilot[Any], table: VirtualTable[Any]) -> None:
         seen = [app.theme]
         for _ in range(3):
             await pilot.press("ctrl+t")

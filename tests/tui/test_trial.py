@@ -15,11 +15,11 @@ from prunetui.results.inspect_model import Histogram
 from prunetui.store import Run
 from prunetui.tui.app import PrunetuiApp
 from prunetui.tui.run_look import RunLook
-from prunetui.tui.screens.trial.model_table import ModelTable
+from prunetui.tui.screens.trial.layer_summaries import LayerSummaries
 from prunetui.tui.screens.trial.trial_numbers import numbers
 from prunetui.tui.screens.trial.trial_screen import TrialScreen
 from prunetui.tui.screens.trial.weight_histogram import Bars, bars
-from prunetui.tui.widgets.chart_view import Chart
+from prunetui.tui.widgets.chart_view import ChartView
 
 from .fakes import failed_row, fake_row, fake_run, settle, small_model, study_rows, training
 
@@ -55,14 +55,14 @@ def test_a_trial_tells_its_numbers_layers_and_trainings(root, app_of: App, drive
 
     async def story(pilot: Pilot[Any], screen: TrialScreen) -> None:
         assert "35.00k  50.0 % of dense" in plain(screen, "#figures")
-        table = screen.query_one(ModelTable)
+        table = screen.query_one(LayerSummaries)
         assert [column.cell(table.rows[0]) for column in table.columns[:2]] == ["conv1", "8>4"]
         assert screen.query_one("#weights").border_title == "3 weights of conv1"
         await pilot.press("2", "down")
         assert screen.query_one("#weights").border_title == "3 weights of fc"
         assert "zeros" in screen.query_one("#weights").border_subtitle
         await pilot.press("4")
-        chart = screen.query_one(Chart)
+        chart = screen.query_one(ChartView)
         assert [curve.label for curve in chart.picture.series] == ["1. train 3 epochs: 83.33"]
         await pilot.press("y")
         assert [curve.y for curve in chart.picture.series] == [(2.0, 1.0, 2.0 / 3)]
@@ -79,7 +79,7 @@ def test_a_run_packed_without_its_networks_still_shows_its_layers(root, app_of: 
 
     async def story(pilot: Pilot[Any], screen: TrialScreen) -> None:
         assert "Packed without its network: layers only." in plain(screen, "#why")
-        table = screen.query_one(ModelTable)
+        table = screen.query_one(LayerSummaries)
         assert [column.cell(table.rows[0]) for column in table.columns[:2]] == ["conv1", "8>4"]
         await pilot.press("2", "down")
         assert screen.query_one("#weights").border_title == "3 weights of fc"
@@ -136,7 +136,7 @@ def test_a_training_of_others_is_said_to_be_so(root, app_of: App, drive: Drive):
     async def story(pilot: Pilot[Any], screen: TrialScreen) -> None:
         await pilot.press("4")
         await settle(pilot)
-        assert "No training was done for this trial alone" in str(screen.query_one(Chart).render())
+        assert "No training was done for this trial alone" in str(screen.query_one(ChartView).render())
 
     drive(app_of(root), trial_of(run, 3, story))
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from prunetui import config
-from prunetui.config.schema import Statistics
+from prunetui.config.schema import StatisticsTable
 from prunetui.data.tree.wanted import Note, Wanted, label_map, silent, with_channels, with_size
 from prunetui.engine.data.contributed import Raw, read_contributed
 from prunetui.engine.data.images import Dataset, Images
@@ -26,7 +26,7 @@ from prunetui.plugins.own_files import short
 Report = Callable[[str, int, int], None]
 """Told ``(what is going on, done, total)``."""
 
-IMAGENET = Statistics(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+IMAGENET = StatisticsTable(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 ANYTHING = Wanted()
 """A network that is built for the data takes whatever they are."""
 
@@ -35,7 +35,9 @@ def quiet(what: str, done: int, total: int) -> None:
     """No-op callback."""
 
 
-def load_dataset(data: config.Data, report: Report = quiet, note: Note = silent, wanted: Wanted = ANYTHING) -> Dataset:
+def load_dataset(
+    data: config.DataTable, report: Report = quiet, note: Note = silent, wanted: Wanted = ANYTHING
+) -> Dataset:
     """Read the data of a study onto the CPU; ``wanted`` is what a network takes that is there already.
 
     Its classes give the labels, matched by name; its size holds where ``data.size`` says nothing. A network that knows
@@ -66,7 +68,7 @@ def load_dataset(data: config.Data, report: Report = quiet, note: Note = silent,
     )
 
 
-def _validation(raw: Raw, data: config.Data, drawn: Drawn, note: Note) -> Images:
+def _validation(raw: Raw, data: config.DataTable, drawn: Drawn, note: Note) -> Images:
     """The images for choices: the data set's own, or those held out of training."""
     if raw.validation is None:
         return _images(raw.train[0][drawn.held], raw.train[1][drawn.held])
@@ -77,12 +79,12 @@ def _validation(raw: Raw, data: config.Data, drawn: Drawn, note: Note) -> Images
     return _images(*raw.validation)
 
 
-def _augmentation(data: config.Data) -> str:
+def _augmentation(data: config.DataTable) -> str:
     own: str = contribution("data", data.name).given.get("augment", "none")
     return own if data.augment == "auto" else data.augment
 
 
-def _check_enough(data: config.Data, drawn: Drawn, training: bool, held_out: bool) -> None:
+def _check_enough(data: config.DataTable, drawn: Drawn, training: bool, held_out: bool) -> None:
     if (training and len(drawn.kept) < 2) or not len(drawn.test):
         raise DataError(f"{short(data.name)}: {len(drawn.kept)} training and {len(drawn.test)} test images are too few")
     if training and held_out and data.validation and not len(drawn.held):
@@ -93,7 +95,7 @@ def _check_enough(data: config.Data, drawn: Drawn, training: bool, held_out: boo
 
 
 def _tell_classes(
-    classes: tuple[str, ...], train: Images, test: Images, data: config.Data, note: Note, wanted: Wanted
+    classes: tuple[str, ...], train: Images, test: Images, data: config.DataTable, note: Note, wanted: Wanted
 ) -> None:
     """Say which classes have no images where that is doubtful, or came of a limit."""
     count = len(classes)
@@ -115,7 +117,7 @@ def _tell_classes(
         note("warning", f"{len(untested)} of {len(trained)} classes have no test images: {listed(untested)}")
 
 
-def statistics(train: Images, normalize: str | Statistics) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def statistics(train: Images, normalize: str | StatisticsTable) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel, of pixels scaled to [0, 1].
 
     Raises:
@@ -129,7 +131,7 @@ def statistics(train: Images, normalize: str | Statistics) -> tuple[tuple[float,
     if normalize == "half":
         return (0.5,) * channels, (0.5,) * channels
     given = IMAGENET if normalize == "imagenet" else normalize
-    assert isinstance(given, Statistics)
+    assert isinstance(given, StatisticsTable)
     if not len(given.mean) == len(given.std) == channels:
         found = f"{len(given.mean)} means and {len(given.std)} deviations"
         raise DataError(f"data.normalize has {found}, the images {channels} channels")
@@ -149,7 +151,7 @@ def _measured(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return tuple(means), tuple(deviations)
 
 
-def _read(data: config.Data, report: Report, note: Note, wanted: Wanted) -> Raw:
+def _read(data: config.DataTable, report: Report, note: Note, wanted: Wanted) -> Raw:
     supplied = {
         "root": user_path(data.root),
         "size": data.size,
@@ -162,7 +164,7 @@ def _read(data: config.Data, report: Report, note: Note, wanted: Wanted) -> Raw:
     return read_contributed(data.name, supplied, data.options or {}, note)
 
 
-def _fitted(raw: Raw, data: config.Data, note: Note, wanted: Wanted) -> Raw:
+def _fitted(raw: Raw, data: config.DataTable, note: Note, wanted: Wanted) -> Raw:
     """The images as a network takes them: classes matched by name, then size and channels; says what was changed."""
     name = short(data.name)
     if wanted.classes is not None and raw.classes != wanted.classes:

@@ -22,7 +22,7 @@ COUNTER = "num_batches_tracked"
 
 
 @dataclass
-class Part:
+class StateDictPart:
     """The names of the model that stand under one prefix of a file."""
 
     prefix: str
@@ -47,17 +47,17 @@ class Part:
         return all(name in self.names and tensors[self.names[name]].shape == wanted[name].shape for name in need)
 
 
-def parts_of(tensors: Tensors, wanted: Tensors) -> list[Part]:
+def parts_of(tensors: Tensors, wanted: Tensors) -> list[StateDictPart]:
     """Every prefix under which at least one of the model's names stands, in the order of the file."""
     ours = _spellings(wanted)
-    found: dict[str, Part] = {}
+    found: dict[str, StateDictPart] = {}
     exact: set[tuple[str, str]] = set()
     for theirs in tensors:
         for prefix, rest in _splits(theirs):
             name = ours.get(rest)
             if name is None:
                 continue
-            part = found.setdefault(prefix, Part(prefix))
+            part = found.setdefault(prefix, StateDictPart(prefix))
             if name not in part.names or (rest == name and (prefix, name) not in exact):
                 part.names[name] = theirs
             if rest == name:
@@ -88,13 +88,13 @@ def _splits(theirs: str) -> Iterator[tuple[str, str]]:
             yield (f"{prefix}." if prefix else ""), ".".join(w for w in words[i:] if w not in AROUND)
 
 
-def under(parts: list[Part], key: str) -> list[Part]:
+def under(parts: list[StateDictPart], key: str) -> list[StateDictPart]:
     """Those parts that ``model.key`` may mean: the one at this place, or below it."""
     key = key.strip(".")
     return [part for part in parts if f"{part.prefix}.".startswith(f"{key}.") or part.key == key]
 
 
-def by_preference(parts: list[Part]) -> list[Part]:
+def by_preference(parts: list[StateDictPart]) -> list[StateDictPart]:
     """The plain weights before averages, teachers and earlier ones; those as they stand in the file.
 
     The plain ones are what a training went on with, and what its recipe is about; an average is a choice to be made.
@@ -103,6 +103,6 @@ def by_preference(parts: list[Part]) -> list[Part]:
     return sorted(plain or parts, key=lambda part: bool(OTHER_WEIGHTS.search(part.prefix)))
 
 
-def nearest(parts: list[Part], wanted: Tensors, tensors: Tensors) -> Part:
+def nearest(parts: list[StateDictPart], wanted: Tensors, tensors: Tensors) -> StateDictPart:
     """The part that has most of the model's names, whatever their shapes."""
-    return max(by_preference(parts), key=lambda p: (len(p.names), p.fits(wanted, tensors)), default=Part(""))
+    return max(by_preference(parts), key=lambda p: (len(p.names), p.fits(wanted, tensors)), default=StateDictPart(""))

@@ -19,7 +19,7 @@ from prunetui.engine.models.beside import foreign, told
 from prunetui.engine.models.file_kind import kind_of, refused
 from prunetui.engine.models.flat import flattened
 from prunetui.engine.models.masked_weights import computed, unread
-from prunetui.engine.models.parts import COUNTER, Part, by_preference, nearest, parts_of, under
+from prunetui.engine.models.parts import COUNTER, StateDictPart, by_preference, nearest, parts_of, under
 from prunetui.engine.models.unpickle import unpickled
 from prunetui.errors import UsageError
 from prunetui.formats.finite_values import in_types_of
@@ -30,7 +30,7 @@ NAMED = 8
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class LoadedCheckpoint:
     """Tensors by their dotted place in the file and, of files that prunetui wrote, the header that says how to build
     the net."""
 
@@ -48,7 +48,7 @@ class Fit:
     notes: tuple[str, ...] = ()
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
+def read_checkpoint(path: Path) -> LoadedCheckpoint:
     """Read a safetensors file or what ``torch.save`` wrote, told apart by content (no code in it is run).
 
     Raises:
@@ -59,14 +59,14 @@ def read_checkpoint(path: Path) -> Checkpoint:
             header = parse_metadata(read_metadata(path))
             with safe_open(path, framework="pt") as file:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-            return Checkpoint(tensors, header)
+            return LoadedCheckpoint(tensors, header)
         except Exception as error:  # noqa: BLE001 - a damaged file raises whatever its bytes lead to
             raise refused(path, reason(error)) from None
     loaded = unpickled(path)
     tensors = {} if isinstance(loaded, Tensor) else flattened(loaded, path)
     if not tensors:
         raise UsageError(f"{path} holds no state dict, but {_described(loaded)}")
-    return Checkpoint(tensors, {})
+    return LoadedCheckpoint(tensors, {})
 
 
 def _described(loaded: object) -> str:
@@ -103,7 +103,7 @@ def fit(tensors: Mapping[str, Tensor], model: nn.Module, path: Path, key: str | 
     return Fit(in_types_of(wanted, given, path), found, tuple(notes))
 
 
-def _at(parts: list[Part], key: str, wanted: Mapping[str, Tensor], path: Path) -> list[Part]:
+def _at(parts: list[StateDictPart], key: str, wanted: Mapping[str, Tensor], path: Path) -> list[StateDictPart]:
     found = under(parts, key)
     if found:
         return found
@@ -112,13 +112,13 @@ def _at(parts: list[Part], key: str, wanted: Mapping[str, Tensor], path: Path) -
     raise UsageError(f'model.key: {path} has no weights of this model at "{key}"; {known}')
 
 
-def _others_below(part: Part, whole: Sequence[Part], tensors: Mapping[str, Tensor]) -> list[str]:
+def _others_below(part: StateDictPart, whole: Sequence[StateDictPart], tensors: Mapping[str, Tensor]) -> list[str]:
     """What stands below the prefix of a part and is neither its own nor another whole part's."""
     taken = {theirs for one in (part, *whole) for theirs in one.names.values()}
     return [name for name in tensors if name.startswith(part.prefix) and name not in taken]
 
 
-def _choice(whole: Sequence[Part], path: Path) -> list[str]:
+def _choice(whole: Sequence[StateDictPart], path: Path) -> list[str]:
     if len(whole) < 2:
         return []
     names = [f'"{part.key}"' if part.key else "what stands at the top" for part in whole]
@@ -127,14 +127,20 @@ def _choice(whole: Sequence[Part], path: Path) -> list[str]:
             f'(--set model.key="{last}" chooses)']  # fmt: skip
 
 
-def _left_out(part: Part, whole: Sequence[Part], tensors: Mapping[str, Tensor], path: Path) -> list[str]:
+def _left_out(
+    part: StateDictPart, whole: Sequence[StateDictPart], tensors: Mapping[str, Tensor], path: Path
+) -> list[str]:
     used = {theirs for one in whole for theirs in one.names.values()}
     names = [name for name in tensors if name not in used and not name.endswith(COUNTER)]
     return [f"{path.name}: ignored beside the weights: {told(names)}"] if names else []
 
 
 def _mismatch(
-    part: Part, unexpected: Sequence[str], wanted: Mapping[str, Tensor], tensors: Mapping[str, Tensor], path: Path
+    part: StateDictPart,
+    unexpected: Sequence[str],
+    wanted: Mapping[str, Tensor],
+    tensors: Mapping[str, Tensor],
+    path: Path,
 ) -> str:
     missing = [name for name in wanted if name not in part.names and not name.endswith(COUNTER)]
     shapes = [

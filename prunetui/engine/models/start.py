@@ -9,12 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from prunetui.config import Model
+from prunetui.config import ModelTable
 from prunetui.engine.layers import prunable_layers
 from prunetui.engine.models import Architecture, skeleton, takes
 from prunetui.engine.models.masked_weights import computed
-from prunetui.engine.models.parts import Part, by_preference, nearest, parts_of, under
-from prunetui.engine.models.read_checkpoint import Checkpoint, fit, read_checkpoint
+from prunetui.engine.models.parts import StateDictPart, by_preference, nearest, parts_of, under
+from prunetui.engine.models.read_checkpoint import LoadedCheckpoint, fit, read_checkpoint
 from prunetui.engine.models.zeros import told_zeros, zero_masks
 from prunetui.errors import UsageError
 from prunetui.files.paths import user_path
@@ -32,7 +32,7 @@ class Start:
     notes: tuple[str, ...] = ()
 
 
-def architecture_of(model: Model, channels: int, size: int, classes: int) -> Architecture:
+def architecture_of(model: ModelTable, channels: int, size: int, classes: int) -> Architecture:
     """The architecture of a study without a checkpoint; what is left open is decided here."""
     found = contribution("model", model.name)
     own = found.digest if found.origin != "built-in" else None
@@ -40,7 +40,7 @@ def architecture_of(model: Model, channels: int, size: int, classes: int) -> Arc
     return Architecture(model.name, channels, size, classes, shortcut, model.width, model.options or {}, own)
 
 
-def started(model: Model, channels: int, size: int, classes: int) -> Start:
+def started(model: ModelTable, channels: int, size: int, classes: int) -> Start:
     """The weights of a study's checkpoint, in the network that both describe.
 
     Raises:
@@ -51,7 +51,7 @@ def started(model: Model, channels: int, size: int, classes: int) -> Start:
     return start_from(read_checkpoint(path), path, model, channels, size, classes)
 
 
-def checkpoint_of(model: Model) -> Checkpoint | None:
+def checkpoint_of(model: ModelTable) -> LoadedCheckpoint | None:
     """What a study's checkpoint holds; None for a study without.
 
     Raises:
@@ -60,7 +60,7 @@ def checkpoint_of(model: Model) -> Checkpoint | None:
     return read_checkpoint(user_path(model.checkpoint)) if model.checkpoint else None
 
 
-def channels_of(tensors: Mapping[str, Tensor], model: Model) -> int | None:
+def channels_of(tensors: Mapping[str, Tensor], model: ModelTable) -> int | None:
     """Channels of the images that the weights were made for, found where ``fit`` looks for the weights.
 
     None where the first layer is not found, and where several parts of the file that have the most of the model's names
@@ -75,7 +75,7 @@ def channels_of(tensors: Mapping[str, Tensor], model: Model) -> int | None:
     return channels.pop() if len(channels) == 1 else None
 
 
-def start_from(read: Checkpoint, path: Path, model: Model, channels: int, size: int, classes: int) -> Start:
+def start_from(read: LoadedCheckpoint, path: Path, model: ModelTable, channels: int, size: int, classes: int) -> Start:
     """As ``started``, of a file that has been read."""
     tensors, _ = computed(read.tensors)
     architecture = followed(tensors, architecture_of(model, channels, size, classes), model)
@@ -93,7 +93,7 @@ def start_from(read: Checkpoint, path: Path, model: Model, channels: int, size: 
     return Start(architecture, found.tensors, masks, (*found.notes, *([zeros] if zeros else [])))
 
 
-def followed(tensors: Mapping[str, Tensor], asked: Architecture, model: Model) -> Architecture:
+def followed(tensors: Mapping[str, Tensor], asked: Architecture, model: ModelTable) -> Architecture:
     """``asked`` with the shortcut and the width of the checkpoint, where the study leaves them open."""
     if takes(asked.name, "shortcut") and model.shortcut is None:
         options = [replace(asked, shortcut=kind) for kind in ("B", "A")]
@@ -105,7 +105,7 @@ def followed(tensors: Mapping[str, Tensor], asked: Architecture, model: Model) -
     return asked
 
 
-def _check_ends(tensors: Mapping[str, Tensor], architecture: Architecture, model: Model, path: Path) -> None:
+def _check_ends(tensors: Mapping[str, Tensor], architecture: Architecture, model: ModelTable, path: Path) -> None:
     """Refuse, in words of the study rather than of shapes, what checkpoint and study or data cannot both mean."""
     first, last = _found(tensors, architecture, model.key, 0), _found(tensors, architecture, model.key, -1)
     if first is None or last is None or first.dim() != 4 or last.dim() != 2:
@@ -155,6 +155,6 @@ def _part(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], key: str 
     return nearest(_parts(tensors, wanted, key), wanted, tensors).names
 
 
-def _parts(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], key: str | None) -> list[Part]:
+def _parts(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], key: str | None) -> list[StateDictPart]:
     parts = parts_of(tensors, wanted)
     return by_preference(parts if key is None else under(parts, key))

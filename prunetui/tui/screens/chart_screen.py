@@ -6,7 +6,7 @@ from typing import Any
 
 from prunetui.tui.screens.following import FollowingScreen
 from prunetui.tui.session import Session
-from prunetui.tui.widgets.chart_view import Chart
+from prunetui.tui.widgets.chart_view import ChartView
 from prunetui.tui.widgets.filtered import Filtered
 from prunetui.tui.widgets.legend import Legend
 from prunetui.tui.widgets.panes import Panes
@@ -41,6 +41,6 @@ class ChartScreen(FollowingScreen):
     def action_back(self) -> None:
         """Back to what was before: from the legend, from a filter, from the screen."""
         if self.query_one(Legend).has_focus:
-            self.query_one(Chart).focus()
+            self.query_one(ChartView).focus()
         elif not self.query_one(Filtered).close():
             self.dismiss()

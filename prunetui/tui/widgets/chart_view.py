@@ -22,7 +22,7 @@ Asked = tuple[Picture, str, str | None, int, int]
 """What is to be drawn, what is said if that is nothing, its caption, and the cells there are for it."""
 
 
-class Chart(Widget, can_focus=True):
+class ChartView(Widget, can_focus=True):
     """Shows a ``Picture``; what it says when there is nothing to draw is ``nothing``."""
 
     def __init__(self, nothing: str = "Nothing to draw yet.", ascii_only: bool = False, **more: Any) -> None:

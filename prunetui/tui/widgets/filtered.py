@@ -9,7 +9,7 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.widgets import Input
 
-from prunetui.tui.widgets.virtual_table import Table
+from prunetui.tui.widgets.virtual_table import VirtualTable
 
 
 class Filtered(Vertical):
@@ -18,7 +18,7 @@ class Filtered(Vertical):
     class Changed(Message):
         """Something else is typed."""
 
-    def __init__(self, table: Table[Any], title: str, placeholder: str, **more: Any) -> None:
+    def __init__(self, table: VirtualTable[Any], title: str, placeholder: str, **more: Any) -> None:
         super().__init__(classes="panel", **more)
         self.table = table
         self.border_title = title

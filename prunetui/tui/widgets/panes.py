@@ -9,8 +9,8 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.widget import Widget
 
-from prunetui.tui.widgets.chart_view import Chart
-from prunetui.tui.widgets.virtual_table import Table
+from prunetui.tui.widgets.chart_view import ChartView
+from prunetui.tui.widgets.virtual_table import VirtualTable
 
 HIGH, WIDE = 34, 150
 
@@ -48,7 +48,7 @@ class Panes(Container):
         self.front = front
         self._arrange()
         if not self._pair[front].has_focus_within:
-            inner = next(node for node in self._pair[front].query("*") if isinstance(node, Chart | Table))
+            inner = next(node for node in self._pair[front].query("*") if isinstance(node, ChartView | VirtualTable))
             inner.focus()
 
     def uncover(self) -> None:

@@ -20,7 +20,7 @@ from prunetui.results.chart import DENSE_COLOR, DENSE_MARKER, Picture
 from prunetui.results.figure import figure_bytes
 from prunetui.results.summary import Line
 from prunetui.tui.widgets import viewport
-from prunetui.tui.widgets.chart_view import Chart
+from prunetui.tui.widgets.chart_view import ChartView
 from prunetui.tui.widgets.legend import Legend
 from prunetui.tui.widgets.plot_words import no_points, nothing_drawn
 
@@ -74,7 +74,7 @@ class Plot(Container):
 
     def compose(self) -> ComposeResult:
         with Container(classes="plot-body"):
-            yield Chart("Reading the results.", self._ascii)
+            yield ChartView("Reading the results.", self._ascii)
             yield Legend()
         yield Static(Text(HINT, "dim"), classes="point")
 
@@ -135,7 +135,7 @@ class Plot(Container):
             cursor=cursor,
             front=best(shown, self.x_axis, self.y_axis) if self._front_shown else (),
         )
-        self.query_one(Chart).show(
+        self.query_one(ChartView).show(
             self.picture, nothing_drawn(self.picture, self.heading, self._why, self._no_points), soon
         )
         self.query_one(Legend).show(self.picture)

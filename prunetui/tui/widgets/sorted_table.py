@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from textual import events
 
 from prunetui.tui.widgets.table_columns import Column
-from prunetui.tui.widgets.virtual_table import Table
+from prunetui.tui.widgets.virtual_table import VirtualTable
 
 R = TypeVar("R")
 LeftOut = Sequence[tuple[int, Sequence[str]]]
@@ -21,7 +21,7 @@ def sorted_rows(rows: Sequence[R], columns: Sequence[Column[R]], by: tuple[str, 
     return sorted(rows, key=column.order, reverse=by[1]) if column else rows
 
 
-class SortedTable(Table[R]):
+class SortedTable(VirtualTable[R]):
     """Keeps its rows in the order in which they were given, to sort them anew."""
 
     left_out: LeftOut = ()
@@ -49,7 +49,7 @@ class SortedTable(Table[R]):
         hidden: Sequence[str] = next((keys for least, keys in self.left_out if width < least), ())
         self.columns = [column for column in self._every if column.key not in hidden]
 
-    def on_table_sort_asked(self, event: Table.SortAsked) -> None:
+    def on_virtual_table_sort_asked(self, event: VirtualTable.SortAsked) -> None:
         event.stop()
         self.sort_by(event.column)
 

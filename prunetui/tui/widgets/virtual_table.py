@@ -33,7 +33,7 @@ MOVES: list[BindingType] = [
 ]
 
 
-class Table(ScrollView, Generic[R], can_focus=True):
+class VirtualTable(ScrollView, Generic[R], can_focus=True):
     """Rows with a cursor, marks and a sort order. It is given rows in their order and asks for another by message."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"table--header", "table--cursor", "table--marked", "table--stripe"}
@@ -45,12 +45,12 @@ class Table(ScrollView, Generic[R], can_focus=True):
     class Moved(Message):
         """The cursor is on another row."""
 
-        def __init__(self, table: Table[Any]) -> None:
+        def __init__(self, table: VirtualTable[Any]) -> None:
             self.table = table
             super().__init__()
 
         @property
-        def control(self) -> Table[Any]:
+        def control(self) -> VirtualTable[Any]:
             return self.table
 
     class Opened(Moved):
@@ -59,7 +59,7 @@ class Table(ScrollView, Generic[R], can_focus=True):
     class SortAsked(Moved):
         """A click on a column's title."""
 
-        def __init__(self, table: Table[Any], column: str) -> None:
+        def __init__(self, table: VirtualTable[Any], column: str) -> None:
             self.column = column
             super().__init__(table)
 

@@ -25,13 +25,13 @@ from prunetui.tui.screens.compare.compare_look import CompareLook
 from prunetui.tui.screens.compare.comparison_table import Lines, SettingsTable
 from prunetui.tui.screens.dialogs import Choice, sort_choice
 from prunetui.tui.session import Session
-from prunetui.tui.widgets.chart_view import Chart
+from prunetui.tui.widgets.chart_view import ChartView
 from prunetui.tui.widgets.filtered import Filtered
 from prunetui.tui.widgets.footer import Keys
 from prunetui.tui.widgets.panes import Panes
 from prunetui.tui.widgets.plot import Plot
 from prunetui.tui.widgets.plot_keys import KEYS
-from prunetui.tui.widgets.virtual_table import Table
+from prunetui.tui.widgets.virtual_table import VirtualTable
 
 SECONDS = 1.0
 TITLE = "2 results, mean ± deviation over seeds"
@@ -133,7 +133,7 @@ class CompareScreen(ChartScreen):
     def action_back(self) -> None:
         """Back to what was before: from the settings or the legend, from a filter, from the screen."""
         if self.query_one(SettingsTable).has_focus:
-            self.query_one(Chart).focus()
+            self.query_one(ChartView).focus()
         else:
             super().action_back()
 
@@ -145,7 +145,7 @@ class CompareScreen(ChartScreen):
         if chosen:
             table.sort_by(chosen)
 
-    def on_table_opened(self, event: Table.Opened) -> None:
+    def on_virtual_table_opened(self, event: VirtualTable.Opened) -> None:
         one = event.table.current
         if isinstance(one, RunLine):
             self.app.post_message(OpenResults(one.run))

@@ -12,7 +12,7 @@ from prunetui.results.comparison import RunLine
 from prunetui.results.summary import Figure, human
 from prunetui.tui.widgets.sorted_table import LeftOut, SortedTable
 from prunetui.tui.widgets.table_columns import Column
-from prunetui.tui.widgets.virtual_table import Table
+from prunetui.tui.widgets.virtual_table import VirtualTable
 
 
 class Lines(SortedTable[RunLine]):
@@ -74,7 +74,7 @@ def _line_columns(metrics: Metrics) -> list[Column[RunLine]]:
 Setting = tuple[str, tuple[str, ...]]
 
 
-class SettingsTable(Table[Setting]):
+class SettingsTable(VirtualTable[Setting]):
     """The settings that differ between runs, one column a run."""
 
     def __init__(self, **more: Any) -> None:

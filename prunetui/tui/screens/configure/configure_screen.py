@@ -166,7 +166,7 @@ class ConfigureScreen(StudyActions):
             self.query_one(Pages).show_again(given_way)
         self.judge()
 
-    def on_methods_edited(self) -> None:
+    def on_method_picker_edited(self) -> None:
         self.judge()
 
     @property

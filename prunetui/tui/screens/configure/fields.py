@@ -105,10 +105,10 @@ def model_specs(model: type[BaseModel]) -> list[Spec]:
 
 def method_specs(info: MethodInfo, place: int) -> tuple[Spec, ...]:
     """A method's own options, then what it may set differently from the study."""
-    from prunetui.config import Method
+    from prunetui.config import MethodTable
 
     own = [_spec(option.name, option.type, option.default, option.help) for option in info.options]
-    common = [spec for spec in model_specs(Method) if spec.label not in ("name", "options")]
+    common = [spec for spec in model_specs(MethodTable) if spec.label not in ("name", "options")]
     found = []
     for spec in [*own, *common]:
         if spec.label == "parts" and info.edit != "sequence":

@@ -18,7 +18,7 @@ from prunetui.plugins.method_catalogue import MethodInfo
 from prunetui.tui.screens.configure.mistake_places import contains, in_words
 from prunetui.tui.screens.configure.study_draft import Draft, toml_value
 from prunetui.tui.widgets.table_columns import Column
-from prunetui.tui.widgets.virtual_table import Table
+from prunetui.tui.widgets.virtual_table import VirtualTable
 
 COMMON = ("name", "label")
 
@@ -36,7 +36,7 @@ class MethodRow:
     """The first of its family."""
 
 
-class Methods(Vertical):
+class MethodPicker(Vertical):
     """Space takes a method into the study or out of it, enter opens its options, / searches."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -73,15 +73,15 @@ class Methods(Vertical):
                 "what", "what it does", lambda r: r.settings or r.info.summary, lambda r: r.title, least=10, most=200
             ),
         ]
-        yield Table[MethodRow](columns, key=lambda r: f"{r.info.name} {r.place}", id="known")
+        yield VirtualTable[MethodRow](columns, key=lambda r: f"{r.info.name} {r.place}", id="known")
         yield Static("", id="method-about")
 
     def on_mount(self) -> None:
         self.fill()
 
     @property
-    def table(self) -> Table[MethodRow]:
-        return self.query_one("#known", Table)
+    def table(self) -> VirtualTable[MethodRow]:
+        return self.query_one("#known", VirtualTable)
 
     def fill(self) -> None:
         """The methods that fit what is searched."""
@@ -135,11 +135,11 @@ class Methods(Vertical):
         event.stop()
         self.table.focus()
 
-    def on_table_moved(self, event: Table.Moved) -> None:
+    def on_virtual_table_moved(self, event: VirtualTable.Moved) -> None:
         event.stop()
         self._tell()
 
-    def on_table_opened(self, event: Table.Opened) -> None:
+    def on_virtual_table_opened(self, event: VirtualTable.Opened) -> None:
         event.stop()
         row = self.table.current
         if row is not None:

@@ -16,7 +16,7 @@ from prunetui.plugins.method_catalogue import catalogue
 from prunetui.tui.screens.configure.draft_checks import Checked
 from prunetui.tui.screens.configure.fields import Section, method_specs
 from prunetui.tui.screens.configure.form import Form
-from prunetui.tui.screens.configure.method_picker import Methods, about
+from prunetui.tui.screens.configure.method_picker import MethodPicker, about
 from prunetui.tui.screens.configure.mistake_places import contains
 from prunetui.tui.screens.configure.plan_pane import PlanPane
 from prunetui.tui.screens.configure.study_draft import Draft, Path
@@ -88,10 +88,10 @@ class Pages(Container):
             child.display = child.id == f"page-{key}"
         self.tell()
 
-    def _made(self, page: Section) -> Form | Methods | PlanPane | Toml:
+    def _made(self, page: Section) -> Form | MethodPicker | PlanPane | Toml:
         where = f"page-{page.key}"
         if page.key == "methods":
-            return Methods(self.draft, list(catalogue().methods.values()), id=where)
+            return MethodPicker(self.draft, list(catalogue().methods.values()), id=where)
         if page.key == "plan":
             return PlanPane(id=where)
         if page.key == "toml":
@@ -100,7 +100,7 @@ class Pages(Container):
         form.elsewhere = tuple(other.key for other in self.sections)
         return form
 
-    async def on_methods_options_asked(self, message: Methods.OptionsAsked) -> None:
+    async def on_method_picker_options_asked(self, message: MethodPicker.OptionsAsked) -> None:
         message.stop()
         specs = method_specs(message.info, message.place)
         form = Form(self.draft, self.outside, specs, about(message.info), classes="method-page")
@@ -115,14 +115,14 @@ class Pages(Container):
         if not self.query(".method-page"):
             return False
         await self.turn_to("methods")
-        picker = self.query_one(Methods)
+        picker = self.query_one(MethodPicker)
         picker.fill()
         picker.table.focus()
         return True
 
     def clear_search(self) -> bool:
         """Forget what was searched among the methods; False when nothing was."""
-        return self.key == "methods" and self.query_one(Methods).clear_search()
+        return self.key == "methods" and self.query_one(MethodPicker).clear_search()
 
     def enter(self) -> None:
         """Focus the page in front."""
@@ -130,12 +130,12 @@ class Pages(Container):
             if child.display and isinstance(child, Form):
                 child.go_to()
             elif child.display:
-                next((node for node in child.query("Table") if node.display), child).focus()
+                next((node for node in child.query("VirtualTable") if node.display), child).focus()
 
     def go_to_mistake(self, mistake: Mistake) -> None:
         """Focus what a mistake is about, on the page in front."""
         page = self.query_one(f"#page-{self.key}")
-        if isinstance(page, Form | Methods):
+        if isinstance(page, Form | MethodPicker):
             page.go_to_mistake(mistake)
 
     def show(self, checked: Checked, plan: Estimate | None) -> None:
@@ -149,7 +149,7 @@ class Pages(Container):
             return
         checked, plan = self._seen
         for page in self.children:
-            if isinstance(page, Form | Methods):
+            if isinstance(page, Form | MethodPicker):
                 page.show_mistakes(checked.mistakes)
             if isinstance(page, Form) and checked.study is not None:
                 page.show_silent(checked.study)

@@ -15,7 +15,7 @@ from prunetui.errors import MOST_TOLD
 from prunetui.terminal.durations import clock
 from prunetui.tui.screens.configure.draft_checks import Checked
 from prunetui.tui.widgets.table_columns import Column
-from prunetui.tui.widgets.virtual_table import Table
+from prunetui.tui.widgets.virtual_table import VirtualTable
 from prunetui.tui.words import size
 
 if TYPE_CHECKING:  # it imports pydantic
@@ -104,12 +104,12 @@ class PlanPane(Vertical):
             Column("left", "new", _left, lambda r: r.left or 0, True),
         ]
         columns = [column for column in columns if not self._columns or column.key in self._columns]
-        yield Table(columns, key=lambda r: r.trial.id, classes="plan-table")
+        yield VirtualTable(columns, key=lambda r: r.trial.id, classes="plan-table")
 
     def show(self, checked: Checked, plan: Estimate | None) -> None:
         """Another plan, or other mistakes."""
         self.checked, self.plan = checked, plan
-        words, table = self.query_one(".plan-words", Static), self.query_one(Table)
+        words, table = self.query_one(".plan-words", Static), self.query_one(VirtualTable)
         table.display = plan is not None and bool(plan.trials)
         if checked.mistakes:
             words.update(mistakes_text(checked))

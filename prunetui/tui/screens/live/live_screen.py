@@ -29,7 +29,7 @@ from prunetui.tui.screens.live.gauges import GaugesLook
 from prunetui.tui.screens.live.log_table import LogTable
 from prunetui.tui.session import Session
 from prunetui.tui.views import Entry, Gauges, RunView
-from prunetui.tui.widgets.chart_view import Chart, legend_text
+from prunetui.tui.widgets.chart_view import ChartView, legend_text
 from prunetui.tui.widgets.footer import Keys
 from prunetui.tui.widgets.line import OneLine
 from prunetui.tui.widgets.quarters import FourPanes, Quarters, pane_keys
@@ -84,11 +84,11 @@ class LiveScreen(FollowingScreen, FourPanes):
         with Quarters(PANES, id="panes"):
             with Vertical(id="accuracy", classes="panel") as accuracy:
                 accuracy.border_title = f"1 {CLASSIFICATION.primary.noun}"  # until the run is read
-                yield Chart("The first finished trial draws the chart.", ascii_only, id="accuracy-chart")
+                yield ChartView("The first finished trial draws the chart.", ascii_only, id="accuracy-chart")
                 yield Static("", id="legend")
             with Vertical(id="training", classes="panel") as training:
                 training.border_title = "2 training"
-                yield Chart("The first finished epoch draws the curves.", ascii_only, id="training-chart")
+                yield ChartView("The first finished epoch draws the curves.", ascii_only, id="training-chart")
             with Vertical(id="trials", classes="panel") as trials:
                 trials.border_title = "3 trials"
                 yield Trials(id="trial-table")
@@ -143,7 +143,7 @@ class LiveScreen(FollowingScreen, FourPanes):
         title = f"{metric.titled(' ')} on the test split"
         picture = Picture(tuple(summary.series(lines)), summary.dense_level(lines), metric, title, "sparsity")
         self.query_one("#accuracy").border_title = f"1 {metric.noun or metric.title}"
-        self.query_one("#accuracy-chart", Chart).show(picture)
+        self.query_one("#accuracy-chart", ChartView).show(picture)
         words = self.query_one("#legend", Static)
         words.update(legend_text(picture, words.container_size.width) if picture.series else "")
         self.query_one(Trials).show_rows(view.rows, view.metrics)
@@ -154,7 +154,7 @@ class LiveScreen(FollowingScreen, FourPanes):
             return
         metric = view.metrics.primary
         caption = f"{metric.noun or metric.title} {metric.text(curve.accuracy[-1])}  loss {curve.loss[-1]:.4f}"
-        self.query_one("#training-chart", Chart).show(headlines.training(curve, metric), caption=caption)
+        self.query_one("#training-chart", ChartView).show(headlines.training(curve, metric), caption=caption)
 
     def on_gauges_changed(self, message: GaugesChanged) -> None:
         self.query_one("#gauges", OneLine).show(headlines.machine(message.gauges))

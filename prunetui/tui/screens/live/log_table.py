@@ -7,15 +7,15 @@ from typing import Any
 
 from rich.text import Text
 
-from prunetui.tui.views import LogLine
+from prunetui.results.event_text import LogLine
 from prunetui.tui.widgets.table_columns import Column
-from prunetui.tui.widgets.virtual_table import Table
+from prunetui.tui.widgets.virtual_table import VirtualTable
 
 LEVELS = ("debug", "info", "warning", "error")
 STYLES = {"debug": "dim", "info": "", "warning": "#e69f00", "error": "bold #ff6b5e"}
 
 
-class LogTable(Table[tuple[int, LogLine]]):
+class LogTable(VirtualTable[tuple[int, LogLine]]):
     """Lines of at least a level; follows the end while the cursor is there."""
 
     def __init__(self, **more: Any) -> None:

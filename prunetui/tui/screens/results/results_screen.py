@@ -25,7 +25,7 @@ from prunetui.tui.run_look import RUN_SECONDS
 from prunetui.tui.saving import copy_text, keep, keep_drawn, keep_report, markdown
 from prunetui.tui.screens.chart_screen import ChartScreen
 from prunetui.tui.screens.dialogs import Choice, sort_choice
-from prunetui.tui.screens.results.layers_table import LayersTable
+from prunetui.tui.screens.results.layer_sensitivities import LayerSensitivities
 from prunetui.tui.screens.results.results_look import ResultsLook, Row, RunResults
 from prunetui.tui.session import Session
 from prunetui.tui.widgets.filtered import Filtered
@@ -35,7 +35,7 @@ from prunetui.tui.widgets.plot import Plot
 from prunetui.tui.widgets.plot_keys import KEYS
 from prunetui.tui.widgets.sorted_table import SortedTable
 from prunetui.tui.widgets.trials_table import Trials
-from prunetui.tui.widgets.virtual_table import Table
+from prunetui.tui.widgets.virtual_table import VirtualTable
 from prunetui.tui.words import state_text
 
 SEARCHED = ("trial", "method", "label", "schedule", "target", "seed", "status", "layer", "error")
@@ -76,7 +76,7 @@ class ResultsScreen(ChartScreen):
         settings = self.session.settings
         plot = Plot(settings.chart_x, settings.chart_y, settings.ascii, id="plot", classes="panel")
         trials = Filtered(Trials(id="trial-table"), "2 trials", PLACEHOLDER, id="trials")
-        yield Panes(plot, trials, instead=Vertical(LayersTable(), id="layers", classes="panel"), id="panes")
+        yield Panes(plot, trials, instead=Vertical(LayerSensitivities(), id="layers", classes="panel"), id="panes")
         yield Keys()
 
     def on_mount(self) -> None:
@@ -122,7 +122,7 @@ class ResultsScreen(ChartScreen):
             return
         y = self.query_one(Plot).y_axis
         dense, metrics = dense_level(self.results.lines), self.results.view.metrics
-        self.query_one(LayersTable).show_layers(self.results.layers.get(y.key, ()), y, dense, metrics)
+        self.query_one(LayerSensitivities).show_layers(self.results.layers.get(y.key, ()), y, dense, metrics)
         pane = self.query_one("#layers")
         pane.border_title = f"1 {y.words} with only this layer pruned"
         pane.border_subtitle = f"dense {metrics.primary.number(dense)}" if dense is not None else ""
@@ -160,14 +160,14 @@ class ResultsScreen(ChartScreen):
     @work
     async def action_sort(self) -> None:
         """Choose what to sort by."""
-        layers = self.query_one(LayersTable)
+        layers = self.query_one(LayerSensitivities)
         table: SortedTable[Any] = layers if layers.has_focus else self.query_one(Trials)
         chosen = await self.app.push_screen_wait(sort_choice(table.columns))
         if chosen:
             table.sort_by(chosen)
 
-    def on_table_opened(self, event: Table.Opened) -> None:
-        if isinstance(event.table, LayersTable):
+    def on_virtual_table_opened(self, event: VirtualTable.Opened) -> None:
+        if isinstance(event.table, LayerSensitivities):
             layers = event.table.current
             if layers is not None:
                 self.query_one(Panes).bring(1)
@@ -213,7 +213,7 @@ class ResultsScreen(ChartScreen):
         file: dict[str, tuple[str, str, Callable[[], str]]] = {
             "csv": ("trials", ".csv", lambda: csv_text(trials.rows, trials.metrics)),
             "md": ("trials", ".md", lambda: markdown(trials)),
-            "layers": ("layers", ".md", lambda: markdown(self.query_one(LayersTable))),
+            "layers": ("layers", ".md", lambda: markdown(self.query_one(LayerSensitivities))),
         }
         stem, suffix, text = file[what]
         keep(self, f"{self.run_id}-{stem}", suffix, text())
@@ -224,7 +224,7 @@ class ResultsScreen(ChartScreen):
         if self.query_one(Panes).front == 0 and not self._is_sensitivity:
             copy_text(self, plot.told_point(), "the point")
         else:
-            table: Table[Any] = self.query_one(Trials if self.query_one(Panes).front else LayersTable)
+            table: VirtualTable[Any] = self.query_one(Trials if self.query_one(Panes).front else LayerSensitivities)
             copy_text(self, markdown(table), f"{len(table.rows)} rows as Markdown")
 
 

@@ -19,7 +19,7 @@ from prunetui.tui.session import Session
 from prunetui.tui.views import LIVE, Entry
 from prunetui.tui.widgets.footer import Keys
 from prunetui.tui.widgets.line import OneLine
-from prunetui.tui.widgets.virtual_table import Table
+from prunetui.tui.widgets.virtual_table import VirtualTable
 
 EMPTY = """No runs in {root} yet.
 
@@ -118,13 +118,13 @@ class RunsScreen(RunActions):
     def on_input_submitted(self) -> None:
         self.table.focus()
 
-    def on_table_moved(self, event: Table.Moved) -> None:
+    def on_virtual_table_moved(self, event: VirtualTable.Moved) -> None:
         self._show_keys()
 
-    def on_table_opened(self, event: Table.Opened) -> None:
+    def on_virtual_table_opened(self, event: VirtualTable.Opened) -> None:
         self.action_open()
 
-    def on_table_sort_asked(self, event: Table.SortAsked) -> None:
+    def on_virtual_table_sort_asked(self, event: VirtualTable.SortAsked) -> None:
         self._sort_by(event.column)
 
     def _sort_by(self, column: str) -> None:

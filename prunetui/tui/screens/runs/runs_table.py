@@ -10,11 +10,11 @@ from prunetui.metrics import CLASSIFICATION, Metric
 from prunetui.terminal.durations import ago, clock
 from prunetui.tui.views import LIVE, ORDER, Entry
 from prunetui.tui.widgets.table_columns import Column
-from prunetui.tui.widgets.virtual_table import Table
+from prunetui.tui.widgets.virtual_table import VirtualTable
 from prunetui.tui.words import bar, state_text
 
 
-class Runs(Table[Entry]):
+class Runs(VirtualTable[Entry]):
     """One row a run; ``now`` gives the time that ages are reckoned from."""
 
     def __init__(self, now: Callable[[], float], ascii_only: bool, **more: Any) -> None:

@@ -17,21 +17,21 @@ from textual.widgets import Static
 from prunetui.errors import DataError
 from prunetui.report.layers import read_packed
 from prunetui.results.chart import Picture
-from prunetui.results.inspect_model import Histogram, Model, dense_file, model_file, read_model
+from prunetui.results.inspect_model import Histogram, ModelSummary, dense_file, model_file, read_model
 from prunetui.results.summary import Series
 from prunetui.terminal.printable import one_line, quoted
 from prunetui.tui.saving import copy_text
 from prunetui.tui.screens.dialogs import Choice
 from prunetui.tui.screens.trial import model_export
+from prunetui.tui.screens.trial.layer_summaries import LayerSummaries
 from prunetui.tui.screens.trial.model_export import FORMATS
-from prunetui.tui.screens.trial.model_table import ModelTable
 from prunetui.tui.screens.trial.trial_numbers import numbers
 from prunetui.tui.screens.trial.weight_histogram import Bars
 from prunetui.tui.views import RunView
-from prunetui.tui.widgets.chart_view import Chart, legend_text
+from prunetui.tui.widgets.chart_view import ChartView, legend_text
 from prunetui.tui.widgets.footer import Keys
 from prunetui.tui.widgets.quarters import FourPanes, Quarters, pane_keys
-from prunetui.tui.widgets.virtual_table import Table
+from prunetui.tui.widgets.virtual_table import VirtualTable
 
 PANES = {"numbers": "#numbers-scroll", "layers": "#model-table", "weights": "#bars", "training": "#curves"}
 TRIALS = Binding.Group("Trial")
@@ -53,7 +53,7 @@ class TrialScreen(FourPanes):
     def __init__(self, view: RunView, rows: Sequence[Mapping[str, Any]], place: int, ascii_only: bool = False) -> None:
         super().__init__()
         self.view, self.rows, self.place = view, rows, place
-        self.model: Model | None = None
+        self.model: ModelSummary | None = None
         self._losses = False
         self._ascii = ascii_only
 
@@ -67,13 +67,13 @@ class TrialScreen(FourPanes):
             with Vertical(id="layers", classes="panel") as layers:
                 layers.border_title = "2 layers"
                 yield Static("", id="why")
-                yield ModelTable(self._ascii, id="model-table")
+                yield LayerSummaries(self._ascii, id="model-table")
             with Vertical(id="weights", classes="panel") as weights:
                 weights.border_title = "3 weights"
                 yield Bars(self._ascii, id="bars")
             with Vertical(id="training", classes="panel") as training:
                 training.border_title = "4 training"
-                yield Chart(ascii_only=self._ascii, id="curves")
+                yield ChartView(ascii_only=self._ascii, id="curves")
                 yield Static("", id="legend")
         yield Keys()
 
@@ -130,7 +130,7 @@ class TrialScreen(FourPanes):
         except DataError as error:
             packed = read_packed(folder).get(trial)
             if packed:
-                model, why = Model(packed, Histogram(0.0, ()), 0), "Packed without its network: layers only."
+                model, why = ModelSummary(packed, Histogram(0.0, ()), 0), "Packed without its network: layers only."
             elif row.get("status") != "done":
                 why = "The trial has no model: it was not finished."
             else:
@@ -138,21 +138,21 @@ class TrialScreen(FourPanes):
         if self.row is row:
             self.app.call_from_thread(self._show_model, model, why)
 
-    def _show_model(self, model: Model | None, why: str) -> None:
+    def _show_model(self, model: ModelSummary | None, why: str) -> None:
         self.model = model
         self.query_one("#why", Static).update(Text(quoted(why), "dim"))
         self.query_one("#why").display = bool(why)
-        table = self.query_one(ModelTable)
+        table = self.query_one(LayerSummaries)
         table.fill(model)
         left = f"{model.nonzero:,} of {model.weights:,} weights are not zero" if model else ""
         self.query_one("#layers").border_subtitle = left
         self._show_weights()
 
-    def on_table_moved(self, event: Table.Moved) -> None:
+    def on_virtual_table_moved(self, event: VirtualTable.Moved) -> None:
         self._show_weights()
 
     def _show_weights(self) -> None:
-        pane, layer = self.query_one("#weights"), self.query_one(ModelTable).current
+        pane, layer = self.query_one("#weights"), self.query_one(LayerSummaries).current
         histogram = layer.histogram if layer else self.model.histogram if self.model else None
         histogram = histogram if histogram and histogram.counts else None
         pane.border_title = Text(one_line(f"3 weights{f' of {layer.name}' if layer else ''}"))
@@ -174,7 +174,7 @@ class TrialScreen(FourPanes):
         picture = Picture(tuple(series), x_label="epoch", points=all(len(one.x) < 2 for one in series))
         self.query_one("#training").border_title = f"4 training {'loss' if self._losses else shown}"
         nothing = "No training was done for this trial alone: it shares its steps with others, or has none."
-        self.query_one(Chart).show(picture, nothing, soon=True)
+        self.query_one(ChartView).show(picture, nothing, soon=True)
         words = self.query_one("#legend", Static)
         words.update(legend_text(picture, words.container_size.width))
 

@@ -4,32 +4,32 @@ from __future__ import annotations
 
 from typing import Any
 
-from prunetui.results.inspect_model import Layer, Model
+from prunetui.results.inspect_model import LayerSummary, ModelSummary
 from prunetui.tui.widgets.table_columns import Column
-from prunetui.tui.widgets.virtual_table import Table
+from prunetui.tui.widgets.virtual_table import VirtualTable
 from prunetui.tui.words import bar, size
 
 BAR = 10
 
 
-class ModelTable(Table[Layer]):
+class LayerSummaries(VirtualTable[LayerSummary]):
     """One row a layer, in the order of the network."""
 
     def __init__(self, ascii_only: bool, **more: Any) -> None:
         self._ascii = ascii_only
         super().__init__(self._layer_columns(False), key=lambda layer: layer.name, **more)
 
-    def fill(self, model: Model | None) -> None:
+    def fill(self, model: ModelSummary | None) -> None:
         """The layers of another model; columns about filters only where there are fewer of them than before."""
         narrowed = model is not None and (model.narrowed or any(layer.is_shared for layer in model.layers))
         self.columns = self._layer_columns(narrowed)
         self.show(model.layers if model else ())
 
-    def _layer_columns(self, narrowed: bool) -> list[Column[Layer]]:
+    def _layer_columns(self, narrowed: bool) -> list[Column[LayerSummary]]:
         def bars(fraction: float) -> str:
             return bar(fraction, BAR, self._ascii)
 
-        def shape(layer: Layer) -> str:
+        def shape(layer: LayerSummary) -> str:
             return "x".join(map(str, layer.shape))
 
         filters = [
@@ -45,7 +45,7 @@ class ModelTable(Table[Layer]):
         ]
 
 
-def _filters(layer: Layer) -> str:
+def _filters(layer: LayerSummary) -> str:
     before = (layer.dense or layer.shape)[0]
     if layer.is_shared:
         return f"{layer.outputs} share {layer.shape[0]}"

@@ -17,7 +17,7 @@ LOST = ((10.0, "bold #ff6b5e"), (2.0, "#e69f00"))
 """Points lost, of what is in percent, from which a cell stands out."""
 
 
-class LayersTable(SortedTable[Sensitivity]):
+class LayerSensitivities(SortedTable[Sensitivity]):
     """One row a layer, or a group of coupled layers, and one column a target."""
 
     def __init__(self, **more: Any) -> None:
