@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from prunetui.errors import RunFailed, UsageError
 from prunetui.files.atomic import write_atomic
+from prunetui.plugins.own_files import names_own_file, short
 from prunetui.store import Run, find_run
 from prunetui.terminal.output import say
 
@@ -26,11 +27,14 @@ TOLERANCE = 1e-3
 """Largest difference of logits, relative to the largest logit."""
 
 
-def export_model(root: Path, run: str, trial: str, kind: str, output: Path) -> None:
+def export_model(root: Path, run: str, trial: str, kind: str, output: Path, trust: bool = False) -> None:
     """Write a trial's network to ``output`` and print the path; what was checked goes to stderr.
 
+    Code that the run names, of a network or data of somebody's own, is run only with ``trust``: a run may come from
+    elsewhere.
+
     Raises:
-        UsageError: no such run, trial or format.
+        UsageError: no such run, trial or format; its network is built by code that is not trusted.
         RunFailed: the written file computes something else.
     """
     import torch
@@ -41,8 +45,8 @@ def export_model(root: Path, run: str, trial: str, kind: str, output: Path) -> N
     found = find_run(root, run)
     source = _model_of(found, trial)
     checkpoint = read_checkpoint(source)
-    model = pixels_of(checkpoint, source, trust=True)  # as a run is resumed: with the code that its study names
-    images, what = _images(found, checkpoint.header)
+    model = pixels_of(checkpoint, source, trust)
+    images, what = _images(found, checkpoint.header, trust)
     output = output.expanduser()
     content, again = _made(kind, model, checkpoint.header, source, images[:2])
     with torch.inference_mode():
@@ -69,8 +73,8 @@ def _model_of(run: Run, trial: str) -> Path:
     raise UsageError(f"{run.id} kept no network of a trial {trial!r}{hint}")
 
 
-def _images(run: Run, header: dict[str, Any]) -> tuple[Tensor, str]:
-    """Test images in [0, 1] that the run measured on; noise where they are gone."""
+def _images(run: Run, header: dict[str, Any], trust: bool) -> tuple[Tensor, str]:
+    """Test images in [0, 1] that the run measured on; noise where they are gone, or their code is not trusted."""
     import torch
 
     from prunetui.config import parse_study
@@ -80,7 +84,10 @@ def _images(run: Run, header: dict[str, Any]) -> tuple[Tensor, str]:
     shape = header["architecture"]
     try:
         wanted = Wanted(size=shape["size"], channels=shape["channels"])
-        data = load_dataset(parse_study(run.study_text()).data, wanted=wanted)
+        asked = parse_study(run.study_text()).data
+        if names_own_file(asked.name) and not trust:
+            raise UsageError(f"they are made by code of {short(asked.name)}, which --trust runs")
+        data = load_dataset(asked, wanted=wanted)
         images = data.test.pixels[:IMAGES].float() / 255
         return images, f"{len(images)} test images"
     except (PrunetuiError, OSError) as error:
@@ -98,6 +105,7 @@ def _made(kind: str, model: Pixels, header: dict[str, Any], source: Path, exampl
     if kind == "safetensors":
         from prunetui.engine.loading import load
 
+        # The code that it names has just been run.
         return source.read_bytes(), lambda path, images: load(path, trust=True)(images).detach()
     if kind == "pt2":
         return _pt2(model, header, example), _run_pt2

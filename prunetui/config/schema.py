@@ -174,7 +174,7 @@ class MeasureTable(TomlTable):
     """Keep the final network of every trial under models/."""
 
 
-class RunTable(TomlTable):
+class ExecutionTable(TomlTable):
     """How a study is executed; it does not change what is asked."""
 
     parallel: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = 1
@@ -211,7 +211,7 @@ class Study(TomlTable):
     finetune: FinetuneTable = FinetuneTable()
     measure: MeasureTable = MeasureTable()
     layers: LayersTable = LayersTable()
-    run: RunTable = RunTable()
+    run: ExecutionTable = ExecutionTable()
     methods: Annotated[
         tuple[Annotated[MethodTable, BeforeValidator(as_table, json_schema_input_type=str | MethodTable)], ...],
         Field(strict=False, min_length=1, max_length=1000),

@@ -58,7 +58,12 @@ class TomlTable(BaseModel):
     """A TOML table: strict types, unknown keys refused, frozen once read."""
 
     model_config = ConfigDict(
-        strict=True, extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+        strict=True,
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        model_title_generator=lambda table: table.__name__.removesuffix("Table"),
     )
 
 

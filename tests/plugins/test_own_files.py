@@ -320,6 +320,14 @@ def test_a_study_of_a_users_own_files_runs_and_its_networks_load(study: Path, tm
     refused = prunetui(elsewhere, "evaluate", network, "--data", f"{study.parent}/my_data.py:scans")
     assert refused.returncode == 2
     assert "is built by code of my_net.py:make_net" in refused.stderr
+    export = ("export", "last", "l1-structured-0.5-s0", "--runs", runs, "--format", "onnx", "-o", tmp_path / "net.onnx")
+    refused = prunetui(elsewhere, *export)
+    assert refused.returncode == 2
+    assert "is built by code of my_net.py:make_net" in refused.stderr
+    assert "the net's file is run" not in refused.stderr
+    exported = prunetui(elsewhere, *export, "--trust")
+    assert exported.returncode == 0, exported.stderr
+    assert "test images: largest difference" in exported.stderr
     (study.parent / "my_net.py").unlink()  # the run's copy is as it was
     trusted = prunetui(elsewhere, "evaluate", network, "--trust", "--json")
     assert trusted.returncode == 0, trusted.stderr

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import pytest
 from rich.console import Console
 from textual.pilot import Pilot
+from textual.screen import Screen
 from textual.widgets import Static
 
 from prunetui.cli.pack_run import export_runs
@@ -15,6 +18,7 @@ from prunetui.results.inspect_model import Histogram
 from prunetui.store import Run
 from prunetui.tui.app import PrunetuiApp
 from prunetui.tui.run_look import RunLook
+from prunetui.tui.screens.dialogs import Choice
 from prunetui.tui.screens.trial.layer_summaries import LayerSummaries
 from prunetui.tui.screens.trial.trial_numbers import numbers
 from prunetui.tui.screens.trial.trial_screen import TrialScreen
@@ -41,7 +45,15 @@ def trial_of(run: Any, place: int, story: Callable[[Pilot[Any], TrialScreen], An
     return told
 
 
-def plain(screen: TrialScreen, selector: str) -> str:
+async def until(pilot: Pilot[Any], condition: Callable[[], bool]) -> None:
+    for _ in range(100):
+        if condition():
+            return
+        await pilot.pause(0.02)
+    raise AssertionError("it did not come")
+
+
+def plain(screen: Screen[Any], selector: str) -> str:
     console = Console(width=100)
     with console.capture() as said:
         console.print(screen.query_one(selector, Static).content)
@@ -104,6 +116,32 @@ def test_n_and_p_step_through_the_trials(root, app_of: App, drive: Drive):
         await settle(pilot)
         assert screen.row["trial"] == "l1-unstructured-0.5-s0"
         assert "there is no l1-unstructured-0.5-s0.safetensors" in plain(screen, "#why")
+
+    drive(app_of(root), trial_of(run, 0, story))
+
+
+@pytest.mark.parametrize(("answer", "exported"), [("enter", [True]), ("escape", [])])
+def test_code_that_a_run_names_is_run_only_after_a_question(
+    root, app_of: App, drive: Drive, monkeypatch: pytest.MonkeyPatch, answer: str, exported: list[bool]
+):
+    run = fake_run(root, "first", rows=study_rows(), model="net.py:make")
+    trusted: list[bool] = []
+
+    def fake(folder: Path, trial: str, kind: str, output: Path, trust: bool) -> tuple[bool, str]:
+        trusted.append(trust)
+        return True, "saved"
+
+    monkeypatch.setattr("prunetui.tui.screens.trial.model_export.export", fake)
+
+    async def story(pilot: Pilot[Any], screen: TrialScreen) -> None:
+        await pilot.press("e")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Choice))
+        await pilot.press("enter")
+        await until(pilot, lambda: "The run names code of net.py:make" in plain(pilot.app.screen, ".note"))
+        assert trusted == []
+        await pilot.press(answer)
+        await settle(pilot)
+        assert trusted == exported
 
     drive(app_of(root), trial_of(run, 0, story))
 

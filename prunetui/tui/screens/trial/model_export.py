@@ -14,9 +14,13 @@ FORMATS = {
 }
 
 
-def export(folder: Path, trial: str, kind: str, output: Path) -> tuple[bool, str]:
-    """Whether a trial's network was written to ``output``, and what was checked, or what failed."""
-    command = python_command("prunetui", "export", str(folder), trial, "--format", kind, "-o", str(output))
+def export(folder: Path, trial: str, kind: str, output: Path, trust: bool = False) -> tuple[bool, str]:
+    """Whether a trial's network was written to ``output``, and what was checked, or what failed.
+
+    ``trust`` has the code run that the run names.
+    """
+    options = ["--format", kind, "-o", str(output), *(["--trust"] if trust else [])]
+    command = python_command("prunetui", "export", str(folder), trial, *options)
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     words = " ".join(done.stderr.split())[-300:]
     return done.returncode == 0, f"saved as {output.name}; {words}" if done.returncode == 0 else words

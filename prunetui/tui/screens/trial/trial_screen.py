@@ -15,6 +15,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.widgets import Static
 
 from prunetui.errors import DataError
+from prunetui.plugins.own_files import names_own_file
 from prunetui.report.layers import read_packed
 from prunetui.results.chart import Picture
 from prunetui.results.inspect_model import Histogram, ModelSummary, dense_file, model_file, read_model
@@ -105,16 +106,28 @@ class TrialScreen(FourPanes):
         """Save the network for other programs, into the folder where prunetui was started."""
         trial = str(self.row.get("trial"))
         kind = await self.app.push_screen_wait(Choice("Export", f"{trial}, into {Path.cwd()}", [*FORMATS.items()]))
-        if kind:
+        trust = await self._trusts_code() if kind else None
+        if kind and trust is not None:
             self.notify(f"exports {trial}; it takes a few seconds")
-            self._hand_over(trial, kind, Path.cwd() / f"{trial}.{kind}")
+            self._hand_over(trial, kind, Path.cwd() / f"{trial}.{kind}", trust)
+
+    async def _trusts_code(self) -> bool | None:
+        """Whether code that the run names is to be run, asked where there is any; None where that is declined."""
+        status = self.view.status
+        files = [name for name in (status.model, status.data) if names_own_file(name)] if status else []
+        if not files:
+            return False
+        question = f"The run names code of {' and '.join(files)}, which building the network runs."
+        answers = [("trust", "Run it: I trust who made this run"), ("cancel", "Cancel")]
+        answer = await self.app.push_screen_wait(Choice("Export", question, answers))
+        return True if answer == "trust" else None
 
     @work(thread=True)
-    def _hand_over(self, trial: str, kind: str, output: Path) -> None:
+    def _hand_over(self, trial: str, kind: str, output: Path, trust: bool) -> None:
         if output.exists():
             self.app.call_from_thread(self.notify, f"{output.name} is already there", severity="warning")
             return
-        fine, told = model_export.export(self.view.folder, trial, kind, output)
+        fine, told = model_export.export(self.view.folder, trial, kind, output, trust)
         severity: Literal["information", "error"] = "information" if fine else "error"
         self.app.call_from_thread(self.notify, told, severity=severity, timeout=10)
 
