@@ -588,7 +588,7 @@ def test_the_json_schema_accepts_the_short_forms_that_studies_use():
     assert {"array", "number", "string"} <= _kinds(study["sparsities"])
     assert {"object", "string"} <= _kinds(study["schedule"])
     assert {"object", "string"} <= _kinds(study["methods"]["items"])
-    assert definitions["Method"].get("additionalProperties") is not False  # a method's own options
+    assert definitions["MethodTable"].get("additionalProperties") is not False  # a method's own options
 
 
 # Anything at all --------------------------------------------------------------------------------------

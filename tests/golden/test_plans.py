@@ -17,7 +17,7 @@ import pytest
 from prunetui.config import load_study
 from prunetui.plan import Plan, build_plan, measurements, step_key
 
-from .inner import Images, Units, hashed_fields, kind_of, label_of, needs_of, without_digests, work_of
+from .inner import SplitSizes, Units, hashed_fields, kind_of, label_of, needs_of, without_digests, work_of
 
 STUDIES = Path(__file__).parent / "studies"
 NAMES = (
@@ -30,7 +30,7 @@ CONTEXT = {
 UNITS = Units(
     layers=("conv1", "layer1.0.conv1", "fc"), groups=(("conv1", "layer1.0.conv2"), ("layer1.0.conv1",)), refused=("fc",)
 )
-IMAGES = Images(train=900, validation=100, test=500)
+IMAGES = SplitSizes(train=900, validation=100, test=500)
 
 Golden = Callable[[str, str], None]
 

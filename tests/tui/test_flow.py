@@ -56,7 +56,7 @@ def test_from_a_study_to_a_network_taken_home(
     fake_run(root, "older", rows=study_rows())
     exported: list[tuple[str, str, str]] = []
 
-    def export(folder: Path, trial: str, kind: str, output: Path) -> tuple[bool, str]:
+    def export(folder: Path, trial: str, kind: str, output: Path, trust: bool) -> tuple[bool, str]:
         exported.append((folder.name, trial, kind))
         return True, f"saved as {output.name}; checked"
 
