@@ -19,13 +19,13 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
 from textual.pilot import Pilot
 
+from benchmarks._large_runs import going_on, large
 from benchmarks._runs import LEVELS, METHODS, row, run_of, study
 from benchmarks._terminal import Terminal
 from prunetui import events
@@ -41,7 +41,7 @@ NOTICED = 50.0
 """Milliseconds."""
 REDRAWN = {(80, 24): 37.0, (160, 50): 108.0}
 """KiB a second."""
-RUNS, TRIALS, EVENTS = 5_000, 2_000, 10_000
+RUNS = 5_000
 MINIMAL = """
 from textual.app import App
 from textual.widgets import Static
@@ -98,22 +98,6 @@ def longest_pause(root: Path) -> Iterator[dict[str, Any]]:
     for what, (pause, own) in pauses.items():
         for name, worst in ((f"longest pause, {what}", pause), (f"own work in a turn, {what}", own)):
             yield {"name": name, "ours": worst, "peer": NOTICED, "ratio": NOTICED / worst, "unit": "ms"}
-
-
-def large(root: Path) -> Run:
-    """A run of many trials and events that still runs."""
-    names = [f"{method} {i}" for method in METHODS for i in range(5)]
-    table = []
-    for seed in range(TRIALS // (len(names) * len(LEVELS)) + 1):
-        table += [{**row(name.split()[0], x, seed), "label": name} for name in names for x in LEVELS]
-    table = [{**one, "trial": f"{place}-{one['trial']}"} for place, one in enumerate(table[:TRIALS])]
-    told: list[events.Event] = [events.RunStarted("", "cpu", False), events.Planned(TRIALS + 1, 0, 9000, 10**6)]
-    for one in table:
-        key = str(one["trial"])
-        told += [events.StepStarted(key, "Train", "train 1 epoch", key, 100)]
-        told += [events.Progress(key, 50, 100, 1, 1, 1000.0, 0.5, 0.1)] * (EVENTS // TRIALS - 3)
-        told += [events.EpochFinished(key, 1, 1, 0.5, 80.0), events.TrialFinished(key, "done", one)]
-    return run_of(root, "large", "running", table, told)
 
 
 @contextmanager
@@ -210,15 +194,6 @@ def feed(run: Run, over: threading.Event) -> None:
             append(event)
             if over.wait(0.05):
                 return
-
-
-def going_on() -> Iterator[events.Event]:
-    """What a training says, without an end."""
-    yield events.StepStarted("now", "Train", "train 1000 epochs", "taylor-0.5-s0", 100)
-    for i in count(1):
-        yield events.Progress("now", i % 100, 100, i // 100 + 1, 1000, 1000.0 + i, 1 / i, 0.1)
-        if not i % 20:
-            yield events.EpochFinished("now", i // 20, 1000, 1 / i, 100 - 50 / i)
 
 
 def shows(run: Run) -> Doing:

@@ -7,7 +7,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import pytest
@@ -208,3 +209,37 @@ def test_a_screen_knows_neither_the_application_nor_another_screen(feature: str)
     for file in sorted((ROOT / "prunetui/tui/screens" / feature).glob("*.py")):
         names = _imports(ast.parse(file.read_text(encoding="utf-8")))
         assert not [name for name in names if name.startswith((*others, "prunetui.tui.app"))], file
+
+
+# Sizes and names ----------------------------------------------------------------------------------------
+
+
+WRITTEN = [file for folder in ("prunetui", "methods", "benchmarks") for file in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def repeated(names: Iterable[str]) -> list[str]:
+    return sorted(name for name, times in Counter(names).items() if times > 1)
+
+
+def test_files_and_functions_are_short():
+    lines = {str(file.relative_to(ROOT)): file.read_text(encoding="utf-8").count("\n") for file in WRITTEN}
+    assert {file: count for file, count in lines.items() if count > 250} == {}
+    functions = [
+        (file.name, node.name, node.end_lineno - node.lineno + 1)
+        for file in WRITTEN
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno
+    ]
+    assert [function for function in functions if function[2] > 40] == []
+
+
+def test_a_name_of_a_file_or_class_means_one_thing():
+    product = [file for file in WRITTEN if file.parts[-2] != "benchmarks" and not file.name.startswith("__")]
+    assert repeated(file.name for file in product) == []
+    classes = [
+        node.name
+        for file in WRITTEN
+        for node in ast.parse(file.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    ]
+    assert repeated(classes) == []
