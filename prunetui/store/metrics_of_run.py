@@ -33,18 +33,21 @@ def assumed(metrics: Metrics) -> str:
 
 
 def metrics_plain(metrics: Metrics) -> dict[str, Any]:
-    """For JSON: the primary metric by name, its direction, and all that is known of each."""
+    """For JSON: the primary metric by name and its direction, and all of each where it is not classification's."""
+    named = {"primary": metrics.primary.key, "direction": metrics.primary.direction}
+    if metrics == CLASSIFICATION:
+        return named
     every = [dataclasses.asdict(metric) for metric in (metrics.primary, *metrics.others)]
-    return {"primary": metrics.primary.key, "direction": metrics.primary.direction, "metrics": every}
+    return {**named, "metrics": every}
 
 
 def read_metrics(plain: Mapping[str, Any]) -> Metrics:
-    """What ``metrics_plain`` wrote, of this version or another; classification where there is nothing of it.
+    """What ``metrics_plain`` wrote, of this version or another; classification's where it lists none.
 
     Raises:
         ValueError: it is something else.
     """
-    if "metrics" not in plain and "primary" not in plain:
+    if "metrics" not in plain and plain.get("primary", CLASSIFICATION.primary.key) == CLASSIFICATION.primary.key:
         return CLASSIFICATION
     listed, primary = plain.get("metrics"), plain.get("primary")
     if not isinstance(listed, list) or len(listed) > MOST:

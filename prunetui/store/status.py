@@ -50,15 +50,12 @@ class Status:
 
 
 def status_plain(status: Status) -> dict[str, Any]:
-    """A status for JSON: its figures are called by the primary metric (``top1_dense``, ``top1_best``).
-
-    What is measured stands in it where it is not what runs without a word about it measure.
-    """
+    """A status for JSON: its figures are called by the primary metric (``top1_dense``), which it names with all others."""
     key = status.metrics.primary.key
     names = {"dense": f"{key}_dense", "best": f"{key}_best"}
     fields = (field.name for field in dataclasses.fields(status) if field.name != "metrics")
     plain = {names.get(name, name): getattr(status, name) for name in fields}
-    return plain if status.metrics == CLASSIFICATION else {**plain, **metrics_plain(status.metrics)}
+    return {**plain, **metrics_plain(status.metrics)}
 
 
 def read_status(plain: Mapping[str, Any]) -> Status:
