@@ -50,7 +50,7 @@ class Status:
 
 
 def status_plain(status: Status) -> dict[str, Any]:
-    """A status for JSON: its figures are called by the primary metric (``top1_dense``), which it names with all others."""
+    """A status for JSON: figures are called by the primary metric (``top1_dense``), which it names."""
     key = status.metrics.primary.key
     names = {"dense": f"{key}_dense", "best": f"{key}_best"}
     fields = (field.name for field in dataclasses.fields(status) if field.name != "metrics")
