@@ -14,6 +14,7 @@ from prunetui.engine.graph import Graph
 from prunetui.engine.state import State
 from prunetui.errors import TrialError
 from prunetui.plugins import method_catalogue
+from prunetui.plugins.own_files import short
 
 
 class Asked(Protocol):
@@ -82,7 +83,7 @@ def check_achieved(step: Asked, edit: Edit, before: State, after: State, graph: 
             raise TrialError(f"no weight lies at or below {step.value:g}: nothing was pruned")
         return
     if not _as_asked(step, edit, before, after, graph):
-        asked = f"{step.method} was asked for {step.target}:{step.value:g}"
+        asked = f"{short(step.method)} was asked for {step.target}:{step.value:g}"
         raise TrialError(f"{asked} and removed {_removed(step, edit, after, graph)}")
 
 
@@ -148,7 +149,7 @@ def _check_floor(step: Asked, edit: Masks) -> None:
         kept = int(mask.sum())
         if kept < int(step.rules["floor"] * mask.numel()):  # a method may round either way
             raise TrialError(
-                f"{step.method} keeps {kept} of {mask.numel()} weights of {name}, less than the floor of "
+                f"{short(step.method)} keeps {kept} of {mask.numel()} weights of {name}, less than the floor of "
                 f"{step.rules['floor']:g} of every layer"
             )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from prunetui.errors import TrialError
+from prunetui.plugins.own_files import short
 from prunetui.tree.step import SplitSizes, Step
 
 if TYPE_CHECKING:
@@ -42,7 +43,11 @@ class Prune(Step):
 
     @property
     def label(self) -> str:
-        return f"prune {self.method} {self.target}:{self.value:g}{f' of {self.only}' if self.only else ''}"
+        return f"prune {short(self.method)} {self.target}:{self.value:g}{f' of {self.only}' if self.only else ''}"
+
+    def plain(self) -> dict[str, Any]:
+        """A file of the user's is told by its content, which ``digest`` is of, and not by its place."""
+        return {**super().plain(), "method": short(self.method)}
 
     def work(self, images: SplitSizes) -> int:
         return min(self.images, images.train)
@@ -129,7 +134,7 @@ class Prune(Step):
 
         left = model.state_dict()
         if any(not torch.equal(left[name], t.to(left[name].device)) for name, t in state.tensors.items()):
-            raise TrialError(f"the method {self.method} changed the net; it may only return an edit")
+            raise TrialError(f"the method {short(self.method)} changed the net; it may only return an edit")
 
 
 def asked_of(edit: str, step: Prune, state: State, graph: Graph) -> float:

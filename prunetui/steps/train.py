@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from prunetui.errors import TrialError
+from prunetui.plugins.own_files import short
 from prunetui.tree.step import SplitSizes, Step
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Train(Step):
 
     @property
     def label(self) -> str:
-        how = f" shaped by {self.shaped['method']}" if self.shaped else ""
+        how = f" shaped by {short(self.shaped['method'])}" if self.shaped else ""
         return f"train {self.epochs} epoch{'s' if self.epochs != 1 else ''}{how}"
 
     @property
@@ -66,7 +67,8 @@ class Train(Step):
         return (self.teacher,) if self.teacher else ()
 
     def plain(self) -> dict[str, Any]:
-        return {**super().plain(), "recipe": self.recipe.model_dump()}
+        shaped = {**self.shaped, "method": short(self.shaped["method"])} if self.shaped else None
+        return {**super().plain(), "recipe": self.recipe.model_dump(), "shaped": shaped}
 
     def place(self, path: Sequence[Step]) -> int:
         """A training that begins in the middle of a recipe sees the images it would have seen from the start.
