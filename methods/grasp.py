@@ -1,9 +1,8 @@
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from prunetui.api import Factor, Masks, Net, dataclass, keep_top, register
+from prunetui.api import Factor, Masks, Net, dataclass, keep_top, mapped, register
 
 
 @register("grasp", source="Wang et al. 2020, arXiv:2002.07376")
@@ -22,9 +21,8 @@ class Grasp:
         weights = list(parameters.values())
         flow = [torch.zeros_like(w) for w in weights]
 
-        def cooled(*inputs: Any) -> Tensor:
-            logits: Tensor = net.model(*inputs)
-            return logits.float() / self.temperature
+        def cooled(*inputs: Any) -> Any:
+            return mapped(net.model(*inputs), lambda logits: logits.float() / self.temperature)
 
         for batch in net.batches:
             with torch.enable_grad():

@@ -16,13 +16,14 @@ from prunetui.api.edit import Channels, Masks, Modules, Shared
 from prunetui.api.groups import Group, Slice
 from prunetui.api.kernel_selection import keep_top_kernels, kernels_of, weights_left
 from prunetui.api.layer_budgets import erk_budgets, exchanged
+from prunetui.api.logits import logits_of
 from prunetui.api.net import Keep, Net
 from prunetui.api.obs_solver import compensated, removal_costs
 from prunetui.api.options import Count, Factor, Positive, Scope, Share
 from prunetui.api.registry import PruningMethod, data, executor, model, register, runtime, task, tracker
 from prunetui.api.scores import channel_maps, feature_maps, per_channel, zero_scores
 from prunetui.api.selection import channel_widths, filters_kept, keep_above, keep_channels, keep_erk, keep_top
-from prunetui.api.source import Batch, IndexedSource, Source
+from prunetui.api.source import Batch, IndexedSource, Source, mapped
 from prunetui.api.splits import Splits
 from prunetui.api.task import Accumulator, Evaluation, Network, Task
 from prunetui.api.training import Training
@@ -76,6 +77,8 @@ __all__ = [
     "keep_top",
     "keep_top_kernels",
     "kernels_of",
+    "logits_of",
+    "mapped",
     "model",
     "per_channel",
     "register",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -55,7 +56,7 @@ class IndexedSource(Source, Protocol):
 
 
 def mapped(value: T, change: Callable[[Tensor], Any]) -> T:
-    """The same with every tensor in it changed, in tuples, lists and mappings."""
+    """The same with every tensor in it changed, in tuples, lists and mappings; a dataclass becomes a mapping."""
     found: Any = value
     if isinstance(value, Tensor):
         found = change(value)
@@ -64,6 +65,8 @@ def mapped(value: T, change: Callable[[Tensor], Any]) -> T:
         found = type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
     elif isinstance(value, Mapping):
         found = {key: mapped(part, change) for key, part in value.items()}
+    elif is_dataclass(value) and not isinstance(value, type):
+        found = {field.name: mapped(getattr(value, field.name), change) for field in fields(value)}
     return found  # type: ignore[no-any-return]
 
 

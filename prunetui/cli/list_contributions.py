@@ -7,13 +7,19 @@ from typing import Any
 
 from prunetui.plugins.catalogue import catalogue
 from prunetui.plugins.contribution import Contribution
+from prunetui.plugins.libraries import FORMS
 from prunetui.plugins.option import Option
 from prunetui.terminal.output import console, print_json, say, table
 
 
 def print_models(as_json: bool) -> None:
-    """All models: of which family they are, what options they have, where they come from."""
+    """All models: of which family they are, what options they have, where they come from; and how others are named."""
     _print_kind("model", {}, as_json)
+    if not as_json:
+        forms = table("or a name such as", "which is")
+        for form, summary in FORMS:
+            forms.add_row(form, summary)
+        console().print(forms)
 
 
 def print_tasks(as_json: bool) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from prunetui.cli.wanted_images import check_fixed, tell, wanted_by, wanted_by_weights
 from prunetui.config import Study, parse_study
 from prunetui.errors import UsageError
+from prunetui.plugins.libraries import library_of
 from prunetui.plugins.own_files import names_own_file, short
 from prunetui.terminal.output import print_json, say
 
@@ -86,8 +87,11 @@ def _report(result: dict[str, Any], task: Any, study: Study, as_json: bool) -> N
     say(f"{result['images']} test images of {short(study.data.name)}, {rate}")
 
 
-def _check_logits(path: Path, net: Any, inputs: Any, logits: Any) -> None:
+def _check_logits(path: Path, net: Any, inputs: Any, outputs: Any) -> None:
     """Refuse figures of a network that computes no numbers, whatever its weights are."""
+    from prunetui.api import logits_of
+
+    logits = logits_of(outputs)
     if not bool(logits.isfinite().all()):
         bad = int((~logits.isfinite()).sum())
         raise UsageError(
@@ -147,7 +151,9 @@ def _study(header: dict[str, Any], model: str | None, data: str | None, override
         settings += [f"data.normalize={{mean = {list(header['mean'])}, std = {list(header['std'])}}}"]
         about = {"shortcut": "B", **header["architecture"]}
         settings += [f"model.{k}={json_module.dumps(about[k])}" for k in ("name", "shortcut") if about[k] is not None]
-        settings += [f"model.options.{k}={json_module.dumps(v)}" for k, v in about.get("options", {}).items()]
+        library = library_of(about["name"])
+        table = library.options if library else "options"
+        settings += [f"model.{table}.{k}={json_module.dumps(v)}" for k, v in about.get("options", {}).items()]
         task = _task_of(header)
         settings += [f"task.name={json_module.dumps(task['name'], ensure_ascii=False)}"] if "name" in task else []
         settings += [f"task.options.{k}={json_module.dumps(v)}" for k, v in task.get("options", {}).items()]

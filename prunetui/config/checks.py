@@ -13,6 +13,7 @@ from prunetui.config.size import too_large
 from prunetui.errors import Mistake
 from prunetui.files.paths import is_dir, is_file, user_path
 from prunetui.plugins.catalogue import catalogue as catalogue_of
+from prunetui.plugins.libraries import LIBRARIES, library_of, weights_named
 from prunetui.plugins.method_catalogue import MethodInfo, catalogue
 
 Located = tuple[tuple[str | int, ...], Mistake]
@@ -102,7 +103,12 @@ def _size(study: Study) -> list[Located]:
 def _files(study: Study) -> list[Located]:
     found: list[Located] = []
     checkpoint = study.model.checkpoint
-    if checkpoint and not is_file(user_path(checkpoint)):
+    if weights_named(checkpoint) and checkpoint:
+        library = checkpoint.partition(":")[0]
+        if library_of(study.model.name) != LIBRARIES[library]:
+            words = f"only networks of {library} have weights of {library}, and the model is {study.model.name}"
+            found.append((("model", "checkpoint"), Mistake("model.checkpoint", words, f'"{checkpoint}"')))
+    elif checkpoint and not is_file(user_path(checkpoint)):
         wrong = Mistake("model.checkpoint", "no such file", f'"{checkpoint}"')
         found.append((("model", "checkpoint"), wrong))
     root = user_path(study.data.root)

@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import PydanticCustomError, core_schema
 
-from prunetui.plugins.catalogue import catalogue, why_unknown
+from prunetui.plugins.catalogue import catalogue, is_reference, why_unknown
+from prunetui.plugins.installed import PATTERN
 from prunetui.plugins.own_files import absolute, as_kept, names_own_file
 
 UNKNOWN = "unknown_contribution"
@@ -24,14 +25,14 @@ class Named:
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The names there are; a study may also name something in a file of the user's."""
+        """The names there are; a study may also say where something is."""
         return tuple(catalogue(self.kind).found)
 
     def check(self, name: object) -> str:
         """The name, which is known."""
         if isinstance(name, str) and name in catalogue(self.kind).found:
             return name
-        if isinstance(name, str) and names_own_file(name):
+        if isinstance(name, str) and is_reference(self.kind, name):
             raise PydanticCustomError(UNKNOWN, "not known", {"reason": why_unknown(self.kind, name)})
         raise PydanticCustomError(UNKNOWN, "not a valid choice", {"names": list(self.choices)})
 
@@ -39,8 +40,9 @@ class Named:
         return core_schema.no_info_plain_validator_function(self.check)
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """What an editor offers: the names there are; it lets files of the user's be."""
-        return {"anyOf": [{"enum": list(self.choices)}, {"pattern": r"\.py:[^:]+$"}], "type": "string"}
+        """What an editor offers: the names there are; it lets files of the user's and installed packages be."""
+        forms = [{"pattern": r"\.py:[^:]+$"}, *([{"pattern": PATTERN}] if self.kind == "model" else [])]
+        return {"anyOf": [{"enum": list(self.choices)}, *forms], "type": "string"}
 
 
 def located(raw: dict[str, Any], folder: Path) -> None:

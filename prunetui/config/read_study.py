@@ -21,7 +21,7 @@ from prunetui.errors import ConfigError, Mistake, UsageError
 from prunetui.files.paths import exists, is_dir, is_file, user_path
 from prunetui.files.regular import read_regular
 from prunetui.files.safe_toml import MOST_BYTES, NotToml, read_toml
-from prunetui.plugins.own_files import names_own_file
+from prunetui.plugins.catalogue import is_reference
 
 PRESET = "preset "
 DENSE = (("train", "epochs"), ("model", "width"), ("model", "shortcut"))
@@ -178,7 +178,7 @@ def _follow_model(raw: dict[str, Any], overridden: set[KeyPath]) -> None:
     model = raw.get("model")
     if not isinstance(model, dict):
         return
-    own = [place for place in DENSE if place[0] == "model"] if names_own_file(model.get("name")) else []
+    own = [place for place in DENSE if place[0] == "model"] if is_reference("model", model.get("name")) else []
     for table, key in DENSE if model.get("checkpoint") else own:
         asked = (table,) in overridden or (table, key) in overridden
         if not asked and isinstance(raw.get(table), dict):

@@ -76,19 +76,21 @@ class ModelTable(TomlTable):
     """The network, built for the data's image size, channels and classes."""
 
     name: Annotated[str, Named("model")] = "resnet20"
-    """Architecture, in its CIFAR form."""
+    """Architecture: a built-in one in its CIFAR form, `net.py:make_net`, `torchvision:resnet50`, `timm:...`, ..."""
     shortcut: Literal["A", "B"] | None = None
     """Where a resnet20 changes shape: A pads with zeros, B is a convolution; default: the checkpoint's, or B."""
     width: Annotated[int, Field(ge=1, le=1024)] | None = None
     """Channels of the first stage; default: the checkpoint's, else 16 for the resnet20 family, 64 for the others."""
     checkpoint: str | None = None
-    """Weights to start from (.pt, .pth, .th or .safetensors); dense training is then off unless asked for."""
+    """Weights to start from (a file, or `torchvision:DEFAULT`); dense training is then off unless asked for."""
     key: str | None = None
     """Where in the checkpoint the weights are, if they are there several times, as in "state_dict_ema"."""
     keep_zeros: bool = True
     """Zeros of the checkpoint beyond chance count as pruned and stay, but in dynamic schedules; false lets grow."""
     options: Options | None = None
-    """Further options of a model of your own, as its function takes them."""
+    """Further options of a model that is not built in, as its function takes them."""
+    config: Options | None = None
+    """Of a model `transformers:CLASS` instead: keys of its configuration."""
 
 
 class TaskTable(TomlTable):

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from prunetui.config.choices import schedule_of, target_of, values_of
 from prunetui.config.schema import MethodTable, Study, TaskTable
 from prunetui.plugins.catalogue import contribution
+from prunetui.plugins.libraries import weights_named
 
 CHECKPOINT_NOTES = {
     ("train", "epochs"): "To prune a checkpoint as it is, take this line out: left in, the checkpoint is trained on.",
@@ -29,6 +30,7 @@ UNSET_EXAMPLES = {
     "checkpoint": "resnet20.pt",
     "key": "model_ema",
     "options": {"my_option": 4},
+    "config": {"num_hidden_layers": 4},
 }
 
 
@@ -37,7 +39,7 @@ def rooted(study: Study) -> Study:
     data, model = study.data, study.model
     if "root" in contribution("data", data.name).takes:
         data = data.model_copy(update={"root": str(Path(data.root).expanduser().resolve())})
-    if model.checkpoint:
+    if model.checkpoint and not weights_named(model.checkpoint):
         model = model.model_copy(update={"checkpoint": str(Path(model.checkpoint).expanduser().resolve())})
     return study.model_copy(update={"data": data, "model": model})
 

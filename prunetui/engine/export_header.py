@@ -15,6 +15,8 @@ from typing import Any
 from prunetui.files.safe_json import read_json
 from prunetui.formats.refused import shown
 from prunetui.plugins.catalogue import catalogue
+from prunetui.plugins.installed import names_installed
+from prunetui.plugins.libraries import library_of
 from prunetui.plugins.own_files import names_own_file
 
 FORMAT = "prunetui/1"
@@ -89,7 +91,7 @@ def check_header(header: Mapping[str, Any]) -> None:
 def _check_architecture(about: Any) -> None:
     if not isinstance(about, dict):
         raise ValueError(f"its architecture is {shown(about)}, not an object")
-    known = {"name", "channels", "size", "classes", "shortcut", "width", "options", "digest"}
+    known = {"name", "channels", "size", "classes", "shortcut", "width", "options", "digest", "package"}
     if missing := {"name", "channels", "size", "classes"} - set(about):
         raise ValueError(f"its architecture says no {min(missing)}")
     if unknown := set(about) - known:
@@ -106,10 +108,13 @@ def _check_architecture(about: Any) -> None:
 def _check_factory(about: Mapping[str, Any]) -> None:
     """A built-in model is called by its name; of any other the file says whose code it was, too."""
     name, names, digest = about["name"], catalogue("model").found, about.get("digest")
-    if not isinstance(name, str) or (name not in list(names) and not (names_own_file(name) and digest)):
+    referred = names_own_file(name) or names_installed(name)
+    if not isinstance(name, str) or (name not in list(names) and not (referred and digest)):
         raise ValueError(f"its architecture is called {shown(name)}; there are: {', '.join(sorted(names))}")
-    if names_own_file(name):
+    if referred:
         _check_text("architecture", name)
+    if "package" in about:
+        _check_text("package", about["package"])
     if digest is not None and not (isinstance(digest, str) and re.fullmatch("[0-9a-f]{16}", digest)):
         raise ValueError(f"its architecture has the digest {shown(digest)}; one has 16 hexadecimal digits")
     if about.get("shortcut", "B") not in (("A", "B") if digest is None else ("A", "B", None)):
@@ -117,6 +122,10 @@ def _check_factory(about: Mapping[str, Any]) -> None:
     options = about.get("options", {})
     if not isinstance(options, dict) or (options and digest is None):
         raise ValueError(f"its architecture has the options {shown(options)}; {name} has none")
+    library = library_of(name)
+    for key, value in options.items() if library else ():
+        if library and (wrong := library.wrong_option(key, value)):
+            raise ValueError(f"its architecture has the option {shown(key)}: {wrong}")
 
 
 def _check_numbers(key: str, values: Any, channels: int | None) -> None:

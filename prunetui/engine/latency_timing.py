@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prunetui.api import Source, Task
+from prunetui.api import Source, Task, logits_of
 from prunetui.engine.device import Device
 from prunetui.engine.evaluation import never
 from prunetui.engine.onnx import PIXELS, onnx_bytes
@@ -102,7 +102,7 @@ def _cpu_runtime(model: nn.Module, images: Tensor) -> tuple[str, Callable[[Tenso
 
 def _check(ready: Callable[[Tensor], Callable[[], Any]], model: nn.Module, images: Tensor) -> None:
     with torch.inference_mode():
-        wanted, got = model(images), torch.as_tensor(ready(images)()[0])
+        wanted, got = logits_of(model(images)), torch.as_tensor(ready(images)()[0])
     if not torch.allclose(got, wanted, rtol=0, atol=TOLERANCE * float(wanted.abs().max()), equal_nan=True):
         raise ValueError("ONNX Runtime computes something else")
 

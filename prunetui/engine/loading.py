@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from prunetui.api import logits_of
 from prunetui.engine.export_header import parse_header
 from prunetui.engine.models import Architecture
 from prunetui.engine.models.own_network import found_again
@@ -41,7 +42,7 @@ class Pixels(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
 
     def forward(self, pixels: Tensor) -> Tensor:
-        logits: Tensor = self.net((pixels - self.mean) / self.std)
+        logits: Tensor = logits_of(self.net((pixels - self.mean) / self.std))
         return logits
 
 
@@ -110,7 +111,7 @@ def _check_fits(net: nn.Module, architecture: Architecture) -> None:
     tensors = {name: tensor.to("meta") for name, tensor in [*net.named_parameters(), *net.named_buffers()]}
     images = torch.empty(2, architecture.channels, architecture.size, architecture.size, device="meta")
     with torch.no_grad():
-        made = torch.func.functional_call(net, tensors, (images,))
+        made = logits_of(torch.func.functional_call(net, tensors, (images,)))
     if made.shape != (2, architecture.classes):
         raise ValueError(f"it gives {made.shape[-1]} values an image for {architecture.classes} classes")
 

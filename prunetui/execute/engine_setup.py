@@ -6,7 +6,6 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prunetui import events
@@ -16,7 +15,6 @@ from prunetui.errors import Interrupted
 from prunetui.execute.executor import ExecutionContext, Prepared
 from prunetui.execute.process_count import process_count
 from prunetui.execute.run_control import RunControl
-from prunetui.files.paths import user_path
 from prunetui.machine import device_name
 from prunetui.plan import build_plan
 from prunetui.plugins.own_files import copies_used
@@ -68,7 +66,8 @@ def _task_data_and_network(context: ExecutionContext) -> tuple[Task, Dataset, Ar
     from prunetui.engine.data import Wanted, load_dataset
     from prunetui.engine.graph import trace
     from prunetui.engine.load_task import check_recipes, load_task
-    from prunetui.engine.models.own_network import check_network
+    from prunetui.engine.models.library_weights import checkpoint_file
+    from prunetui.engine.models.own_network import check_network, given_to_factory
     from prunetui.engine.models.start import architecture_of, channels_of, checkpoint_of, start_from
 
     study, model = context.study, context.study.model
@@ -81,7 +80,7 @@ def _task_data_and_network(context: ExecutionContext) -> tuple[Task, Dataset, Ar
     data = load_dataset(study.data, _data_progress(context), _notes(context), wanted)
     shape = (data.channels, data.size, task.outputs or len(data.classes))
     if checkpoint and model.checkpoint:
-        start = start_from(checkpoint, user_path(model.checkpoint), model, *shape)
+        start = start_from(checkpoint, checkpoint_file(model), model, *shape)
         architecture = start.architecture
         for note in start.notes:
             context.emit(events.Log("info", note))
@@ -90,6 +89,8 @@ def _task_data_and_network(context: ExecutionContext) -> tuple[Task, Dataset, Ar
             context.emit(events.Log("info", message))
     else:
         architecture = architecture_of(model, *shape)
+    if given := given_to_factory(architecture):
+        context.emit(events.Log("info", given))
     check_network(architecture, task)
     return task, data, architecture, trace(architecture, data.example()).restricted(study.layers)
 
@@ -182,10 +183,12 @@ def _conditions(study: Study, fingerprint: str, device: Device, threads: int, sa
     """What decides a study's numbers besides the study itself: sums on a CPU depend on how threads share them."""
     import torch
 
-    checkpoint = study.model.checkpoint
+    from prunetui.engine.models.library_weights import checkpoint_file
+
+    checkpoint = checkpoint_file(study.model) if study.model.checkpoint else None
     return {
         "images": fingerprint,
-        "checkpoint": hashlib.sha256(Path(checkpoint).expanduser().read_bytes()).hexdigest() if checkpoint else None,
+        "checkpoint": hashlib.sha256(checkpoint.read_bytes()).hexdigest() if checkpoint else None,
         "device": device.torch.type,
         "threads": threads if device.torch.type == "cpu" else None,
         "graphs": device.graphs and device.torch.type == "cuda",

@@ -62,7 +62,8 @@ def build_plan(study: Study, context: Mapping[str, Any] | None = None, units: Un
 
 def _identity(kind: str, table: DataTable | ModelTable | TaskTable, apart: set[str]) -> dict[str, Any]:
     """What of a table decides the numbers, with the code of what it names, wherever its file lies."""
-    plain = table.model_dump(exclude=apart if table.options else {*apart, "options"})
+    unsaid = {key for key in ("options", "config") if not getattr(table, key, None)}
+    plain = table.model_dump(exclude=apart | unsaid)
     found = catalogue(kind).found.get(table.name)
     if found is None:  # told as a mistake where it is looked for
         return plain

@@ -13,7 +13,9 @@ from typing import Generic, TypeVar
 
 from prunetui.errors import UsageError
 from prunetui.plugins.contribution import Contribution, Origin
+from prunetui.plugins.installed import installed_contribution, names_installed
 from prunetui.plugins.kinds import KINDS, Kind
+from prunetui.plugins.libraries import library_of
 from prunetui.plugins.own_files import names_own_file, own_contribution
 from prunetui.plugins.read_source import read_contributions
 
@@ -22,16 +24,16 @@ Module = tuple[str, Path, Origin]
 
 
 class Known(Mapping[str, T], Generic[T]):
-    """Contributions by name: lists those that are built in or installed, and knows those in a user's file, too."""
+    """Contributions by name: lists those that are built in or announced, and knows those that a name refers to, too."""
 
     def __init__(self, kind: str, listed: Mapping[str, T]) -> None:
         self._kind, self._listed = kind, listed
 
     def __getitem__(self, name: str) -> T:
-        if name in self._listed or not names_own_file(name):
+        if name in self._listed or not is_reference(self._kind, name):
             return self._listed[name]
         try:
-            return own_contribution(self._kind, name)  # type: ignore[return-value]
+            return _referred(self._kind, name)  # type: ignore[return-value]
         except UsageError as error:
             raise KeyError(str(error)) from None
 
@@ -88,6 +90,23 @@ def _modules(kind: Kind, problems: list[str]) -> list[Module]:
     return modules
 
 
+def is_reference(kind: str, name: object) -> bool:
+    """Whether a name says where the contribution is: in a file of the user's or, of models, in an installed package."""
+    return names_own_file(name) or (kind == "model" and names_installed(name))
+
+
+def runs_code(name: object) -> bool:
+    """Whether building what a name says runs a file of somebody's, or any function of an installed package.
+
+    Libraries of networks are not meant: they build theirs from plain options.
+    """
+    return names_own_file(name) or (names_installed(name) and library_of(str(name)) is None)
+
+
+def _referred(kind: str, name: str) -> Contribution:
+    return own_contribution(kind, name) if names_own_file(name) else installed_contribution(kind, name)
+
+
 def contribution(kind: str, name: str) -> Contribution:
     """The description of one contribution.
 
@@ -102,9 +121,9 @@ def contribution(kind: str, name: str) -> Contribution:
 
 def why_unknown(kind: str, name: str) -> str:
     """Why a name is that of no contribution."""
-    if names_own_file(name):
+    if is_reference(kind, name):
         try:
-            own_contribution(kind, name)
+            _referred(kind, name)
         except UsageError as error:
             return str(error)
     names = list(catalogue(kind).found)

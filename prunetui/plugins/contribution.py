@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from prunetui.plugins.option import Option
 
-Origin = Literal["built-in", "package", "file"]
-"""Part of prunetui, announced by an installed package, or a file of the user's that a study names."""
+Origin = Literal["built-in", "package", "file", "installed"]
+"""Part of prunetui, announced by an installed package, in a user's file, or of an installed package that announces
+nothing; a study names the last two by where they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,3 +36,5 @@ class Contribution:
     digest: str
     """Of the file's content."""
     origin: Origin
+    takes_more: bool = False
+    """Whether it may take options that its source does not tell."""

@@ -37,9 +37,9 @@ def load_object(found: Contribution) -> Any:
 def _imported(found: Contribution) -> ModuleType:
     """The very file that was read: another folder on the path may hold a module of the same name."""
     loaded = sys.modules.get(found.module)
-    if loaded is not None and _is_from(loaded.__spec__, found.file):
+    if loaded is not None and is_from(loaded.__spec__, found.file):
         return loaded
-    if _is_from(_spec_of(found.module), found.file):
+    if is_from(spec_of(found.module), found.file):
         return importlib.import_module(found.module)
     name = found.module if found.origin == "built-in" else f"{BY_FILE}{found.module}"
     if name in sys.modules:
@@ -76,7 +76,7 @@ def _executed(name: str, file: Path, source: bytes) -> ModuleType:
     return module
 
 
-def _spec_of(module: str) -> ModuleSpec | None:
+def spec_of(module: str) -> ModuleSpec | None:
     """Where the path leads for a module; finding out imports the packages it is in, and nothing else."""
     try:
         return importlib.util.find_spec(module)
@@ -84,5 +84,6 @@ def _spec_of(module: str) -> ModuleSpec | None:
         return None
 
 
-def _is_from(spec: ModuleSpec | None, file: Path) -> bool:
+def is_from(spec: ModuleSpec | None, file: Path) -> bool:
+    """Whether it is this very file that would be imported."""
     return spec is not None and spec.origin is not None and Path(spec.origin).resolve() == file.resolve()

@@ -31,9 +31,13 @@ class Kind:
         return [file for file in sorted(self.folder.glob("*.py")) if file.stem != "__init__"]
 
 
-CLASSES = ("classes", "num_classes")
-"""Either name of the parameter that is told the number of classes."""
-OF_MODELS = frozenset({"channels", "size", "width", "shortcut", *CLASSES})
+FROM_DATA = {
+    "channels": ("channels", "in_chans", "in_channels", "num_channels"),
+    "size": ("size", "img_size", "image_size"),
+    "classes": ("classes", "num_classes", "num_labels"),
+}
+"""What the data says of a network, and the names of parameters that are told it."""
+OF_MODELS = frozenset({"width", "shortcut", *(name for names in FROM_DATA.values() for name in names)})
 OF_DATA = frozenset({"root", "size", "skip_corrupt", "wanted", "train_needed", "report", "note"})
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from prunetui.api import Accumulator, Batch, Evaluation, IndexedSource, Network, Task, task
+from prunetui.api import Accumulator, Batch, Evaluation, IndexedSource, Network, Task, logits_of, task
 from prunetui.metrics import CLASSIFICATION, LOSS
 from prunetui.tasks.screened_logits import FIRST, SplitLogits, screened
 
@@ -17,39 +18,41 @@ TOP1, TOP5 = CLASSIFICATION.primary, *CLASSIFICATION.more
 
 @task("classification", primary="top1")
 class Classification(Task):
-    """One class an example, by cross-entropy; accuracies are those of float32."""
+    """One class an example, by cross-entropy; accuracies are those of float32.
+
+    A network that gives more than a tensor is taken by its ``logits``, else by ``out``, else by its first tensor.
+    """
 
     measures = (TOP1, TOP5)
 
     def loss(self, model: Network, batch: Batch) -> Tensor:
         inputs, labels = batch
-        return F.cross_entropy(model(inputs).float(), labels)
+        return F.cross_entropy(logits_of(model(inputs)).float(), labels)
 
     def training_loss(self, model: Network, batch: Batch, label_smoothing: float) -> Tensor:
         inputs, labels = batch
-        return F.cross_entropy(model(inputs).float(), labels, label_smoothing=label_smoothing)
+        return F.cross_entropy(logits_of(model(inputs)).float(), labels, label_smoothing=label_smoothing)
 
     def metrics(self, model: Network, batch: Batch, accumulator: Accumulator) -> None:
         inputs, labels = batch
-        hits = hits_of(model(inputs), labels)
+        hits = hits_of(logits_of(model(inputs)), labels)
         for metric, column in zip(self.measures, hits.unbind(1), strict=True):
             accumulator.mean(metric.key, 100 * column.double())
 
     def training_metrics(self, model: Network, batch: Batch, accumulator: Accumulator) -> None:
         """Top-1 alone, which takes no sorting."""
         inputs, labels = batch
-        accumulator.mean(TOP1.key, 100 * (model(inputs).argmax(1) == labels).double())
+        accumulator.mean(TOP1.key, 100 * (logits_of(model(inputs)).argmax(1) == labels).double())
 
-    def imitation(self, loss: Tensor, outputs: Tensor, taught: Tensor, weight: float, temperature: float) -> Tensor:
+    def imitation(self, loss: Tensor, outputs: Any, taught: Any, weight: float, temperature: float) -> Tensor:
         """``(1 - weight) * loss + weight * T^2 * KL(teacher || student)`` at temperature T (Hinton et al. 2015)."""
-        divergence = F.kl_div(
-            F.log_softmax(outputs / temperature, 1), F.log_softmax(taught / temperature, 1), log_target=True,
-            reduction="batchmean",
-        )  # fmt: skip
+        ours, theirs = (F.log_softmax(logits_of(given) / temperature, 1) for given in (outputs, taught))
+        divergence = F.kl_div(ours, theirs, log_target=True, reduction="batchmean")
         return (1 - weight) * loss + weight * temperature**2 * divergence
 
     def check_outputs(self, outputs: object, examples: int, classes: int) -> str:
-        shape = list(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
+        logits = logits_of(outputs)
+        shape = list(logits.shape) if isinstance(logits, Tensor) else type(outputs).__name__
         if shape == [examples, classes]:
             return ""
         return (

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from prunetui.api import Batch, Evaluation, IndexedSource, Network
+from prunetui.api import Batch, Evaluation, IndexedSource, Network, logits_of
 
 FIRST = 5
 """Guesses of top-5."""
@@ -57,7 +57,7 @@ class SplitLogits:
         logits, labels = [], []
         for inputs, of_inputs in batches:
             with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-                logits.append(self._model(inputs).float())
+                logits.append(logits_of(self._model(inputs)).float())
             labels.append(of_inputs)
             self._evaluation.check_stop()
         return torch.cat(logits), torch.cat(labels)

@@ -12,10 +12,12 @@ import torch
 from torch import nn
 
 from prunetui.engine.convolutions import KindsUsed
+from prunetui.engine.models.factories import network_by
 from prunetui.errors import UsageError
 from prunetui.plugins.catalogue import contribution
+from prunetui.plugins.contribution import Contribution
 from prunetui.plugins.import_file import load_object
-from prunetui.plugins.kinds import CLASSES
+from prunetui.plugins.kinds import FROM_DATA
 
 Pairs = tuple[tuple[str, Any], ...]
 
@@ -35,7 +37,9 @@ class Architecture:
     options: Mapping[str, Any] | Pairs = ()
     """The factory's own options, as pairs."""
     digest: str | None = None
-    """Of the file that the factory is in, unless it is built in."""
+    """Of the file that the factory is in, or of the version of its package; unless it is built in."""
+    package: str | None = None
+    """The installed package of the factory with its version, as in "timm 1.0.31"."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "options", _pairs(self.options))
@@ -44,7 +48,8 @@ class Architecture:
         """As JSON-able data; what only some networks have is left out of the others'."""
         common = {key: getattr(self, key) for key in ("name", "channels", "size", "classes", "shortcut", "width")}
         options = {"options": dict(self.options)} if self.options else {}
-        return {**common, **options, **({"digest": self.digest} if self.digest else {})}
+        code = {key: getattr(self, key) for key in ("digest", "package") if getattr(self, key)}
+        return {**common, **options, **code}
 
     @property
     def built_in(self) -> bool:
@@ -76,21 +81,35 @@ def build(architecture: Architecture) -> nn.Module:
     found = contribution("model", architecture.name)
     if found.origin != "built-in" and architecture.digest not in (None, found.digest):
         raise UsageError(f"{found.file} is not the file any more that {architecture.name} was built from")
-    make = load_object(found)
-    values: dict[str, Any] = {key: getattr(architecture, key) for key in ("channels", "size", "width", "shortcut")}
-    values |= dict.fromkeys(CLASSES, architecture.classes)
-    given = {key: value for key, value in values.items() if key in found.takes and value is not None}
+    options = dict(architecture.options)
     if found.origin == "built-in":
-        network: nn.Module = make(**given, **dict(architecture.options))
+        network: nn.Module = load_object(found)(**_given(architecture, found), **options)
         return network
     try:
         with contextlib.redirect_stdout(sys.stderr):  # stdout is for data
-            made = make(**given, **dict(architecture.options))
+            if found.origin == "installed":
+                made = network_by(found, from_data(architecture), {**_given(architecture, found), **options})
+            else:
+                made = load_object(found)(**{**_given(architecture, found), **options})
+    except UsageError:
+        raise
     except Exception as error:
         raise UsageError(f"the model {found.name} cannot be built: {type(error).__name__}: {error}") from error
     if not isinstance(made, nn.Module):
         raise UsageError(f"the model {found.name} made {type(made).__name__}; it must return a torch.nn.Module")
     return made
+
+
+def from_data(architecture: Architecture) -> dict[str, int]:
+    """What the data says of a network."""
+    return {what: getattr(architecture, what) for what in FROM_DATA}
+
+
+def _given(architecture: Architecture, found: Contribution) -> dict[str, Any]:
+    """What a factory asks for of what the program supplies."""
+    values: dict[str, Any] = {key: getattr(architecture, key) for key in ("width", "shortcut")}
+    values |= {name: value for what, value in from_data(architecture).items() for name in FROM_DATA[what]}
+    return {key: value for key, value in values.items() if key in found.takes and value is not None}
 
 
 def skeleton(architecture: Architecture) -> nn.Module:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +11,11 @@ from torch import nn
 
 from prunetui.api import Task
 from prunetui.engine.layers import kind_of
-from prunetui.engine.models import Architecture, build
+from prunetui.engine.models import Architecture, build, from_data
+from prunetui.engine.models.factories import told_of
 from prunetui.errors import UsageError
-from prunetui.plugins.catalogue import contribution
+from prunetui.plugins.catalogue import contribution, runs_code
+from prunetui.plugins.installed import names_installed
 from prunetui.plugins.own_files import copy_of, file_of, names_own_file, short
 
 NAMED = 5
@@ -39,9 +42,17 @@ def check_network(architecture: Architecture, task: Task) -> None:
     if other := _unsupported(net):
         more = f" and {len(other) - NAMED} more" if len(other) > NAMED else ""
         raise UsageError(
-            f"the model {a.name} cannot be pruned yet: networks of convolutions, linear layers and batch norms can, "
-            f"that end in a linear layer; this one has {', '.join(other[:NAMED])}{more}"
+            f"the model {a.name} cannot be pruned yet: networks of convolutions, linear layers and batch norms can; "
+            f"this one has {', '.join(other[:NAMED])}{more}"
         )
+
+
+def given_to_factory(architecture: Architecture) -> str:
+    """What the factory of an installed package is told of the data, and what it is not; empty for other networks."""
+    found = contribution("model", architecture.name)
+    if found.origin != "installed":
+        return ""
+    return told_of(found, from_data(architecture), dict(architecture.options))
 
 
 def _unsupported(net: nn.Module) -> list[str]:
@@ -52,8 +63,9 @@ def _unsupported(net: nn.Module) -> list[str]:
         if any(True for _ in module.parameters(recurse=False)) and kind_of(module) is None
     ]
     kinds = {type(module) for module in net.modules()}
-    missing = [kind.__name__ for kind in (nn.Conv2d, nn.Linear) if not any(issubclass(k, kind) for k in kinds)]
-    return found + [f"no {name} layer" for name in missing]
+    if any(issubclass(kind, nn.Conv2d) for kind in kinds):
+        return found
+    return [*found, "no Conv2d layer"]
 
 
 def found_again(architecture: Architecture, path: Path, trust: bool) -> Architecture:
@@ -67,7 +79,9 @@ def found_again(architecture: Architecture, path: Path, trust: bool) -> Architec
     if architecture.built_in:
         return architecture
     name = architecture.name
-    if not names_own_file(name):  # of an installed package
+    if names_installed(name):
+        return _installed_again(architecture, path, trust)
+    if not names_own_file(name):  # announced by an installed package
         if contribution("model", name).digest != architecture.digest:
             raise UsageError(f"{path} was made by another version of the package that contributes the model {name}")
         return architecture
@@ -84,3 +98,24 @@ def found_again(architecture: Architecture, path: Path, trust: bool) -> Architec
     raise UsageError(
         f"the network in {path} was built by {short(name)} as it was then: neither {file_of(name)} nor {copy} is that"
     )
+
+
+def _installed_again(architecture: Architecture, path: Path, trust: bool) -> Architecture:
+    """The architecture by the installed package; another version than the one it was made with is told.
+
+    torchvision, timm and transformers build networks from plain options; a function of another package may do anything.
+    """
+    name, made_with = architecture.name, architecture.package or "a package"
+    if runs_code(name) and not trust:
+        raise UsageError(
+            f"the network in {path} is built by {name} of {made_with}: building it runs that with what the file says. "
+            "If you trust whoever made the file, --trust (in Python trust=True) does so"
+        )
+    try:
+        found = contribution("model", name)
+    except UsageError as error:
+        raise UsageError(f"the network in {path} is built by {name} of {made_with}: {error}") from None
+    if found.digest != architecture.digest:
+        words = f"{path} was made with {made_with}, here is {found.source}: its network is built by that"
+        warnings.warn(words, stacklevel=2)
+    return replace(architecture, digest=found.digest, package=found.source)

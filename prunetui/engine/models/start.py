@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from prunetui.config import ModelTable
 from prunetui.engine.layers import prunable_layers
 from prunetui.engine.models import Architecture, skeleton, takes
+from prunetui.engine.models.library_weights import checkpoint_file, with_own_head
 from prunetui.engine.models.masked_weights import computed
 from prunetui.engine.models.parts import StateDictPart, by_preference, nearest, parts_of, under
 from prunetui.engine.models.read_checkpoint import LoadedCheckpoint, fit, read_checkpoint
 from prunetui.engine.models.zeros import told_zeros, zero_masks
 from prunetui.errors import UsageError
-from prunetui.files.paths import user_path
 from prunetui.formats.shared_filters import labels_of, sharing_layers
 from prunetui.plugins.catalogue import contribution
 
@@ -37,7 +37,9 @@ def architecture_of(model: ModelTable, channels: int, size: int, classes: int) -
     found = contribution("model", model.name)
     own = found.digest if found.origin != "built-in" else None
     shortcut = model.shortcut or (None if own else "B")
-    return Architecture(model.name, channels, size, classes, shortcut, model.width, model.options or {}, own)
+    options = model.config or model.options or {}
+    package = found.source if found.origin == "installed" else None
+    return Architecture(model.name, channels, size, classes, shortcut, model.width, options, own, package)
 
 
 def started(model: ModelTable, channels: int, size: int, classes: int) -> Start:
@@ -47,7 +49,7 @@ def started(model: ModelTable, channels: int, size: int, classes: int) -> Start:
         UsageError: the checkpoint cannot be read, or does not fit what the study or its data say.
     """
     assert model.checkpoint
-    path = user_path(model.checkpoint)
+    path = checkpoint_file(model)
     return start_from(read_checkpoint(path), path, model, channels, size, classes)
 
 
@@ -57,7 +59,7 @@ def checkpoint_of(model: ModelTable) -> LoadedCheckpoint | None:
     Raises:
         UsageError: it cannot be read.
     """
-    return read_checkpoint(user_path(model.checkpoint)) if model.checkpoint else None
+    return read_checkpoint(checkpoint_file(model)) if model.checkpoint else None
 
 
 def channels_of(tensors: Mapping[str, Tensor], model: ModelTable) -> int | None:
@@ -80,17 +82,18 @@ def start_from(read: LoadedCheckpoint, path: Path, model: ModelTable, channels: 
     tensors, _ = computed(read.tensors)
     architecture = followed(tensors, architecture_of(model, channels, size, classes), model)
     net = _skeleton(architecture)
-    _check_ends(tensors, architecture, model, path)
+    given, told = with_own_head(read.tensors, architecture, model)
+    _check_ends(given if told else tensors, architecture, model, path)
     if read.header and _is_narrower(tensors, net):
         raise UsageError(
             f"{path} is a network of prunetui's that has lost channels, and a study starts from a dense one; "
             "`prunetui evaluate` and `prunetui.load` take it"
         )
-    found = fit(read.tensors, net, path, model.key)
+    found = fit(given, net, path, model.key)
     layers = prunable_layers(net)
     masks = zero_masks(found.tensors, layers, found.masks) if model.keep_zeros else {}
     zeros = told_zeros(found.tensors, masks, layers)
-    return Start(architecture, found.tensors, masks, (*found.notes, *([zeros] if zeros else [])))
+    return Start(architecture, found.tensors, masks, (*told, *found.notes, *([zeros] if zeros else [])))
 
 
 def followed(tensors: Mapping[str, Tensor], asked: Architecture, model: ModelTable) -> Architecture:

@@ -15,7 +15,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.widgets import Static
 
 from prunetui.errors import DataError
-from prunetui.plugins.own_files import names_own_file
+from prunetui.plugins.catalogue import runs_code
 from prunetui.report.layers import read_packed
 from prunetui.results.chart import Picture
 from prunetui.results.inspect_model import Histogram, ModelSummary, dense_file, model_file, read_model
@@ -114,7 +114,7 @@ class TrialScreen(FourPanes):
     async def _trusts_code(self) -> bool | None:
         """Whether code that the run names is to be run, asked where there is any; None where that is declined."""
         status = self.view.status
-        files = [name for name in (status.model, status.data) if names_own_file(name)] if status else []
+        files = [name for name in (status.model, status.data) if runs_code(name)] if status else []
         if not files:
             return False
         question = f"The run names code of {' and '.join(files)}, which building the network runs."
