@@ -84,7 +84,7 @@ def _choices(count: int) -> Iterator[tuple[int, ...]]:
     """None, all, each alone, all but one, then pairs and triples."""
     every = tuple(range(count))
     yield ()
-    seen = {()}
+    seen: set[tuple[int, ...]] = {()}
     few = [part for size in (2, 3) for part in combinations(every, size)]
     singles = [(i,) for i in every]
     for chosen in [every, *singles, *(tuple(j for j in every if j != i) for i in every), *few]:

@@ -86,7 +86,8 @@ def cut(tensor: Tensor, cuts: Mapping[int, Tensor]) -> Tensor:
     left = tensor.detach()
     for dimension, stay in cuts.items():
         left = left.index_select(dimension, stay.nonzero().flatten().to(left.device))
-    order = sorted(range(tensor.dim()), key=lambda d: (-tensor.stride(d), d))
+    strides = tensor.stride()
+    order = sorted(range(tensor.dim()), key=lambda d: (-strides[d], d))
     back = [order.index(d) for d in range(tensor.dim())]
     return left.permute(order).contiguous().permute(back)
 

@@ -17,7 +17,6 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_map
 
 SEED = 20
 _NARROW = frozenset({torch.float32, torch.float16, torch.bfloat16})
@@ -43,7 +42,7 @@ class ExactMode(TorchFunctionMode):
             return args[0].double()
         if func in _WITH_DROPOUT:
             args, named = _without_dropout(_WITH_DROPOUT[func], args, named)
-        return func(*tree_map(_widened, args), **tree_map(_widened, named))
+        return func(*map(_widened, args), **{name: _widened(value) for name, value in named.items()})
 
 
 def _without_dropout(

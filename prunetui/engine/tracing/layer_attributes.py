@@ -50,7 +50,7 @@ def _blocks_left(blocks: int, stay: Tensor | None, what: str) -> int:
     size = len(stay) // blocks
     if bool(((left == 0) | (left == size)).all()):
         return int((left == size).sum())
-    if len(left.unique()) > 1:
+    if bool((left != left[0]).any()):
         raise DoesNotFit(f"{what} would be left with {left.min()} to {left.max()} channels in each")
     return blocks
 

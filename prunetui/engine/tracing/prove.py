@@ -126,8 +126,10 @@ class _Search:
                 self._search.choose(group, self._candidates[group.name])
 
     def _pin_what_fails_alone(self) -> None:
-        failing = failing_alone(self._left(), lambda groups: self._prober.fails(groups, self._probes))
-        for group, failure in failing:
+        self._all_hold = self._prober.fails(self._left(), self._probes) is None
+        if self._all_hold:
+            return
+        for group, failure in failing_alone(self._left(), lambda groups: self._prober.fails(groups, self._probes)):
             if not self._is_mended(group, failure):
                 self._pinned[group.name] = failure.words
 
@@ -147,6 +149,7 @@ class _Search:
     def _pin_what_fails_together(self) -> None:
         while (conflict := self._conflict()) is not None:
             groups, failure = conflict
+            self._all_hold = False
             least = min(groups, key=self._size)
             others = [group.name for group in groups if group is not least]
             beside = f"together with {', '.join(others)}: " if others else ""
@@ -155,7 +158,7 @@ class _Search:
     def _conflict(self) -> tuple[list[Group], Failure] | None:
         """Some groups that do not hold together, as few as possible."""
         groups = self._left()
-        tried: list[tuple[list[Group], list[Probe]]] = [(groups, self._probes)]
+        tried: list[tuple[list[Group], list[Probe]]] = [] if self._all_hold else [(groups, self._probes)]
         for i, subset in enumerate(separating_subsets(groups)):
             probe = Probe(self._situations[i % len(self._situations)], len(self._situations) + i)
             tried.append((subset, [probe]))
