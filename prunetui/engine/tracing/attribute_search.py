@@ -48,16 +48,20 @@ class AttributeSearch:
         self._known: dict[Pattern, tuple[int, ...]] = {}
 
     def choose(self, group: Group, candidates: Rules, afresh: bool = False) -> None:
-        """Give the prober the rules of a group: the fewest with which it holds, or none if it never does."""
+        """Give the prober the rules of a group: the fewest with which it holds, or none if it never does.
+
+        By one probe and by what its like took; ``afresh``, by all probes.
+        """
         pattern = self._pattern(candidates)
         if pattern in self._known and not afresh:
             self._prober.rules[group.name] = tuple(candidates[i] for i in self._known[pattern])
             return
+        probes = self._probes if afresh else self._probes[:1]
         for tried, chosen in enumerate(_choices(len(candidates))):
             if tried == MOST_TRIES:
                 break
-            if self._holds(group, candidates, chosen):
-                chosen = self._fewest(group, candidates, chosen)
+            if self._holds(group, candidates, chosen, probes):
+                chosen = self._fewest(group, candidates, chosen, probes)
                 self._known[pattern] = chosen
                 self._prober.rules[group.name] = tuple(candidates[i] for i in chosen)
                 return
@@ -67,17 +71,19 @@ class AttributeSearch:
         kinds = [type(self._prober.network.model.get_submodule(rule.module)).__qualname__ for rule in candidates]
         return tuple((kind, rule.attribute, rule.each) for kind, rule in zip(kinds, candidates, strict=True))
 
-    def _holds(self, group: Group, candidates: Rules, chosen: Sequence[int]) -> bool:
+    def _holds(self, group: Group, candidates: Rules, chosen: Sequence[int], probes: Sequence[Probe]) -> bool:
         self._prober.rules[group.name] = tuple(candidates[i] for i in chosen)
-        return self._prober.fails([group], self._probes) is None
+        return self._prober.fails([group], probes) is None
 
-    def _fewest(self, group: Group, candidates: Rules, chosen: tuple[int, ...]) -> tuple[int, ...]:
+    def _fewest(
+        self, group: Group, candidates: Rules, chosen: tuple[int, ...], probes: Sequence[Probe]
+    ) -> tuple[int, ...]:
         """Without those that it holds without."""
+        left = chosen
         for i in chosen:
-            without = tuple(j for j in chosen if j != i)
-            if self._holds(group, candidates, without):
-                return self._fewest(group, candidates, without)
-        return chosen
+            without = tuple(j for j in left if j != i)
+            left = without if self._holds(group, candidates, without, probes) else left
+        return left
 
 
 def _choices(count: int) -> Iterator[tuple[int, ...]]:

@@ -61,16 +61,18 @@ def _of_linear(module: Any, cuts: Cuts) -> dict[str, Any]:
 
 
 def _of_channel_norm(module: Any, cuts: Cuts) -> dict[str, Any]:
-    own = "weight" if module.weight is not None else "running_mean"
-    return {"num_features": _shape(module, own, cuts)[0]}
+    own = next((own for own in ("weight", "running_mean") if getattr(module, own) is not None), "")
+    return {"num_features": _shape(module, own, cuts)[0]} if own else {}
 
 
 def _of_layer_norm(module: Any, cuts: Cuts) -> dict[str, Any]:
-    return {"normalized_shape": _shape(module, "weight", cuts)}
+    return {} if module.weight is None else {"normalized_shape": _shape(module, "weight", cuts)}
 
 
 def _of_group_norm(module: Any, cuts: Cuts) -> dict[str, Any]:
-    stay = cuts["weight"].get(0) if "weight" in cuts else None
+    if module.weight is None:
+        return {}
+    stay = cuts.get("weight", {}).get(0)
     groups = _blocks_left(module.num_groups, stay, f"a group norm of {module.num_groups} groups")
     return {"num_channels": _shape(module, "weight", cuts)[0], "num_groups": groups}
 

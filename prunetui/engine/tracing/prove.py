@@ -20,6 +20,7 @@ from prunetui.engine.tracing.attribute_search import AttributeSearch, misfit
 from prunetui.engine.tracing.check_slices import misfits
 from prunetui.engine.tracing.cut_tensors import DoesNotFit
 from prunetui.engine.tracing.influence import without_influence
+from prunetui.engine.tracing.layer_attributes import following_attributes
 from prunetui.engine.tracing.probe import Failure, Probe, Prober, Situation
 from prunetui.engine.tracing.probe_network import Example, ProbeNetwork
 from prunetui.engine.tracing.proposal import AttributeRule, Proposal
@@ -108,25 +109,29 @@ class _Search:
         return [group for group in self._proposal.groups if group.name not in self._pinned]
 
     def _fitting(self) -> dict[str, tuple[AttributeRule, ...]]:
-        """The rules of each group that may hold."""
+        """The rules of each group that may hold, but for what torch's own layers say of their tensors: that follows."""
+        model = self._prober.network.model
         groups = {group.name: group for group in self._proposal.groups}
         found: dict[str, tuple[AttributeRule, ...]] = {}
         for rule in self._proposal.attributes:
-            reason = misfit(self._prober.network.model, rule, groups, self._proposal.attributes)
+            reason = misfit(model, rule, groups, self._proposal.attributes)
             if reason:
                 self._notes.append(reason)
-            else:
+            elif rule.attribute not in following_attributes(model.get_submodule(rule.module), {}):
                 found[rule.group] = (*found.get(rule.group, ()), rule)
         return found
 
     def _choose_attributes(self) -> None:
+        """At first by one probe each; what more probes find is found later."""
         self._search = AttributeSearch(self._prober, self._probes)
-        for group in self._left():
-            if group.name in self._candidates:
-                self._search.choose(group, self._candidates[group.name])
+        self._all_hold = self._prober.fails(self._left(), self._probes) is None
+        chosen = [group for group in self._left() if group.name in self._candidates and not self._all_hold]
+        for group in chosen:
+            self._search.choose(group, self._candidates[group.name])
+        if chosen:
+            self._all_hold = self._prober.fails(self._left(), self._probes) is None
 
     def _pin_what_fails_alone(self) -> None:
-        self._all_hold = self._prober.fails(self._left(), self._probes) is None
         if self._all_hold:
             return
         for group, failure in failing_alone(self._left(), lambda groups: self._prober.fails(groups, self._probes)):
