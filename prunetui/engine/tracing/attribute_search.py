@@ -46,8 +46,8 @@ class AttributeSearch:
         self._prober = prober
         self._probes = probes
         self._known: dict[Pattern, tuple[int, ...]] = {}
-        self._hopeless: set[Pattern] = set()
-        """Of which one group held with no choice: its like are not tried again."""
+        self._failed: Counter[Pattern] = Counter()
+        """How many groups held with no choice: after two, their like are not tried."""
 
     def choose(self, group: Group, candidates: Rules, afresh: bool = False) -> None:
         """Give the prober the rules of a group: the fewest with which it holds, or none if it never does.
@@ -55,7 +55,7 @@ class AttributeSearch:
         By one probe and by what its like took; ``afresh``, by all probes.
         """
         pattern = self._pattern(candidates)
-        if pattern in self._hopeless:
+        if self._failed[pattern] >= 2:
             self._prober.rules[group.name] = ()
             return
         if pattern in self._known and not afresh:
@@ -71,7 +71,7 @@ class AttributeSearch:
                 self._prober.rules[group.name] = tuple(candidates[i] for i in chosen)
                 return
         self._prober.rules[group.name] = ()
-        self._hopeless.add(pattern)
+        self._failed[pattern] += 1
 
     def _pattern(self, candidates: Rules) -> Pattern:
         kinds = [type(self._prober.network.model.get_submodule(rule.module)).__qualname__ for rule in candidates]
