@@ -1,0 +1,63 @@
+"""What may be removed from a network: looked up, or proposed and proved in a process that can be killed."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from prunetui.engine.tracing.in_child import ChildFailed, Start, in_child
+from prunetui.engine.tracing.network_digest import network_digest
+from prunetui.engine.tracing.plain_proof import plain_proof, proof_from
+from prunetui.engine.tracing.probe_network import Example
+from prunetui.engine.tracing.proof_cache import keep_proof, read_proof
+from prunetui.engine.tracing.proposal import Proposal
+from prunetui.engine.tracing.prove import Proof, prove
+
+Proposer = Callable[[nn.Module, Sequence[Example]], Proposal]
+"""Makes a graph of a network, a module-level function. The first that comes to an end is used."""
+SECONDS = 300.0
+"""After so long a proposer and its proof are given up."""
+
+
+def prove_network(
+    model: nn.Module, examples: Sequence[Example], proposers: Sequence[Proposer], seconds: float = SECONDS,
+    start: Start | None = None,
+) -> Proof:  # fmt: skip
+    """What holds of a network's groups; the notes say which proposers failed, and why."""
+    purpose = " ".join(f"{proposer.__module__}.{proposer.__qualname__}" for proposer in proposers)
+    digest = network_digest(model, examples, purpose)
+    known = read_proof(digest) if digest else None
+    if known is not None:
+        return known
+    notes: list[str] = []
+    on_cpu = _on_cpu(model)
+    for proposer in proposers:
+        try:
+            plain = in_child(partial(_proposed_and_proved, on_cpu, examples, proposer), seconds, start)
+            proof = proof_from(plain)
+        except ChildFailed as failed:
+            notes.append(f"{proposer.__qualname__} {failed}")
+            continue
+        except (KeyError, TypeError, ValueError) as error:
+            notes.append(f"{proposer.__qualname__} gave no proof that can be read: {error}")
+            continue
+        found = Proof(proof.proposal, proof.pinned, proof.ways, (*notes, *proof.notes), proof.probes, proof.worst)
+        if digest and not notes:  # another time there may be more time
+            keep_proof(digest, found)
+        return found
+    return Proof(Proposal(()), notes=tuple(notes))
+
+
+def _proposed_and_proved(model: nn.Module, examples: Sequence[Example], proposer: Proposer) -> dict[str, Any]:
+    return plain_proof(prove(model, proposer(model, examples), examples))
+
+
+def _on_cpu(model: nn.Module) -> nn.Module:
+    """A forked process cannot use a GPU that this one uses."""
+    if all(tensor.device.type == "cpu" for tensor in [*model.parameters(), *model.buffers()]):
+        return model
+    return copy.deepcopy(model).cpu()
