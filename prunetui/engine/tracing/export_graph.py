@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -51,9 +52,14 @@ def _exported(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], t
 
 
 def _quietly(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ExportedProgram:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return torch.export.export(model, args, kwargs, strict=False)
+    told = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)  # torch logs what it raises as well
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.export.export(model, args, kwargs, strict=False)
+    finally:
+        logging.disable(told)
 
 
 def _doubled(value: Any) -> Any:

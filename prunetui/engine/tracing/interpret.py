@@ -62,7 +62,7 @@ class Interpreter:
             if node.op == "placeholder":
                 value = node.meta.get("val")
                 if node.name in named and named[node.name] in self.tensors.first:
-                    inputs.append(self.tensors.tensor(named[node.name]))
+                    inputs.append(self.tensors.tensor(named[node.name], used=bool(node.users)))
                 else:
                     inputs.append(Labelled(tuple(value.shape), why=INPUT) if isinstance(value, Tensor) else value)
         outputs = self._graph(program.graph_module, inputs)

@@ -48,10 +48,11 @@ class TensorLabels:
         self._starts: list[int] = []
         self._owners: list[tuple[str, int]] = []
 
-    def tensor(self, name: str) -> Labelled:
-        """The tensor as an argument of an operation."""
+    def tensor(self, name: str, used: bool) -> Labelled:
+        """The tensor as an input of a graph, which does something with it or not."""
         first = self.first[name]
-        self.used.add(first)
+        if used:
+            self.used.add(first)
         dimensions = self.dimensions[first]
         shape = tuple(len(labels) for labels in dimensions)
         return Labelled(shape, tuple(line(labels, shape, d) for d, labels in enumerate(dimensions) if shape[d] > 1))

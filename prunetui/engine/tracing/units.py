@@ -18,7 +18,6 @@ Unit = dict[Place, list[int]]
 NOT_MADE = "no weight makes it"
 NOT_READ = "nothing reads it"
 ALONE = "the only channel of its kind"
-OVERLAP = "it lies along two dimensions of one tensor"
 
 
 @dataclass(frozen=True)
@@ -70,10 +69,19 @@ def _free(tensors: TensorLabels) -> Iterable[Unit]:
 
 def _objection(tensors: TensorLabels, unit: Unit) -> str:
     """Why a channel that nothing pins must stay all the same."""
-    roles = {tensors.roles.get(place, "scales") for place in unit}
+    roles = _roles(tensors, unit).values()
     if "makes" not in roles:
         return NOT_MADE
     return "" if "reads" in roles else NOT_READ
+
+
+def _roles(tensors: TensorLabels, unit: Unit) -> dict[Place, Role]:
+    """What each place does with a channel. Of two weights that are multiplied with each other the last one makes."""
+    roles: dict[Place, Role] = {place: tensors.roles.get(place, "scales") for place in unit}
+    reading = [place for place, role in roles.items() if role == "reads"]
+    if "makes" not in roles.values() and len(dict(reading)) > 1:
+        roles[reading[-1]] = "makes"
+    return roles
 
 
 def _pin(tensors: TensorLabels, unit: Unit, reason: str) -> None:
@@ -83,10 +91,9 @@ def _pin(tensors: TensorLabels, unit: Unit, reason: str) -> None:
 
 def _group(tensors: TensorLabels, units: list[Unit], named: Mapping[str, Group]) -> Group:
     slices = []
-    for place in units[0]:
+    for place, role in _roles(tensors, units[0]).items():
         name, dimension = place
         indices = tuple(tuple(unit[place]) for unit in units)
-        role: Role = tensors.roles.get(place, "scales")
         slices += [Slice(alias, dimension, indices, role) for alias in tensors.aliases[name]]
     slices.sort(key=lambda piece: ("makes", "scales", "reads").index(piece.role))
     name = slices[0].layer or slices[0].own
