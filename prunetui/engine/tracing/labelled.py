@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from prunetui.engine.tracing.labels import Labels
+from prunetui.engine.tracing.label_classes import Labels
 
 Shape = tuple[int, ...]
 FIXED = "it meets a tensor of fixed size"

@@ -11,7 +11,7 @@ from torch import nn
 from prunetui.engine.tracing.attributes import candidate_rules, known_rules
 from prunetui.engine.tracing.export_graph import export_both
 from prunetui.engine.tracing.interpret import Interpreter
-from prunetui.engine.tracing.labels import Labels
+from prunetui.engine.tracing.label_classes import Labels
 from prunetui.engine.tracing.proposal import AttributeRule, Proposal
 from prunetui.engine.tracing.tensor_labels import TensorLabels
 from prunetui.engine.tracing.units import units_of

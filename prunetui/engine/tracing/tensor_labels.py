@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from prunetui.api.groups import Role
+from prunetui.engine.tracing.label_classes import Labels
 from prunetui.engine.tracing.labelled import Labelled, line
-from prunetui.engine.tracing.labels import Labels
 
 UNUSED = "the network does not use it"
 

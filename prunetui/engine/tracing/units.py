@@ -21,14 +21,14 @@ ALONE = "the only channel of its kind"
 
 
 @dataclass(frozen=True)
-class Units:
+class GroupsFound:
     """The groups of a network and what stays of it, with the reason."""
 
     groups: tuple[Group, ...]
     kept: Mapping[str, str]
 
 
-def units_of(tensors: TensorLabels) -> Units:
+def units_of(tensors: TensorLabels) -> GroupsFound:
     """Groups in the order in which the network has their first tensors."""
     for name in tensors.dimensions:
         if name not in tensors.used:
@@ -49,7 +49,7 @@ def units_of(tensors: TensorLabels) -> Units:
             continue
         group = _group(tensors, units, groups)
         groups[group.name] = group
-    return Units(tuple(groups.values()), _kept(tensors))
+    return GroupsFound(tuple(groups.values()), _kept(tensors))
 
 
 def _free(tensors: TensorLabels) -> Iterable[Unit]:

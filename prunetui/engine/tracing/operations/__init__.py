@@ -2,13 +2,15 @@
 
 from prunetui.engine.tracing.operations import (  # noqa: F401  each enters its rules into the table
     attention,
-    convolution,
+    convolution_rules,
     einsum,
     elementwise,
     embedding,
-    linear,
+    joining,
     movement,
     normalisation,
+    parting,
+    product_rules,
     recurrent,
     reduction,
 )

@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor
 
 from prunetui.api.groups import Role
+from prunetui.engine.tracing.label_classes import Labels
 from prunetui.engine.tracing.labelled import Labelled, Shape
-from prunetui.engine.tracing.labels import Labels
 
 Result = Labelled | list[Labelled] | None
 Rule = Callable[["Call"], Any]

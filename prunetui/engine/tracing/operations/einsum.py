@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from math import prod
 
 from prunetui.engine.tracing import labelled
+from prunetui.engine.tracing.label_classes import Labels
 from prunetui.engine.tracing.labelled import Labelled
-from prunetui.engine.tracing.labels import Labels
 from prunetui.engine.tracing.operations.call import Call, operation
-from prunetui.engine.tracing.operations.linear import mark_weights, product_of
 from prunetui.engine.tracing.operations.normalisation import statistics_over
+from prunetui.engine.tracing.operations.product_rules import mark_weights, product_of
 
 
 @operation("einsum")

@@ -7,8 +7,8 @@ from itertools import combinations
 from torch import Tensor
 
 from prunetui.engine.tracing import labelled
+from prunetui.engine.tracing.label_classes import Labels
 from prunetui.engine.tracing.labelled import Labelled, Shape
-from prunetui.engine.tracing.labels import Labels
 from prunetui.engine.tracing.operations.call import Call, operation
 
 WRITTEN = "it is written into a tensor at fixed places"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import tensor
 
-from prunetui.engine.tracing.labels import Labels
+from prunetui.engine.tracing.label_classes import Labels
 
 
 def test_new_labels_are_classes_of_their_own():

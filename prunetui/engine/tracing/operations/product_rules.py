@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from prunetui.engine.tracing import labelled
+from prunetui.engine.tracing.label_classes import Labels
 from prunetui.engine.tracing.labelled import Labelled
-from prunetui.engine.tracing.labels import Labels
 from prunetui.engine.tracing.operations.call import Call, operation
 from prunetui.engine.tracing.operations.contraction import makes, output, reads
 from prunetui.engine.tracing.operations.elementwise import met, why_of
