@@ -111,10 +111,10 @@ def test_candidates_of_a_hard_coded_view():
     ("name", "least"),
     [
         ("resnet50", 0.99),
-        ("mobilenet_v2", 0.99),
-        ("densenet121", 0.99),
         ("shufflenet_v2_x1_0", 0.9),
         ("googlenet", 0.9),
+        pytest.param("mobilenet_v2", 0.99, marks=pytest.mark.slow),
+        pytest.param("densenet121", 0.99, marks=pytest.mark.slow),
     ],
 )
 def test_share_of_parameters_that_may_go(name, least):
