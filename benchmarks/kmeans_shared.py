@@ -21,10 +21,11 @@ from benchmarks._timing import side_by_side
 from prunetui.api import Net
 from prunetui.config import LayersTable
 from prunetui.engine.edits import apply
-from prunetui.engine.graph import Graph, trace
+from prunetui.engine.graph import Graph
 from prunetui.engine.layers.shared_convolution import SharedConv2d
 from prunetui.engine.models import Architecture, build
 from prunetui.engine.state import State, instantiate
+from prunetui.engine.trace_network import trace
 from prunetui.plugins import method_catalogue
 from prunetui.tasks.classification import Classification
 

@@ -23,10 +23,11 @@ from prunetui.api import Net
 from prunetui.config import LayersTable
 from prunetui.engine.count import Counts, count
 from prunetui.engine.edits import apply, remove_channels
-from prunetui.engine.graph import Graph, trace
+from prunetui.engine.graph import Graph
 from prunetui.engine.latency_timing import onnx_passes
 from prunetui.engine.models import Architecture, build
 from prunetui.engine.state import State, instantiate
+from prunetui.engine.trace_network import trace
 from prunetui.plugins import method_catalogue
 from prunetui.tasks.classification import Classification
 

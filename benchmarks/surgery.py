@@ -19,10 +19,10 @@ from benchmarks._turns import Work, in_turns
 from benchmarks.training import network
 from prunetui.config import LayersTable, ModelTable
 from prunetui.engine.device import find_device, prepare
-from prunetui.engine.graph import trace
 from prunetui.engine.models import build
 from prunetui.engine.state import State
 from prunetui.engine.step_context import StepContext
+from prunetui.engine.trace_network import trace
 from prunetui.plan import Prune
 from prunetui.plugins.method_catalogue import method_info
 from prunetui.store.partial_files import PartialFiles

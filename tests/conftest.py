@@ -82,7 +82,7 @@ def cpu() -> Device:
 def _graph(architecture: Architecture) -> Graph:
     import torch
 
-    from prunetui.engine.graph import trace
+    from prunetui.engine.trace_network import trace
 
     return trace(architecture, torch.zeros(1, architecture.channels, architecture.size, architecture.size))
 

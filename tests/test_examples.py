@@ -24,10 +24,11 @@ from prunetui.config import parse_study
 from prunetui.engine import layers
 from prunetui.engine.count import count
 from prunetui.engine.edits import remove_channels, zero_channels
-from prunetui.engine.graph import Graph, trace_model
+from prunetui.engine.graph import Graph
 from prunetui.engine.models import Architecture, build
 from prunetui.engine.state import State
 from prunetui.engine.step_context import StepContext
+from prunetui.engine.trace_network import trace_model
 from prunetui.errors import TrialError
 from prunetui.execute.execution import execute
 from prunetui.execute.python_process import python_command

@@ -15,6 +15,11 @@ Role = Literal["makes", "scales", "reads"]
 Indices = tuple[tuple[int, ...], ...]
 
 
+def full_name(layer: str, own: str) -> str:
+    """The name in the state dict of a layer's own tensor; the network itself may have some, and is called nothing."""
+    return f"{layer}.{own}" if layer else own
+
+
 @dataclass(frozen=True)
 class Slice:
     """Where the channels of a group lie in one tensor: channel i at ``indices[i]`` of ``dimension``.

@@ -182,6 +182,7 @@ def _state(read: Any, study: Study, dataset: Any, task: Any, path: Path) -> Any:
     import torch
 
     from prunetui.engine.layers import resize
+    from prunetui.engine.loading import attributes_of
     from prunetui.engine.models import skeleton
     from prunetui.engine.models.read_checkpoint import fitted
     from prunetui.engine.models.start import architecture_of, start_from
@@ -200,4 +201,5 @@ def _state(read: Any, study: Study, dataset: Any, task: Any, path: Path) -> Any:
     resize(net, read.tensors)  # a pruned net has the widths of its tensors
     counters = [name for name in net.state_dict() if name.endswith("num_batches_tracked")]
     counted = {name: torch.zeros((), dtype=torch.int64) for name in counters}
-    return State(architecture, fitted(counted | read.tensors, net, path))
+    tensors = fitted(counted | read.tensors, net, path)
+    return State(architecture, tensors, attributes=attributes_of(read.header, path))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from prunetui.engine.layers import Layer, LayerKind, kind_of
+from prunetui.engine.layers import OTHER, Layer, LayerKind, kind_of
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,19 @@ class Counts:
 
 
 def used_layers(model: nn.Module, example: Tensor) -> dict[str, Layer]:
-    """Every layer that ``example``, a batch of one, passes through, in that order."""
+    """Every layer with parameters: first those that are not called, then those that ``example``, a batch of one,
+    passes through, in that order.
+
+    What is not called may be computed all the same, by the module that holds it, and is counted as a layer of no known
+    kind. A layer that is called several times has all its places, and a tensor with several names counts once.
+    """
     layers: dict[str, Layer] = {}
+    shapes = _own_shapes(model)
 
     def watch(name: str, kind: LayerKind) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
         def record(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            shapes = {own: tuple(parameter.shape) for own, parameter in module.named_parameters(recurse=False)}
-            layers[name] = Layer(kind, shapes, kind.places(inputs[0], output))
+            before = layers[name].places if name in layers else 0
+            layers[name] = Layer(kind, shapes.get(name, {}), before + (kind.places(inputs[0], output) if inputs else 0))
 
         return record
 
@@ -52,7 +58,17 @@ def used_layers(model: nn.Module, example: Tensor) -> dict[str, Layer]:
         model.train(was_training)
         for handle in handles:
             handle.remove()
-    return layers
+    other = {name: Layer(OTHER, own, 0) for name, own in shapes.items() if name not in layers}
+    return {**other, **layers}
+
+
+def _own_shapes(model: nn.Module) -> dict[str, dict[str, tuple[int, ...]]]:
+    """Of each module's own parameters, each under the first of its names."""
+    shapes: dict[str, dict[str, tuple[int, ...]]] = {}
+    for full, parameter in model.named_parameters():
+        name, _, own = full.rpartition(".")
+        shapes.setdefault(name, {})[own] = tuple(parameter.shape)
+    return shapes
 
 
 def count(model: nn.Module, example: Tensor, masks: Mapping[str, Tensor] | None = None) -> Counts:

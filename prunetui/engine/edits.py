@@ -19,6 +19,8 @@ from prunetui.api.source import called, tensors_in
 from prunetui.engine.graph import Graph
 from prunetui.engine.share_filters import share_filters
 from prunetui.engine.state import State, instantiate
+from prunetui.engine.tracing.cut_tensors import DoesNotFit
+from prunetui.engine.tracing.shrink import removal
 from prunetui.errors import TrialError
 from prunetui.formats.shared_filters import sharing_layers
 
@@ -101,11 +103,29 @@ def remove_channels(keep: Mapping[str, Tensor], state: State, graph: Graph) -> S
     return replace(
         state,
         kept={**state.kept, **_left(keep, state)},
+        attributes={**state.attributes, **_attributes(keep, state, graph)},
         memory={},
         tensors={name: cut(name, t) for name, t in state.tensors.items()},
         momentum={name: cut(name.partition("/")[2], t) for name, t in state.momentum.items()},
         masks={name: cut(f"{name}.weight", t) for name, t in state.masks.items()},
     )
+
+
+def _attributes(keep: Mapping[str, Tensor], state: State, graph: Graph) -> dict[str, Tensor]:
+    """The numbers that modules note of the widths that are left, of networks whose layers may be of any kind.
+
+    Raises:
+        TrialError: what would be left is no such network.
+    """
+    if graph.attributes is None:
+        return {}
+    model = instantiate(state, torch.device("cpu"))
+    choice = {name: mask.cpu() for name, mask in keep.items()}
+    try:
+        values = removal(model, graph.current(state), graph.attributes, choice).attributes
+    except DoesNotFit as error:
+        raise TrialError(f"these channels cannot be removed: {error}") from error
+    return {f"{module}.{name}" if module else name: torch.tensor(value) for (module, name), value in values.items()}
 
 
 def _left(keep: Mapping[str, Tensor], state: State) -> dict[str, Tensor]:
@@ -140,12 +160,14 @@ def _cuts(keep: Mapping[str, Tensor], state: State, graph: Graph) -> dict[str, d
 def zero_channels(keep: Mapping[str, Tensor], state: State, graph: Graph) -> State:
     """The same channels silenced instead of removed: what removal must be equivalent to.
 
-    What makes and scales them is zeroed, statistics included; what reads them is left to read zeros.
+    What makes and scales them is zeroed, statistics included; what reads them is left to read zeros. Where the graph
+    says so, what reads them is zeroed instead.
     """
     tensors = dict(state.tensors)
     for group in graph.current(state):
         for piece in group.slices if group.name in keep else ():
-            if piece.role != "reads":
+            way = graph.ways.get(group.name, "makes")
+            if (piece.role == "reads") == (way == "reads"):
                 tensor = tensors[piece.tensor]
                 mask = keep[group.name].to(tensor.device)
                 tensors[piece.tensor] = tensor * piece.spread(mask, tensor, elsewhere=1)

@@ -1,31 +1,28 @@
 """Which channels can only go together, and what a net costs at given widths.
 
-The graph is Torch-Pruning's, put into slices here and nowhere else. A group is used only when its channels are all
-that every layer in it has there: across a zero-padded shortcut they are not, and removal would be wrong, so they stay.
+``trace_network`` finds it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
-from itertools import chain
 from typing import Any
 
 import torch
-import torch_pruning
-from torch import Tensor, nn
+from torch import Tensor
 
 from prunetui.api import Group
 from prunetui.api.budget import Costs, Widths
 from prunetui.api.constraints import Constraints
-from prunetui.api.groups import Slice, left_of
+from prunetui.api.groups import full_name, left_of
 from prunetui.config import LayersTable
-from prunetui.engine.count import used_layers
-from prunetui.engine.layers import Layer, Side, kind_of
-from prunetui.engine.models import Architecture, build
+from prunetui.engine.layers import Layer
 from prunetui.engine.state import State
+from prunetui.engine.tracing.proposal import AttributeRule
+from prunetui.engine.tracing.silence import Way
 from prunetui.errors import UsageError
 from prunetui.formats.shared_filters import sharing_layers
 from prunetui.tree import Units
@@ -43,6 +40,12 @@ class Graph:
     refused: tuple[str, ...]
     layers: Mapping[str, Layer]
     exempt: frozenset[str] = frozenset()
+    attributes: tuple[AttributeRule, ...] | None = None
+    """Numbers of modules that follow the groups, of a network that was proved; of built-in ones layers know their own."""
+    kept: Mapping[str, str] = field(default_factory=dict)
+    """Dimensions of tensors, as ``name[0]``, whose channels stay, each with the reason, where it is known."""
+    ways: Mapping[str, Way] = field(default_factory=dict)
+    """Groups whose channels are silent when their readers are zeroed, and not when what makes them is."""
 
     def restricted(self, rules: LayersTable) -> Graph:
         """The same graph without the layers and channels that a study's rules keep.
@@ -120,7 +123,7 @@ class Graph:
             lost = {group.name: group.width - widths[group.name] for group in self.groups}
             shapes = {}
             for own, dense in self.layers[name].shapes.items():
-                cuts = self._cuts.get(f"{name}.{own}", {})
+                cuts = self._cuts.get(full_name(name, own), {})
                 gone = [sum(lost[group] * each for group, each in cuts.get(d, ())) for d in range(len(dense))]
                 shapes[own] = tuple(size - less for size, less in zip(dense, gone, strict=True))
             self._costs[key] = self.layers[name].cost(kind, shapes)
@@ -143,7 +146,7 @@ class Graph:
         """What ``cost`` counts, of the tensors that are there."""
         total = 0
         for name in self.prunable if kind == "sparsity" else self.layers:
-            shapes = {own: tuple(tensors[f"{name}.{own}"].shape) for own in self.layers[name].shapes}
+            shapes = {own: tuple(tensors[full_name(name, own)].shape) for own in self.layers[name].shapes}
             total += self.layers[name].cost(kind, shapes)
         return total
 
@@ -168,76 +171,3 @@ class Graph:
         free = {layer for group in self.groups for layer in group.producers}
         held = [name for name in self.weighted[:-1] if name not in free]  # the last makes the classes
         return Units(self.prunable, [group.producers for group in self.groups], held)
-
-
-def trace(architecture: Architecture, example: Tensor) -> Graph:
-    """The graph of an architecture, from one pass of ``example``, a batch of one, through a fresh dense net."""
-    with torch.random.fork_rng(devices=[]):
-        model = build(architecture)
-    return trace_model(model, example)
-
-
-def trace_model(model: nn.Module, example: Tensor) -> Graph:
-    """The graph of a network, from one pass of ``example``, a batch of one. Its last layer makes the classes."""
-    layers = used_layers(model, example)
-    with torch.enable_grad():  # Torch-Pruning follows autograd's graph
-        dependency = torch_pruning.DependencyGraph().build_dependency(model, example)
-    names = {module: name for name, module in model.named_modules()}
-    roots = [model.get_submodule(name) for name, layer in layers.items() if layer.prunable]
-    kinds = list(dict.fromkeys(type(root) for root in roots))
-    groups: list[Group] = []
-    refused: list[str] = []
-    for raw in dependency.get_all_groups(ignored_layers=roots[-1:], root_module_types=kinds):
-        members = list(_members(raw, names))
-        slices = [_slices(member, len(members[0].indices)) for member in members]
-        if all(found is not None for found in slices):
-            groups.append(Group(members[0].name, tuple(chain.from_iterable(found for found in slices if found))))
-        else:
-            refused += [member.name for member in members if member.makes]
-    return Graph(tuple(groups), tuple(refused), layers)
-
-
-@dataclass(frozen=True)
-class _Member:
-    """What Torch-Pruning says of one layer of a group: that these of its outputs or inputs go with its channels."""
-
-    name: str
-    module: nn.Module | nn.Parameter
-    side: Side
-    indices: Sequence[int]
-    roots: Sequence[int | None]
-    """The channel that each index belongs to."""
-
-    @property
-    def makes(self) -> bool:
-        kind = kind_of(self.module) if isinstance(self.module, nn.Module) else None
-        return self.side == "outputs" and kind is not None and kind.role == "makes"
-
-
-def _members(raw: Any, names: Mapping[nn.Module, str]) -> Iterator[_Member]:
-    """The layers of one of Torch-Pruning's groups, each side of a layer once; other operations have no parameters."""
-    seen: set[tuple[str, Side]] = set()
-    for item in raw:
-        module = item.dep.target.module
-        side: Side = "outputs" if item.dep.handler.__name__ == "prune_out_channels" else "inputs"
-        if isinstance(module, nn.Parameter):
-            yield _Member("", module, side, item.idxs, item.root_idxs)
-        elif module in names and (names[module], side) not in seen:
-            seen.add((names[module], side))
-            yield _Member(names[module], module, side, item.idxs, item.root_idxs)
-
-
-def _slices(member: _Member, width: int) -> tuple[Slice, ...] | None:
-    """Where a group of ``width`` channels lies in one of its layers; None where they cannot be removed from it."""
-    kind = kind_of(member.module) if isinstance(member.module, nn.Module) else None
-    if kind is None or not isinstance(member.module, nn.Module):
-        return None
-    size = kind.width(member.module, member.side)
-    channels: list[list[int]] = [[] for _ in range(width)]
-    for index, root in zip(member.indices, member.roots, strict=True):
-        if root is None or not root < width:
-            return None
-        channels[root].append(index)
-    if sorted(member.indices) != list(range(size)) or len({len(indices) for indices in channels}) != 1:
-        return None
-    return kind.slices(member.name, member.module, member.side, tuple(tuple(sorted(own)) for own in channels))

@@ -81,9 +81,26 @@ def pixels_of(checkpoint: LoadedCheckpoint, path: Path, trust: bool = False) -> 
     header = checkpoint.header
     if not {"architecture", "mean", "std"} <= set(header):
         raise UsageError(f"{path} does not say how to build its network; `prunetui evaluate` takes such files")
-    state = State(found_again(Architecture(**header["architecture"]), path, trust), checkpoint.tensors)
+    architecture = found_again(Architecture(**header["architecture"]), path, trust)
+    state = State(architecture, checkpoint.tensors, attributes=attributes_of(header, path))
     net = network_of(state, path, torch.device("cpu"))
     return Pixels(net, header["mean"], header["std"]).eval()
+
+
+def attributes_of(header: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
+    """The attributes of modules that a file says, which follow its widths.
+
+    Raises:
+        UsageError: they are no whole numbers.
+    """
+    given = header.get("attributes", {})
+    try:
+        values = {str(place): torch.tensor(value) for place, value in given.items()}
+    except (AttributeError, TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise UsageError(f"the attributes that {path} says are not numbers: {error}") from None
+    if wrong := [place for place, value in values.items() if value.dtype != torch.int64 or value.dim() > 1]:
+        raise UsageError(f"the attributes that {path} says are no whole numbers: {', '.join(wrong[:5])}")
+    return values
 
 
 def network_of(state: State, path: Path, device: torch.device) -> nn.Module:

@@ -23,6 +23,8 @@ from prunetui.engine.layers import resize
 from prunetui.engine.models import Architecture, skeleton
 
 FORMAT = "prunetui/1"
+OTHERS = ("momentum", "kept", "memory", "attributes")
+"""What a state has beside its network and masks."""
 Tensors = Mapping[str, Tensor]
 
 
@@ -33,6 +35,8 @@ class State:
     ``masks`` are bool, by layer name; ``momentum`` holds the optimiser's buffers by ``<buffer>/<parameter>``,
     each shaped like its parameter (or a scalar). ``kept`` are the indices of the dense net's channels that are left,
     by group name, for groups that lost some; ``memory`` is what a method noted while it shaped a training.
+    ``attributes`` are numbers that modules of a kind that is not known here note of their widths, as ``num_heads``, by
+    ``<module>.<attribute>``: int64, a scalar or a list.
     """
 
     architecture: Architecture
@@ -41,6 +45,7 @@ class State:
     momentum: Tensors = field(default_factory=dict)
     kept: Tensors = field(default_factory=dict)
     memory: Tensors = field(default_factory=dict)
+    attributes: Tensors = field(default_factory=dict)
 
     def without_momentum(self) -> State:
         """The same network for an optimiser that starts afresh."""
@@ -58,9 +63,24 @@ def instantiate(state: State, device: torch.device) -> nn.Module:
     make_safe()
     model = copy.deepcopy(_skeleton(state.architecture))
     resize(model, state.tensors)
+    for place, value in state.attributes.items():
+        _set_attribute(model, place, value)
     copies = {name: tensor.to(device, copy=True) for name, tensor in state.tensors.items()}
     model.load_state_dict(copies, assign=True)
     return model.to(device).to(memory_format=torch.channels_last).eval()
+
+
+def _set_attribute(model: nn.Module, place: str, value: Tensor) -> None:
+    """
+    Raises:
+        ValueError: there is no such number in the network.
+    """
+    name, _, attribute = place.rpartition(".")
+    module, given = model.get_submodule(name), value.tolist()
+    new = tuple(given) if isinstance(given, list) else given
+    if type(vars(module).get(attribute)) is not type(new):
+        raise ValueError(f"{place} is no {type(new).__name__} of this network")
+    setattr(module, attribute, new)
 
 
 _skeleton = lru_cache(maxsize=8)(skeleton)
@@ -71,12 +91,14 @@ def model_bytes(state: State, header: Mapping[str, Any] | None = None) -> bytes:
     """The network as a safetensors file whose header holds the architecture and what else is given."""
     about = {"format": FORMAT, "architecture": json.dumps(state.architecture.plain())}
     about |= {key: json.dumps(value) for key, value in (header or {}).items()}
+    if state.attributes:
+        about["attributes"] = json.dumps({place: value.tolist() for place, value in state.attributes.items()})
     return bytes(save({n: t.cpu().contiguous() for n, t in state.tensors.items()}, metadata=about))
 
 
 def extra_bytes(state: State) -> bytes | None:
     """Masks (one bit a weight) and all else that is not the network as a safetensors file; None when there is none."""
-    kinds = {"momentum": state.momentum, "kept": state.kept, "memory": state.memory}
+    kinds = {name: getattr(state, name) for name in OTHERS}
     tensors = {f"{kind}/{n}": t.cpu().contiguous() for kind, of in kinds.items() for n, t in of.items()}
     for name, keep in state.masks.items():
         tensors[f"mask/{name}"] = torch.from_numpy(np.packbits(keep.cpu().numpy().ravel()))
@@ -86,7 +108,7 @@ def extra_bytes(state: State) -> bytes | None:
 def from_files(model: Mapping[str, Tensor], extra: Mapping[str, Tensor], architecture: Architecture) -> State:
     """The state that ``model_bytes`` and ``extra_bytes`` wrote."""
     masks = {}
-    others: dict[str, dict[str, Tensor]] = {"momentum": {}, "kept": {}, "memory": {}}
+    others: dict[str, dict[str, Tensor]] = {name: {} for name in OTHERS}
     for key, tensor in extra.items():
         kind, _, name = key.partition("/")
         if kind == "mask":

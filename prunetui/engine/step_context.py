@@ -6,7 +6,7 @@ The sources of a step's key begin here and at its own file, so what is imported 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from safetensors import SafetensorError
@@ -79,5 +79,5 @@ class StepContext:
         except UNREADABLE as error:
             self.partials.damaged(self.key, f"{type(error).__name__}: {error}")
             return first, start
-        kinds = (saved["model"], saved["mask"], saved["momentum"], start.kept, saved["memory"])
-        return epochs, State(start.architecture, *kinds)
+        trained = {kind: saved[kind] for kind in ("momentum", "memory")}
+        return epochs, replace(start, tensors=saved["model"], masks=saved["mask"], **trained)

@@ -64,11 +64,11 @@ def set_up_engine(context: ExecutionContext, parallel: int | None = None) -> tup
 
 def _task_data_and_network(context: ExecutionContext) -> tuple[Task, Dataset, Architecture, Graph]:
     from prunetui.engine.data import Wanted, load_dataset
-    from prunetui.engine.graph import trace
     from prunetui.engine.load_task import check_recipes, load_task
     from prunetui.engine.models.library_weights import checkpoint_file
     from prunetui.engine.models.own_network import check_network, given_to_factory
     from prunetui.engine.models.start import architecture_of, channels_of, checkpoint_of, start_from
+    from prunetui.engine.trace_network import trace
 
     study, model = context.study, context.study.model
     for line in copies_used(contributions_of(study)):

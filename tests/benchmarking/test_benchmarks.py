@@ -89,9 +89,9 @@ def test_a_turn_may_be_several_passes_by_any_clock() -> None:
 def test_the_benchmark_of_latency_compares_the_widths_it_says() -> None:
     from benchmarks.latency import ALIGNED, ARCHITECTURE, EXAMPLE, ODD, Timed, narrowed, pruned
     from prunetui.config import LayersTable
-    from prunetui.engine.graph import trace
     from prunetui.engine.models import build
     from prunetui.engine.state import State
+    from prunetui.engine.trace_network import trace
 
     graph = trace(ARCHITECTURE, EXAMPLE).restricted(LayersTable())
     dense = State(ARCHITECTURE, dict(build(ARCHITECTURE).state_dict()))

@@ -111,7 +111,7 @@ def test_the_residual_stream_of_shortcut_b_is_one_group_a_stage(graph_of: GraphO
 
 
 def test_a_graph_does_not_depend_on_earlier_random_numbers() -> None:
-    from prunetui.engine.graph import trace
+    from prunetui.engine.trace_network import trace
 
     torch.manual_seed(5)
     before = torch.random.get_rng_state()

@@ -17,11 +17,12 @@ from prunetui.api.groups import Group, Slice, left_of, one_each
 from prunetui.engine import layers
 from prunetui.engine.count import count, used_layers
 from prunetui.engine.edits import apply, remove_channels, zero_channels
-from prunetui.engine.graph import Graph, trace_model
+from prunetui.engine.graph import Graph
 from prunetui.engine.layers.grouped_convolution import GroupedConvolution
 from prunetui.engine.layers.kind import LayerKind, Shapes
 from prunetui.engine.models import Architecture
 from prunetui.engine.state import State
+from prunetui.engine.trace_network import trace_model
 from prunetui.plugins import method_catalogue
 from prunetui.tasks.classification import Classification
 

@@ -1,4 +1,4 @@
-"""Batch norms: they scale and shift channels that others make."""
+"""Norms of single channels over a batch or an image: they scale and shift channels that others make."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from prunetui.api.groups import Role
 from prunetui.engine.layers.kind import LayerKind, Shapes
@@ -20,10 +21,10 @@ class BatchNorm(LayerKind):
     inputs: ClassVar[Mapping[str, int]] = outputs
 
     def fits(self, module: nn.Module) -> bool:
-        return isinstance(module, nn.BatchNorm2d)
+        return isinstance(module, _NormBase)
 
     def resize(self, module: nn.Module, shapes: Shapes) -> None:
-        assert isinstance(module, nn.BatchNorm2d)
+        assert isinstance(module, _NormBase)
         module.num_features = shapes["weight" if "weight" in shapes else "running_mean"][0]
 
     def places(self, read: Tensor, made: Tensor) -> int:
@@ -33,5 +34,5 @@ class BatchNorm(LayerKind):
         return 0
 
     def width(self, module: nn.Module, side: str) -> int:
-        assert isinstance(module, nn.BatchNorm2d)
+        assert isinstance(module, _NormBase)
         return module.num_features

@@ -1,4 +1,4 @@
-"""Two-dimensional convolutions of all inputs with all outputs."""
+"""Convolutions of all inputs with all outputs, in one to three dimensions."""
 
 from __future__ import annotations
 
@@ -6,18 +6,24 @@ import math
 
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from prunetui.engine.layers.kind import LayerKind, Shapes
 
 
+def is_convolution(module: nn.Module) -> bool:
+    """Whether a module is a convolution of any number of dimensions; transposed ones are not."""
+    return isinstance(module, _ConvNd) and not isinstance(module, _ConvTransposeNd)
+
+
 class Convolution(LayerKind):
-    """Weights [out, in, k, k], each used at every place of the output."""
+    """Weights [out, in, *kernel], each used at every place of the output."""
 
     def fits(self, module: nn.Module) -> bool:
-        return isinstance(module, nn.Conv2d) and module.groups == 1
+        return is_convolution(module) and module.groups == 1
 
     def resize(self, module: nn.Module, shapes: Shapes) -> None:
-        assert isinstance(module, nn.Conv2d)
+        assert isinstance(module, _ConvNd)
         module.out_channels, module.in_channels = shapes["weight"][:2]
 
     def places(self, read: Tensor, made: Tensor) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from torch import nn
+from torch.nn.modules.conv import _ConvNd
 
-from prunetui.engine.layers.convolution import Convolution
+from prunetui.engine.layers.convolution import Convolution, is_convolution
 from prunetui.engine.layers.kind import Shapes
 
 
@@ -14,10 +15,10 @@ class DepthwiseConvolution(Convolution):
     inputs = Convolution.outputs
 
     def fits(self, module: nn.Module) -> bool:
-        return isinstance(module, nn.Conv2d) and 1 < module.groups == module.in_channels == module.out_channels
+        return is_convolution(module) and 1 < module.groups == module.in_channels == module.out_channels
 
     def resize(self, module: nn.Module, shapes: Shapes) -> None:
-        assert isinstance(module, nn.Conv2d)
+        assert isinstance(module, _ConvNd)
         module.groups = module.in_channels = module.out_channels = shapes["weight"][0]
 
     def matrix_product(self, module: nn.Module) -> nn.Module | None:

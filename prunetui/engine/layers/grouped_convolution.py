@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 
 from torch import nn
+from torch.nn.modules.conv import _ConvNd
 
 from prunetui.api.groups import Indices, Slice
-from prunetui.engine.layers.convolution import Convolution
+from prunetui.engine.layers.convolution import Convolution, is_convolution
 from prunetui.engine.layers.kind import Shapes, Side
 
 
@@ -15,20 +16,20 @@ class GroupedConvolution(Convolution):
     """Weights [out, in / groups, k, k]. The number of groups stays, so every group must lose equally many channels."""
 
     def fits(self, module: nn.Module) -> bool:
-        return isinstance(module, nn.Conv2d) and module.groups > 1
+        return is_convolution(module) and module.groups > 1
 
     def resize(self, module: nn.Module, shapes: Shapes) -> None:
-        assert isinstance(module, nn.Conv2d)
+        assert isinstance(module, _ConvNd)
         module.out_channels = shapes["weight"][0]
         module.in_channels = shapes["weight"][1] * module.groups
 
     def width(self, module: nn.Module, side: Side) -> int:
-        assert isinstance(module, nn.Conv2d)
+        assert isinstance(module, _ConvNd)
         return module.out_channels if side == "outputs" else module.in_channels
 
     def slices(self, name: str, module: nn.Module, side: Side, indices: Indices) -> tuple[Slice, ...] | None:
         """None unless each unit of ``indices`` has as many channels of every group, as inputs the same of each."""
-        assert isinstance(module, nn.Conv2d)
+        assert isinstance(module, _ConvNd)
         size = self.width(module, side) // module.groups
         if side == "outputs":
             per_group = [Counter(index // size for index in unit) for unit in indices]

@@ -11,8 +11,8 @@ import torchvision
 from torch import Tensor, nn
 
 from prunetui.api.groups import Group, Slice
-from prunetui.engine.graph import trace_model
 from prunetui.engine.models import Architecture, build
+from prunetui.engine.trace_network import trace_model
 from prunetui.engine.tracing.probe import halves
 from prunetui.engine.tracing.proposal import Proposal
 from prunetui.engine.tracing.prove import Proof, prove

@@ -1,0 +1,29 @@
+"""Transposed convolutions: their weights are [in, out, *kernel]."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import ClassVar
+
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvTransposeNd
+
+from prunetui.engine.layers.kind import LayerKind, Shapes
+
+
+class TransposedConvolution(LayerKind):
+    """Each weight is used at every place of the input; a border that padding cuts off is counted, as it is computed."""
+
+    outputs: ClassVar[Mapping[str, int]] = {"weight": 1, "bias": 0}
+    inputs: ClassVar[Mapping[str, int]] = {"weight": 0}
+
+    def fits(self, module: nn.Module) -> bool:
+        return isinstance(module, _ConvTransposeNd)
+
+    def resize(self, module: nn.Module, shapes: Shapes) -> None:
+        assert isinstance(module, _ConvTransposeNd)
+        module.in_channels, module.out_channels = shapes["weight"][0], shapes["weight"][1] * module.groups
+
+    def places(self, read: Tensor, made: Tensor) -> int:
+        return math.prod(read.shape[2:])

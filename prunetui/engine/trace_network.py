@@ -1,0 +1,86 @@
+"""The graph of coupled channels of a network: known of built-in ones, proposed and proved of all others."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from prunetui.engine.count import used_layers
+from prunetui.engine.graph import Graph
+from prunetui.engine.models import Architecture, build
+from prunetui.engine.tracing.dependency_groups import dependency_groups
+from prunetui.engine.tracing.probe_network import Example
+from prunetui.engine.tracing.proposers import label_graph, torch_pruning_graph
+from prunetui.engine.tracing.prove_network import prove_network
+
+PROBE_SIZE = 64
+"""Images of this side are enough to prove a network that takes them."""
+WIDER = 16
+"""Pixels by which the second example is wider, where the network takes that."""
+
+
+def trace(architecture: Architecture, example: Tensor) -> Graph:
+    """The graph of an architecture that computes ``example``, a batch of one image.
+
+    That of a built-in network is Torch-Pruning's, which the tests of every method and architecture go over.
+    """
+    with torch.random.fork_rng(devices=[]):
+        model = build(architecture)
+    return trace_model(model, example) if architecture.built_in else proved_graph(model, example)
+
+
+def trace_model(model: nn.Module, example: Tensor) -> Graph:
+    """The graph as Torch-Pruning tells it, not proved. The last layer that computes makes the outputs."""
+    layers = used_layers(model, example)
+    return Graph(*dependency_groups(model, example, layers), layers)
+
+
+def proved_graph(model: nn.Module, example: Tensor) -> Graph:
+    """The groups of any network of images that are right, and what stays, with the reason."""
+    layers = used_layers(model, example)
+    proof = prove_network(model, probe_examples(model, example), (label_graph, torch_pruning_graph))
+    saved = model.state_dict().keys()
+    groups, kept = [], dict(proof.proposal.kept)
+    for group in proof.proposal.groups:
+        lost = [piece.tensor for piece in group.slices if piece.tensor not in saved]
+        if lost:
+            kept |= {
+                f"{s.tensor}[{s.dimension}]": f"its channels lie in {lost[0]}, which is not saved" for s in group.slices
+            }
+        else:
+            groups.append(group)
+    free = {layer for group in groups for layer in group.producers}
+    held = [name for name, layer in layers.items() if layer.prunable and name not in free]
+    return Graph(
+        tuple(groups),
+        tuple(held[:-1]),  # the last makes the outputs
+        layers,
+        attributes=proof.proposal.attributes,
+        kept=kept or {"": note for note in proof.notes[:1]},
+        ways={name: way for name, way in proof.ways.items() if name in {group.name for group in groups}},
+    )
+
+
+def probe_examples(model: nn.Module, example: Tensor) -> list[Example]:
+    """Two calls with two random images each, as small as the network takes; the second's are wider."""
+    _, channels, height, width = example.shape
+    generator = torch.Generator().manual_seed(0)
+
+    def images(high: int, wide: int) -> Tensor:
+        return torch.randn(2, channels, high, wide, generator=generator)
+
+    if min(height, width) > PROBE_SIZE and _is_computed(model, images(PROBE_SIZE, PROBE_SIZE)):
+        height = width = PROBE_SIZE
+    return [((images(height, width),), {}), ((images(height, width + WIDER),), {})]
+
+
+def _is_computed(model: nn.Module, images: Tensor) -> bool:
+    was_training = model.training
+    try:
+        with torch.no_grad():
+            model.eval()(images)
+    except Exception:  # noqa: BLE001 - whatever the network's own code raises: images of that size are not for it
+        return False
+    finally:
+        model.train(was_training)
+    return True

@@ -1,0 +1,38 @@
+"""Who proposes the groups of a network: the first that comes to an end is put to the proof."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from prunetui.engine.count import used_layers
+from prunetui.engine.tracing.dependency_groups import dependency_groups
+from prunetui.engine.tracing.probe_network import Example
+from prunetui.engine.tracing.proposal import Proposal
+from prunetui.engine.tracing.propose import LabelGraph
+
+
+def label_graph(model: nn.Module, examples: Sequence[Example]) -> Proposal:
+    """From torch.export's graph, with the attributes that may have to follow.
+
+    Raises:
+        UntraceableError: torch.export cannot follow the network.
+    """
+    arguments, named = examples[0]
+    graph = LabelGraph(model, arguments, named)
+    found = graph.proposal
+    candidates = tuple(rule for group in found.groups for rule in graph.candidates(group.name))
+    return Proposal(found.groups, (*found.attributes, *candidates), found.kept)
+
+
+def torch_pruning_graph(model: nn.Module, examples: Sequence[Example]) -> Proposal:
+    """From Torch-Pruning's graph, of networks that read one tensor."""
+    (first, *others), named = examples[0]
+    if others or named:
+        raise ValueError("Torch-Pruning is asked for networks with one input only")
+    groups, refused = dependency_groups(model, first[:1], used_layers(model, first[:1]))
+    kept = {
+        f"{name}.weight[0]": "Torch-Pruning couples it with channels that are not all of a layer's" for name in refused
+    }
+    return Proposal(groups, (), kept)
