@@ -41,7 +41,7 @@ class Graph:
     layers: Mapping[str, Layer]
     exempt: frozenset[str] = frozenset()
     attributes: tuple[AttributeRule, ...] | None = None
-    """Numbers of modules that follow the groups, of a network that was proved; of built-in ones layers know their own."""
+    """Numbers of modules that follow the groups, of a proved network; the layers of built-in ones know their own."""
     kept: Mapping[str, str] = field(default_factory=dict)
     """Dimensions of tensors, as ``name[0]``, whose channels stay, each with the reason, where it is known."""
     ways: Mapping[str, Way] = field(default_factory=dict)

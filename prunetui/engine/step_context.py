@@ -79,5 +79,5 @@ class StepContext:
         except UNREADABLE as error:
             self.partials.damaged(self.key, f"{type(error).__name__}: {error}")
             return first, start
-        trained = {kind: saved[kind] for kind in ("momentum", "memory")}
-        return epochs, replace(start, tensors=saved["model"], masks=saved["mask"], **trained)
+        tensors, masks, momentum, memory = (saved[kind] for kind in ("model", "mask", "momentum", "memory"))
+        return epochs, replace(start, tensors=tensors, masks=masks, momentum=momentum, memory=memory)

@@ -5,16 +5,20 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from prunetui.api import Group
 from prunetui.engine.count import used_layers
 from prunetui.engine.graph import Graph
 from prunetui.engine.models import Architecture, build
 from prunetui.engine.tracing.dependency_groups import dependency_groups
 from prunetui.engine.tracing.probe_network import Example
+from prunetui.engine.tracing.proposal import Proposal
 from prunetui.engine.tracing.proposers import label_graph, torch_pruning_graph
 from prunetui.engine.tracing.prove_network import prove_network
 
 PROBE_SIZE = 64
 """Images of this side are enough to prove a network that takes them."""
+WHOLE = ""
+"""The place of what is said of the whole network."""
 WIDER = 16
 """Pixels by which the second example is wider, where the network takes that."""
 
@@ -39,26 +43,27 @@ def proved_graph(model: nn.Module, example: Tensor) -> Graph:
     """The groups of any network of images that are right, and what stays, with the reason."""
     layers = used_layers(model, example)
     proof = prove_network(model, probe_examples(model, example), (label_graph, torch_pruning_graph))
-    saved = model.state_dict().keys()
-    groups, kept = [], dict(proof.proposal.kept)
-    for group in proof.proposal.groups:
-        lost = [piece.tensor for piece in group.slices if piece.tensor not in saved]
-        if lost:
-            kept |= {
-                f"{s.tensor}[{s.dimension}]": f"its channels lie in {lost[0]}, which is not saved" for s in group.slices
-            }
-        else:
-            groups.append(group)
+    groups, kept = _saved_groups(proof.proposal, model)
+    if not groups and not kept:
+        kept = {WHOLE: "; ".join(proof.notes) or "no channels were found that could go"}
     free = {layer for group in groups for layer in group.producers}
     held = [name for name, layer in layers.items() if layer.prunable and name not in free]
-    return Graph(
-        tuple(groups),
-        tuple(held[:-1]),  # the last makes the outputs
-        layers,
-        attributes=proof.proposal.attributes,
-        kept=kept or {"": note for note in proof.notes[:1]},
-        ways={name: way for name, way in proof.ways.items() if name in {group.name for group in groups}},
-    )
+    ways = {group.name: proof.ways[group.name] for group in groups if group.name in proof.ways}
+    refused = tuple(held[:-1])  # the last makes the outputs
+    return Graph(groups, refused, layers, attributes=proof.proposal.attributes, kept=kept, ways=ways)
+
+
+def _saved_groups(proposal: Proposal, model: nn.Module) -> tuple[tuple[Group, ...], dict[str, str]]:
+    """The groups that lie in saved tensors only, for the others would not be rebuilt, and why all else stays."""
+    saved = model.state_dict().keys()
+    groups, kept = [], dict(proposal.kept)
+    for group in proposal.groups:
+        lost = [piece.tensor for piece in group.slices if piece.tensor not in saved]
+        for piece in group.slices if lost else ():
+            kept[f"{piece.tensor}[{piece.dimension}]"] = f"its channels lie in {lost[0]}, too, which is not saved"
+        if not lost:
+            groups.append(group)
+    return tuple(groups), kept
 
 
 def probe_examples(model: nn.Module, example: Tensor) -> list[Example]:

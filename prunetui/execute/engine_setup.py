@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from prunetui.engine.models import Architecture
     from prunetui.engine.run import Engine
 
+MOST_SHOWN = 5
+"""Layers whose channels stay that a line names."""
 DATA_SECONDS = 0.25
 """How often the reading of data is reported at most."""
 
@@ -53,9 +55,8 @@ def set_up_engine(context: ExecutionContext, parallel: int | None = None) -> tup
     parallel = parallel or process_count(study.run.parallel, device.name, batch_macs)
     threads = fit_threads(batch_macs, parallel, context.threads or study.run.threads)
     device, checked = _checked_device(context, device, architecture, threads)
-    if graph.refused:
-        names = ", ".join(graph.refused)
-        context.emit(events.Log("info", f"channels that must stay (zero-padded shortcuts): {names}"))
+    if line := _what_stays(graph):
+        context.emit(events.Log("info", line))
     conditions = _conditions(study, source.fingerprint, device, threads, checked.ways)
     engine = _engine(context, conditions, task, source, architecture, graph, device)
     machine = {"device_name": device_name(device.name), "threads": threads, "arithmetic": dict(checked.plain())}
@@ -93,6 +94,24 @@ def _task_data_and_network(context: ExecutionContext) -> tuple[Task, Dataset, Ar
         context.emit(events.Log("info", given))
     check_network(architecture, task)
     return task, data, architecture, trace(architecture, data.example()).restricted(study.layers)
+
+
+def _what_stays(graph: Graph) -> str:
+    """Which channels cannot go, and why; empty where all can."""
+    from prunetui.engine.trace_network import WHOLE
+
+    if not graph.refused:
+        return ""
+    if graph.attributes is None:
+        return f"channels that must stay (zero-padded shortcuts): {', '.join(graph.refused)}"
+    whole = graph.kept.get(WHOLE)
+    if whole:
+        return f"no channels can be removed, single weights can: {whole}"
+    shown = [
+        f"{name} ({graph.kept.get(f'{name}.weight[0]', 'coupled with channels that stay')})" for name in graph.refused
+    ]
+    more = f", and {len(shown) - MOST_SHOWN} more" if len(shown) > MOST_SHOWN else ""
+    return f"channels that must stay: {', '.join(shown[:MOST_SHOWN])}{more}"
 
 
 def _checked_device(

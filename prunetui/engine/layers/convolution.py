@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TypeGuard
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -11,7 +12,7 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from prunetui.engine.layers.kind import LayerKind, Shapes
 
 
-def is_convolution(module: nn.Module) -> bool:
+def is_convolution(module: nn.Module) -> TypeGuard[_ConvNd]:
     """Whether a module is a convolution of any number of dimensions; transposed ones are not."""
     return isinstance(module, _ConvNd) and not isinstance(module, _ConvTransposeNd)
 

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
+from torch.nn.utils.parametrize import is_parametrized
 
 from prunetui.api import Task
-from prunetui.engine.layers import kind_of
+from prunetui.engine.layers import prunable_layers
 from prunetui.engine.models import Architecture, build, from_data
 from prunetui.engine.models.factories import told_of
 from prunetui.errors import UsageError
@@ -40,11 +42,7 @@ def check_network(architecture: Architecture, task: Task) -> None:
     if wrong := task.check_outputs(made, 2, a.classes):
         raise UsageError(f"the model {a.name} {wrong}")
     if other := _unsupported(net):
-        more = f" and {len(other) - NAMED} more" if len(other) > NAMED else ""
-        raise UsageError(
-            f"the model {a.name} cannot be pruned yet: networks of convolutions, linear layers and batch norms can; "
-            f"this one has {', '.join(other[:NAMED])}{more}"
-        )
+        raise UsageError(f"the model {a.name} cannot be pruned yet: {other}")
 
 
 def given_to_factory(architecture: Architecture) -> str:
@@ -55,17 +53,26 @@ def given_to_factory(architecture: Architecture) -> str:
     return told_of(found, from_data(architecture), dict(architecture.options))
 
 
-def _unsupported(net: nn.Module) -> list[str]:
-    """Parameters in layers of other kinds, and what is missing."""
-    found = [
-        f"{name or type(module).__name__} ({type(module).__name__})"
-        for name, module in net.named_modules()
-        if any(True for _ in module.parameters(recurse=False)) and kind_of(module) is None
-    ]
-    kinds = {type(module) for module in net.modules()}
-    if any(issubclass(kind, nn.Conv2d) for kind in kinds):
-        return found
-    return [*found, "no Conv2d layer"]
+def _unsupported(net: nn.Module) -> str:
+    """What a network has, or has not, for which it cannot be pruned yet; empty where that is nothing."""
+    names: dict[int, list[str]] = {}
+    for name, parameter in net.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+    if tied := [" and ".join(same) for same in names.values() if len(same) > 1]:
+        return f"it uses one tensor under several names ({_some(tied)})"
+    if computed := [name for name, module in net.named_modules() if is_parametrized(module)]:
+        return (
+            f"it computes weights from others ({_some(computed)}); torch.nn.utils.parametrize.remove_parametrizations "
+            "in its factory makes them plain"
+        )
+    if lazy := [name for name, parameter in net.named_parameters() if is_lazy(parameter)]:
+        return f"it learns shapes in its first pass ({_some(lazy)}); its factory has to make one"
+    return "" if prunable_layers(net) else "it has no convolution and no linear layer"
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{', '.join(names[:NAMED])}{more}"
 
 
 def found_again(architecture: Architecture, path: Path, trust: bool) -> Architecture:

@@ -12,6 +12,8 @@ from prunetui.engine.tracing.probe_network import Example
 from prunetui.engine.tracing.proposal import Proposal
 from prunetui.engine.tracing.propose import LabelGraph
 
+COUPLED = "its channels are coupled with some, and not all, of another layer's"
+
 
 def label_graph(model: nn.Module, examples: Sequence[Example]) -> Proposal:
     """From torch.export's graph, with the attributes that may have to follow.
@@ -32,7 +34,5 @@ def torch_pruning_graph(model: nn.Module, examples: Sequence[Example]) -> Propos
     if others or named:
         raise ValueError("Torch-Pruning is asked for networks with one input only")
     groups, refused = dependency_groups(model, first[:1], used_layers(model, first[:1]))
-    kept = {
-        f"{name}.weight[0]": "Torch-Pruning couples it with channels that are not all of a layer's" for name in refused
-    }
+    kept = {f"{name}.weight[0]": COUPLED for name in refused}
     return Proposal(groups, (), kept)
