@@ -25,7 +25,7 @@ _DROPOUTS = {
     F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout, torch.dropout,
     torch.dropout_, torch.alpha_dropout, torch.feature_dropout, torch.feature_alpha_dropout,
 }  # fmt: skip
-_WITH_DROPOUT = {F.scaled_dot_product_attention: 4, F.multi_head_attention_forward: 12}
+_WITH_DROPOUT = {F.scaled_dot_product_attention: 4, F.multi_head_attention_forward: 10}
 """Functions that drop out inside -> the place of the probability among their arguments."""
 
 
