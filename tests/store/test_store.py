@@ -563,3 +563,15 @@ def test_two_processes_that_finish_the_same_steps_leave_whole_entries(cache: Cac
         assert model is not None
         assert model.read_bytes() == meta["by"].encode() * 1000
     assert [path.name for path in cache.root.rglob(".*")] == []
+
+
+def test_a_link_in_the_cache_that_leads_nowhere_is_not_followed_for_its_size(cache: Cache):
+    cache.put("ab" * 16, {"seconds": 1.0})
+    entries, size = cache.size()
+    meta = cache.root / "ab" / ("ab" * 16) / "meta.json"
+    (meta.parent / "loop").symlink_to("loop")
+    assert cache.size()[0] == entries
+    assert 0 < cache.size()[1] - size < 100
+    meta.unlink()
+    meta.symlink_to("meta.json")
+    assert cache.size()[0] == entries
