@@ -357,9 +357,12 @@ def test_a_run_whose_data_are_gone_fails_in_the_words_of_the_process(tmp_path: P
 
 
 def test_a_resumed_run_keeps_its_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sums depend on how they are shared out; more processes than before must not change that."""
+    """Sums depend on how they are shared out; more processes than before must not change that.
+
+    The batches are large enough for two threads: as large as they may be, and as many images as there are.
+    """
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    large = ("model.width=64", "train.batch_size=140", "methods=['lamp']", "finetune.epochs=0", "measure.recalibrate=0")
+    large = ("train.batch_size=30000", "methods=['lamp']", "finetune.epochs=0", "measure.recalibrate=0")
     run = begin(tmp_path, *large)
     assert execute(run, "cpu", never) == 0
     (run.folder / "study.toml").write_text(run.study_text().replace("parallel = 1", "parallel = 2"))
