@@ -40,7 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def new_cache(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
-    """Makes an empty cache folder; thousands beside the folders of ``tmp_path`` would slow down making each of those."""
+    """Makes an empty cache folder; thousands beside the folders of ``tmp_path`` would slow down making those."""
     root = tmp_path_factory.mktemp("caches")
     checks = tmp_path_factory.getbasetemp().parent / "machine-checks"  # seconds of computing: all tests share them
     checks.mkdir(exist_ok=True)
