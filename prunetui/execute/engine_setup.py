@@ -212,6 +212,6 @@ def _conditions(study: Study, fingerprint: str, device: Device, threads: int, sa
         "threads": threads if device.torch.type == "cpu" else None,
         "graphs": device.graphs and device.torch.type == "cuda",
         "arithmetic": [device.arithmetic(study.train.precision), device.arithmetic(study.finetune.precision)],
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),  # as its own class it would bring torch to the run's own process
         **({"safe": safe} if safe else {}),
     }

@@ -183,10 +183,10 @@ from prunetui.engine.device import Device
 from prunetui.engine.training_loop import train
 from prunetui.engine.train_job import Hooks, TrainJob, TrainState
 from prunetui.tasks.classification import Classification
-from prunetui.config import Data, Recipe
+from prunetui.config import DataTable, Recipe
 torch.set_num_threads(int(sys.argv[1]))
 torch.manual_seed(0)
-data = load_dataset(Data(limit=200))
+data = load_dataset(DataTable(limit=200))
 class Own(nn.Module):
     def __init__(self):
         super().__init__()

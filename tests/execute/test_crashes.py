@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import pickle
+import pickletools
 import signal
 import sys
 import time
@@ -18,6 +20,7 @@ from prunetui import events
 from prunetui.config import parse_study, study_toml
 from prunetui.errors import RunFailed
 from prunetui.execute.execution import execute
+from prunetui.execute.executor import Outcome, Prepared
 from prunetui.execute.executors.processes import ProcessExecutor, WorkerProcess
 from prunetui.execute.executors.workers import process_starter
 from prunetui.plugins.method_catalogue import forget
@@ -287,6 +290,31 @@ def test_what_a_method_prints_goes_to_the_log(
     assert capfd.readouterr().out == ""
 
 
+def test_no_process_imports_more_than_it_needs(
+    doomed: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seconds of each: torch in the run's own process, torch's compiler in the one that trains."""
+    outcomes: list[Outcome] = []
+    receive = ProcessExecutor._receive
+
+    def note(self: ProcessExecutor, worker: WorkerProcess) -> Iterator[Outcome]:
+        for outcome in receive(self, worker):
+            outcomes.append(outcome)
+            yield outcome
+
+    monkeypatch.setattr(ProcessExecutor, "_receive", note)
+    doomed("import sys\nprint('compiler' if 'torch._dynamo' in sys.modules else 'no compiler', flush=True)")
+    run = begin(tmp_path, "methods=['doomed']")
+    assert execute(run, "cpu", never) == 0
+    assert any(isinstance(event, events.EpochFinished) for event in told(run))
+    assert (run.folder / "worker.log").read_text().splitlines() == ["no compiler"]
+    assert any(isinstance(outcome, Prepared) for outcome in outcomes)
+    sent = [pickle.dumps(outcome, protocol=2) for outcome in outcomes]
+    needed = {str(arg).split(".")[0] for each in sent for op, arg, _ in pickletools.genops(each) if op.name == "GLOBAL"}
+    assert "prunetui" in needed
+    assert "torch" not in needed
+
+
 def test_processes_that_are_started_anew_do_the_same(
     doomed: Callable[[str], Path], root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -329,9 +357,12 @@ def test_a_run_whose_data_are_gone_fails_in_the_words_of_the_process(tmp_path: P
 
 
 def test_a_resumed_run_keeps_its_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sums depend on how they are shared out; more processes than before must not change that."""
+    """Sums depend on how they are shared out; more processes than before must not change that.
+
+    The batches are large enough for two threads: as large as they may be, and as many images as there are.
+    """
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    large = ("model.width=64", "train.batch_size=140", "methods=['lamp']", "finetune.epochs=0", "measure.recalibrate=0")
+    large = ("train.batch_size=30000", "methods=['lamp']", "finetune.epochs=0", "measure.recalibrate=0")
     run = begin(tmp_path, *large)
     assert execute(run, "cpu", never) == 0
     (run.folder / "study.toml").write_text(run.study_text().replace("parallel = 1", "parallel = 2"))

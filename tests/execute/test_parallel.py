@@ -83,7 +83,8 @@ def test_no_step_is_computed_twice(together: Run) -> None:
 
 
 def test_trials_of_one_seed_overlap_once_what_they_share_is_computed(tmp_path: Path) -> None:
-    run = begin(tmp_path, "seeds=[0]", "measure.latency=false", "finetune.epochs=60")  # until the second one is ready
+    until_the_second_is_ready = "finetune.epochs=60"
+    run = begin(tmp_path, "seeds=[0]", "sparsities=[0.5]", "measure.latency=false", until_the_second_is_ready)
     assert execute(run, "cpu", never) == 0
     under_way: set[str] = set()
     most = 0
@@ -99,9 +100,9 @@ def test_trials_of_one_seed_overlap_once_what_they_share_is_computed(tmp_path: P
 def test_models_are_kept_and_all_processes_agree_on_threads_and_keys(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A net large enough for two threads: each of two processes has one."""
+    """Batches large enough for two threads, however few images there are: each of two processes has one."""
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    run = begin(tmp_path, "seeds=[0]", "model.width=64", "train.batch_size=140", "data.limit=200", "train.epochs=1")
+    run = begin(tmp_path, "seeds=[0]", "train.batch_size=30000", "train.epochs=1")
     assert execute(run, "cpu", never) == 0
     about = json.loads((run.folder / "environment.json").read_text())
     assert (about["context"]["threads"], about["threads"]) == (1, 1)

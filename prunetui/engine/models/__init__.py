@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from prunetui.engine.convolutions import KindsUsed
 from prunetui.engine.models.factories import network_by
@@ -112,6 +113,15 @@ def _given(architecture: Architecture, found: Contribution) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key in found.takes and value is not None}
 
 
+class _NotDrawn(TorchFunctionMode):
+    """Draws no initial weights, as there is no memory for them: torch would import its compiler to draw them."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (torch.Tensor.normal_, torch.Tensor.uniform_):
+            return args[0]
+        return func(*args, **(kwargs or {}))
+
+
 def skeleton(architecture: Architecture) -> nn.Module:
     """The dense network for its names and shapes.
 
@@ -119,7 +129,7 @@ def skeleton(architecture: Architecture) -> nn.Module:
     not in its state dict, so it is built as it is.
     """
     if architecture.built_in:
-        with torch.device("meta"):
+        with torch.device("meta"), _NotDrawn():
             return build(architecture)
     with torch.random.fork_rng(devices=[]):
         return build(architecture)
