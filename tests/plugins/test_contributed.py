@@ -14,7 +14,23 @@ from prunetui.engine.models.start import architecture_of
 from prunetui.errors import DataError, UsageError
 from prunetui.tasks.classification import Classification
 
-HEAD = "nn.Flatten(), nn.Linear(144, classes)"
+HELPERS = """
+import torch
+from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
+
+class Outputs(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(classes))
+
+    def forward(self, x):
+        return x * self.scale
+
+def tied(net):
+    net[2].weight = net[1].weight
+    return net
+"""
 
 
 @pytest.mark.parametrize(
@@ -24,13 +40,21 @@ HEAD = "nn.Flatten(), nn.Linear(144, classes)"
         ("return nn.Linear(channels * 64, classes)", "does not take images of 1 x 8 x 8: RuntimeError"),
         ("return nn.Sequential(nn.Conv2d(channels, classes, 3))", "gives [2, 10, 6, 6] of 2 images of 10 classes"),
         ("raise OSError('no disk')", "cannot be built: OSError: no disk"),
-        ("return nn.Sequential(nn.Flatten(), nn.Linear(64, classes))", "this one has no Conv2d layer"),
-        ("return nn.Sequential(nn.Conv2d(channels, 4, 3), nn.GroupNorm(2, 4), HEAD)", "this one has 1 (GroupNorm)"),
+        ("return nn.Sequential(nn.AvgPool2d(8), nn.Flatten(), Outputs(classes))", "no convolution and no linear layer"),
+        (
+            "return tied(nn.Sequential(nn.Flatten(), nn.Linear(64, 64), nn.Linear(64, 64), nn.Linear(64, classes)))",
+            "it uses one tensor under several names (1.weight and 2.weight)",
+        ),
+        (
+            "return nn.Sequential(nn.Flatten(), weight_norm(nn.Linear(64, classes)))",
+            "it computes weights from others (1)",
+        ),
+        ("return nn.Sequential(nn.Flatten(), nn.LazyLinear(classes))", "it learns shapes in its first pass"),
     ],
 )
 def test_a_network_that_cannot_be_pruned_yet_is_refused_in_words(tmp_path: Path, body: str, words: str):
     file = tmp_path / "net.py"
-    file.write_text(f"from torch import nn\n\n\ndef net(channels, classes):\n    {body.replace('HEAD', HEAD)}\n")
+    file.write_text(f"{HELPERS}\n\ndef net(channels, classes):\n    {body}\n")
     architecture = architecture_of(ModelTable(name=f"{file}:net"), 1, 8, 10)
     with pytest.raises(UsageError, match=re.escape(words)):
         check_network(architecture, Classification())

@@ -34,6 +34,8 @@ def check_network(architecture: Architecture, task: Task) -> None:
     a = architecture
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         net = build(a).eval()
+        if other := _unsupported(net):
+            raise UsageError(f"the model {a.name} cannot be pruned yet: {other}")
         try:
             made = net(torch.zeros(2, a.channels, a.size, a.size))
         except Exception as error:
@@ -41,8 +43,6 @@ def check_network(architecture: Architecture, task: Task) -> None:
             raise UsageError(f"the model {a.name} does not take {images}: {type(error).__name__}: {error}") from error
     if wrong := task.check_outputs(made, 2, a.classes):
         raise UsageError(f"the model {a.name} {wrong}")
-    if other := _unsupported(net):
-        raise UsageError(f"the model {a.name} cannot be pruned yet: {other}")
 
 
 def given_to_factory(architecture: Architecture) -> str:

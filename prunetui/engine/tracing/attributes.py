@@ -70,7 +70,7 @@ def _of_convolution(module: _ConvNd, dimension: int) -> Iterator[tuple[str, int 
 
 
 @dataclass(frozen=True)
-class Extent:
+class ReshapedChannels:
     """Channels along a dimension of an activation where a module's code says sizes (a view, a split, an expansion)."""
 
     module: str
@@ -79,7 +79,7 @@ class Extent:
 
 
 def candidate_rules(
-    model: nn.Module, group: Group, roots: Sequence[int] = (), extents: Sequence[Extent] = ()
+    model: nn.Module, group: Group, roots: Sequence[int] = (), extents: Sequence[ReshapedChannels] = ()
 ) -> tuple[AttributeRule, ...]:
     """Integers that are as large as the group is somewhere, likely ones first; each has to be proved.
 
@@ -118,7 +118,7 @@ def _ends(name: str) -> list[int]:
 
 
 def _sizes_of(
-    model: nn.Module, group: Group, roots: frozenset[int], extents: Sequence[Extent]
+    model: nn.Module, group: Group, roots: frozenset[int], extents: Sequence[ReshapedChannels]
 ) -> list[tuple[int, int]]:
     """Sizes of dimensions on which the group lies, with how many indices each of its channels has there."""
     found = {(group.width, 1): None}

@@ -12,7 +12,7 @@ from torch.export.graph_signature import OutputKind
 from torch.utils import _pytree as pytree
 
 from prunetui.engine.tracing import labelled
-from prunetui.engine.tracing.attributes import Extent
+from prunetui.engine.tracing.attributes import ReshapedChannels
 from prunetui.engine.tracing.labelled import Labelled
 from prunetui.engine.tracing.operations import RULES, Call
 from prunetui.engine.tracing.tensor_labels import TensorLabels
@@ -159,14 +159,14 @@ class Interpreter:
                 for labelling in value.labellings if isinstance(value, Labelled) else ():
                     self._sized.append((module, labelling))
 
-    def extents(self) -> tuple[Extent, ...]:
+    def extents(self) -> tuple[ReshapedChannels, ...]:
         """Where channels lie in activations whose sizes a module's code says."""
-        found: dict[Extent, None] = {}
+        found: dict[ReshapedChannels, None] = {}
         for module, labelling in self._sized:
             small = labelled.compact(labelling)
             for d in labelled.varies(self.labels, labelling):
                 vector = labelled.first_of(small, [e for e in range(small.dim()) if e != d]).flatten()
-                found[Extent(module, tuple(self.labels.roots(vector).tolist()))] = None
+                found[ReshapedChannels(module, tuple(self.labels.roots(vector).tolist()))] = None
         return tuple(found)
 
     def _rectangles(self) -> None:

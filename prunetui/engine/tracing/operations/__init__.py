@@ -7,10 +7,10 @@ from prunetui.engine.tracing.operations import (  # noqa: F401  each enters its 
     elementwise,
     embedding,
     joining,
-    movement,
     normalisation,
     parting,
     product_rules,
+    rearranging,
     recurrent,
     reduction,
 )

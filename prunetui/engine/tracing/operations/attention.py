@@ -6,8 +6,8 @@ from prunetui.engine.tracing import labelled
 from prunetui.engine.tracing.labelled import Labelled
 from prunetui.engine.tracing.operations.call import Call, operation
 from prunetui.engine.tracing.operations.elementwise import met
-from prunetui.engine.tracing.operations.movement import repeat_rows
 from prunetui.engine.tracing.operations.product_rules import product_of
+from prunetui.engine.tracing.operations.rearranging import repeat_rows
 
 SCALED = "attention is scaled by the width of its queries"
 
