@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from prunetui.engine.count import used_layers
+from prunetui.engine.layers import OTHER, kind_of
 from prunetui.engine.tracing.dependency_groups import dependency_groups
 from prunetui.engine.tracing.probe_network import Example
 from prunetui.engine.tracing.proposal import Proposal
@@ -29,10 +30,18 @@ def label_graph(model: nn.Module, examples: Sequence[Example]) -> Proposal:
 
 
 def torch_pruning_graph(model: nn.Module, examples: Sequence[Example]) -> Proposal:
-    """From Torch-Pruning's graph, of networks that read one tensor."""
+    """From Torch-Pruning's graph, of networks that read one tensor and compute all their layers.
+
+    Raises:
+        ValueError: there are more inputs; or layers that this example does not pass, which another might.
+    """
     (first, *others), named = examples[0]
     if others or named:
         raise ValueError("Torch-Pruning is asked for networks with one input only")
-    groups, refused = dependency_groups(model, first[:1], used_layers(model, first[:1]))
+    layers = used_layers(model, first[:1])
+    passed_by = [name for name, layer in layers.items() if layer.kind is OTHER and kind_of(model.get_submodule(name))]
+    if passed_by:
+        raise ValueError(f"{', '.join(passed_by[:5])} are not computed for every input, so nothing is known of them")
+    groups, refused = dependency_groups(model, first[:1], layers)
     kept = {f"{name}.weight[0]": COUPLED for name in refused}
     return Proposal(groups, (), kept)
