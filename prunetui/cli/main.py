@@ -13,6 +13,7 @@ from prunetui.cli.commands.doctor import doctor
 from prunetui.cli.commands.evaluate import evaluate
 from prunetui.cli.commands.export import export
 from prunetui.cli.commands.init import init
+from prunetui.cli.commands.layers import layers
 from prunetui.cli.commands.methods import methods
 from prunetui.cli.commands.models import models
 from prunetui.cli.commands.presets import presets
@@ -59,5 +60,5 @@ app.command("batch", hidden=True)(batch)  # argv's --batch is rewritten to it
 for listing in (methods, models, tasks, presets):
     app.command()(listing)
 app.command("runs")(list_all_runs)
-for command in (show, report, watch, evaluate, export, init, doctor):
+for command in (layers, show, report, watch, evaluate, export, init, doctor):
     app.command()(command)

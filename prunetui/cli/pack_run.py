@@ -15,7 +15,7 @@ from prunetui.errors import DataError, UsageError
 from prunetui.files.atomic import sync_folder, write_synced
 from prunetui.files.paths import user_path
 from prunetui.files.safe_json import read_json
-from prunetui.report.layers import LAYERS_FILE, packed_layers
+from prunetui.report.kept_layers import LAYERS_FILE, packed_layers
 from prunetui.results.comparison import Reading, lines_of, read_run
 from prunetui.results.summary import human
 from prunetui.store import Run, find_run

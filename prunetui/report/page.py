@@ -13,7 +13,7 @@ from prunetui.report import facts, sentences
 from prunetui.report.charts import Chart, charts
 from prunetui.report.columns import columns
 from prunetui.report.gather import Material, ReportedRun
-from prunetui.report.layers import kept
+from prunetui.report.kept_layers import kept
 from prunetui.report.paired import PairedTest
 from prunetui.report.pictures import kept_chart, sensitivity_chart
 from prunetui.report.sensitivity import SensitivityTable, sensitivity_tables

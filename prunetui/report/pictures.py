@@ -9,7 +9,7 @@ from typing import Any
 from prunetui.metrics import Metric
 from prunetui.report.charts import Chart
 from prunetui.report.drawing import inline
-from prunetui.report.layers import Kept
+from prunetui.report.kept_layers import Kept
 from prunetui.report.sentences import capital
 from prunetui.results.figure import STYLE
 from prunetui.results.summary import Sensitivity

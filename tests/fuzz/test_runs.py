@@ -21,7 +21,7 @@ from prunetui.cli.run_study import _resumed
 from prunetui.cli.show_run import print_run
 from prunetui.errors import PrunetuiError
 from prunetui.report.gather import gather
-from prunetui.report.layers import read_packed
+from prunetui.report.kept_layers import read_packed
 from prunetui.report.write_report import made
 from prunetui.store import Cache, Run
 from prunetui.store.control import Control

@@ -12,8 +12,8 @@ from .conftest import Call, Said
 from .normal import USAGE, normalised, words_of
 
 COMMANDS = (
-    "", "batch", "methods", "models", "tasks", "presets", "runs", "show", "report", "watch", "evaluate", "export",
-    "init", "doctor",
+    "", "batch", "methods", "models", "tasks", "layers", "presets", "runs", "show", "report", "watch", "evaluate",
+    "export", "init", "doctor",
 )  # fmt: skip
 RUNS = ("compare", "again", "layers", "running", "died", "queued", "damaged", "failed")
 NARROW = 80

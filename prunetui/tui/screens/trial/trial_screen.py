@@ -16,7 +16,7 @@ from textual.widgets import Static
 
 from prunetui.errors import DataError
 from prunetui.plugins.catalogue import runs_code
-from prunetui.report.layers import read_packed
+from prunetui.report.kept_layers import read_packed
 from prunetui.results.chart import Picture
 from prunetui.results.inspect_model import Histogram, ModelSummary, dense_file, model_file, read_model
 from prunetui.results.summary import Series

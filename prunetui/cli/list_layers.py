@@ -1,0 +1,104 @@
+"""What ``prunetui layers`` prints: the layers of a model, what they cost, and what of them may go."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from prunetui.config import parse_study
+from prunetui.terminal.output import console, print_json, say, table
+
+if TYPE_CHECKING:
+    from prunetui.engine.graph import Graph
+
+BUILT_IN_SIZE, OTHER_SIZE = 32, 224
+OUTPUTS = "its channels are the outputs"
+COUPLED = "its channels are coupled with some that stay"
+
+
+def print_layers(
+    name: str, channels: int, size: int | None, classes: int, overrides: Sequence[str], as_json: bool
+) -> None:
+    """All layers with parameters, in the order in which an image passes them.
+
+    Raises:
+        UsageError: there is no such model, or it does not take such images.
+    """
+    import torch
+
+    from prunetui.engine.models import build
+    from prunetui.engine.models.own_network import check_network, given_to_factory
+    from prunetui.engine.models.start import architecture_of
+    from prunetui.engine.trace_network import WHOLE, trace
+    from prunetui.tasks.classification import Classification
+
+    named = f"model.name={json.dumps(name, ensure_ascii=False)}"
+    model = parse_study("", [named, *overrides], "the command line").model
+    architecture = architecture_of(model, channels, 1, classes)
+    side = size or (BUILT_IN_SIZE if architecture.built_in else OTHER_SIZE)
+    architecture = architecture_of(model, channels, side, classes)
+    if told := given_to_factory(architecture):
+        say(told, err=True)
+    check_network(architecture, Classification())
+    graph = trace(architecture, torch.zeros(1, channels, side, side))
+    with torch.random.fork_rng(devices=[]):
+        modules = dict(build(architecture).named_modules())
+    kinds = {layer: type(modules[layer]).__name__ for layer in graph.layers}
+    every = layer_objects(graph, kinds)
+    if whole := graph.kept.get(WHOLE):
+        say(f"no channels can be removed: {whole}", err=True)
+    if as_json:
+        print_json(every)
+    else:
+        _print_table(every)
+
+
+def layer_objects(graph: Graph, kinds: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Each layer as JSON: ``channels_may_go``, and ``reason`` where they may not.
+
+    ``group`` names the channels that it makes, or scales, and ``width`` says how many these are.
+    """
+    made = {layer: group for group in graph.groups for layer in (*group.norms, *group.producers)}
+    last = graph.weighted[-1] if graph.weighted else ""
+    objects = []
+    for name, layer in graph.layers.items():
+        group = made.get(name)
+        objects.append(
+            {
+                "name": name,
+                "kind": kinds[name],
+                "shape": {own: list(shape) for own, shape in layer.shapes.items()},
+                "params": layer.cost("params"),
+                "macs": layer.cost("macs"),
+                "weights_may_go": layer.prunable,
+                "channels_may_go": group is not None,
+                "group": group.name if group else None,
+                "width": group.width if group else None,
+                "reason": None if group else _reason(graph, name, name == last),
+            }
+        )
+    return objects
+
+
+def _reason(graph: Graph, name: str, last: bool) -> str:
+    """Why the channels of a layer stay."""
+    prefix = f"{name}." if name else ""
+    mine = [why for place, why in graph.kept.items() if place.startswith(prefix) and "." not in place[len(prefix) :]]
+    said = graph.kept.get(f"{prefix}weight[0]") or next(iter(mine), None)
+    return said or (OUTPUTS if last else COUPLED)
+
+
+def _print_table(every: Sequence[Mapping[str, Any]]) -> None:
+    shown = table("layer", "kind", "shape", "parameters", "MACs", "channels", right=("parameters", "MACs"))
+    for one in every:
+        shapes: Mapping[str, list[int]] = one["shape"]
+        shape: list[int] = shapes.get("weight") or next(iter(shapes.values()), [])
+        channels = f"{one['width']} of {one['group']}" if one["channels_may_go"] else f"stay: {one['reason']}"
+        shown.add_row(
+            one["name"] or "(the network)", one["kind"], "x".join(map(str, shape)),
+            f"{one['params']:,}", f"{one['macs']:,}", channels,
+        )  # fmt: skip
+    total = [f"{sum(one[what] for one in every):,}" for what in ("params", "macs")]
+    shown.add_row("all", "", "", *total, "")
+    console().print(shown)
