@@ -317,6 +317,14 @@ def test_a_net_that_its_last_step_blows_up_fails_the_trial_too(digits: Dataset, 
         trained(lively(SMALL), digits, cpu, settings)
 
 
+def test_outputs_are_checked_by_a_few_examples_not_by_a_whole_batch(digits: Dataset, cpu: Device) -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    evaluated: list[int] = []
+    net.register_forward_hook(lambda module, inputs, output: None if module.training else evaluated.append(len(output)))
+    train(net, digits, recipe(epochs=1, batch_size=180), "key", cpu, Diary().hooks)
+    assert evaluated == [32]
+
+
 def test_the_wish_to_stop_is_heard_after_one_batch(digits: Dataset, cpu: Device, lively: Lively) -> None:
     asked = []
 
