@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from statistics import median, quantiles
 from typing import Any
+from unittest import mock
 
 Work = Callable[[], float]
 """One turn; returns how much it did (images, events)."""
@@ -17,11 +19,12 @@ Make = Callable[[], Work]
 
 
 class _Side:
-    def __init__(self, make: Make) -> None:
+    def __init__(self, make: Make, environment: Mapping[str, str]) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_work, args=(make, theirs))
-        self._process.start()
+        with mock.patch.dict(os.environ, environment):  # a new process reads its settings of memory when it starts
+            self._process.start()
         theirs.close()
 
     def turn(self) -> tuple[float, float]:
@@ -44,12 +47,20 @@ def _work(make: Make, pipe: Connection) -> None:
         pipe.send((done / seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 
 
-def in_turns(name: str, ours: Make, peer: Make, unit: str, rounds: int = 5, warm: int = 1) -> dict[str, Any]:
+def in_turns(
+    name: str,
+    ours: Make,
+    peer: Make,
+    unit: str,
+    rounds: int = 5,
+    warm: int = 1,
+    environment: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     """Medians of what each does a second, and the median ratio of single rounds with its interquartile range.
 
-    ``memory`` and ``peer_memory`` are the peaks of the two processes in MiB.
+    ``memory`` and ``peer_memory`` are the peaks of the two processes in MiB; ours starts with ``environment``.
     """
-    sides = (_Side(ours), _Side(peer))
+    sides = (_Side(ours, environment or {}), _Side(peer, {}))
     for _ in range(warm):
         for side in sides:
             side.turn()

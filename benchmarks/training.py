@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -17,6 +18,7 @@ from prunetui.engine.device import find_device, fit_threads, prepare
 from prunetui.engine.models import Architecture, build
 from prunetui.engine.train_job import Hooks, TrainJob, TrainState
 from prunetui.engine.training_loop import train
+from prunetui.execute.executors.workers.heap_settings import has_large_batches, heap_environment
 from prunetui.tasks.classification import Classification
 
 WIDTH = {"resnet20": 16, "resnet18": 64}
@@ -47,6 +49,11 @@ def ours(name: str, batch: int, images: int, graphs: bool = False) -> Work:
     return work
 
 
+def child_environment(batch: int) -> dict[str, str]:
+    """What a run adds to the environment of the processes that it computes in."""
+    return heap_environment(has_large_batches(batch, "auto"), os.environ)
+
+
 def peer(name: str, batch: int, images: int) -> Work:
     """A loop as in torchvision's references."""
     model = build(network(name)).to(device())
@@ -66,4 +73,5 @@ def results() -> Iterator[dict[str, Any]]:
     for name, batch, images in ON_CUDA if cuda else ON_CPU:
         for graphs in (False, True) if cuda else (False,):
             sides = partial(ours, name, batch, images, graphs), partial(peer, name, batch, images)
-            yield in_turns(f"training {name}, batch {batch}{', CUDA graphs' * graphs}", *sides, "images/s")
+            label = f"training {name}, batch {batch}{', CUDA graphs' * graphs}"
+            yield in_turns(label, *sides, "images/s", environment=child_environment(batch))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from functools import partial
 
@@ -27,3 +28,15 @@ def test_the_ratio_is_of_what_is_done_a_second() -> None:
 
 def test_one_round_has_no_spread() -> None:
     assert "spread" not in in_turns("x", partial(sleeper, 1), partial(sleeper, 1), "naps/s", rounds=1)
+
+
+def turns_of_a_setting() -> Work:
+    setting = float(os.environ.get("PRUNETUI_TEST_SETTING", "1"))
+    return lambda: (time.sleep(0.02), setting)[1]
+
+
+def test_only_our_side_starts_with_the_environment_of_a_run() -> None:
+    sides = (turns_of_a_setting, turns_of_a_setting)
+    result = in_turns("x", *sides, "naps/s", rounds=3, environment={"PRUNETUI_TEST_SETTING": "100"})
+    assert 30 < result["ratio"] < 300
+    assert "PRUNETUI_TEST_SETTING" not in os.environ

@@ -20,6 +20,7 @@ from prunetui import events
 from prunetui.execute.executor import Died, ExecutionContext, Finished, Outcome, Prepared, Stopped
 from prunetui.execute.executor_registry import executor
 from prunetui.execute.executors.workers.exit_reason import exit_reason, signal_name
+from prunetui.execute.executors.workers.heap_settings import has_large_batches
 from prunetui.execute.executors.workers.process_starter import ProcessStarter, process_starter
 from prunetui.execute.executors.workers.worker_log import last_words, log_size, open_log
 from prunetui.execute.executors.workers.worker_messages import Begin, Compute, End, StopWork, Unable
@@ -70,7 +71,9 @@ class ProcessExecutor:
         return self.context.run.folder / "worker.log"
 
     def start(self) -> None:
-        self._starter = process_starter()
+        study = self.context.study
+        largest = max(study.train.batch_size, study.finetune.batch_size)
+        self._starter = process_starter(has_large_batches(largest, self.context.device))
         self._start_worker(self._starter)
 
     @property

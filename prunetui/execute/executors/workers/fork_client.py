@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection
 
 from prunetui.errors import RunFailed
 from prunetui.execute.executors.workers.fork_protocol import ANSWER, CANNOT_START, REQUEST, STARTED
+from prunetui.execute.executors.workers.heap_settings import heap_environment
 from prunetui.execute.python_process import python_command
 from prunetui.execute.stop_signals import stop_signals_blocked
 
@@ -26,10 +27,11 @@ START_SECONDS = 120.0
 
 
 class ForkClient:
-    """A ``ProcessStarter`` that asks a fork server."""
+    """A ``ProcessStarter`` that asks a fork server, whose processes train on large batches or not."""
 
-    def __init__(self) -> None:
+    def __init__(self, large_batches: bool = False) -> None:
         self._exit_codes: dict[int, int] = {}
+        self._large_batches = large_batches
         self._launch()
 
     def _launch(self) -> None:
@@ -40,6 +42,7 @@ class ForkClient:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,  # stdout is for data
+                env=heap_environment(self._large_batches, os.environ),
             )
 
     def start(self, stderr: int) -> tuple[int, Connection]:

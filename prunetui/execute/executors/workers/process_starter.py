@@ -32,6 +32,6 @@ class ProcessStarter(Protocol):
         """End whatever has not ended."""
 
 
-def process_starter() -> ProcessStarter:
-    """The fastest way this system supports."""
-    return ForkClient() if platform.system() == "Linux" else Spawner()
+def process_starter(large_batches: bool) -> ProcessStarter:
+    """The fastest way this system supports, for processes that train on large batches or not."""
+    return ForkClient(large_batches) if platform.system() == "Linux" else Spawner()
