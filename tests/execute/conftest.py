@@ -61,17 +61,18 @@ def kept_fork_server() -> Iterator[list[KeptForkClient]]:
 def _one_fork_server(monkeypatch: pytest.MonkeyPatch, kept_fork_server: list[KeptForkClient]) -> None:
     """Runs in this process get the kept server, but where another is meant or a run has it already.
 
-    Torch reads how many threads there are when it is imported: with other threads, the server is another.
+    Torch reads how many threads there are when it is imported: with other threads, the server is another. How it keeps
+    memory for large batches changes no figure, and the networks here are small.
     """
     threads = os.environ.get("OMP_NUM_THREADS")
 
-    def starter() -> ProcessStarter:
+    def starter(large_batches: bool) -> ProcessStarter:
         if platform.system() != "Linux" or os.environ.get("OMP_NUM_THREADS") != threads:
-            return process_starter()
+            return process_starter(large_batches)
         if not kept_fork_server:
             kept_fork_server.append(KeptForkClient())
         if kept_fork_server[0].in_use:
-            return process_starter()
+            return process_starter(large_batches)
         kept_fork_server[0].in_use = True
         return kept_fork_server[0]
 
