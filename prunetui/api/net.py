@@ -11,10 +11,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from prunetui.api.constraints import Constrained, Constraints
 from prunetui.api.source import Batch, called, count_of, mapped, tensors_in
 from prunetui.api.task import Task
+from prunetui.errors import TrialError
 
 Keep = Mapping[str, Tensor]
 PER_IMAGE_CHUNK = 16
@@ -61,8 +63,15 @@ class Net(Constrained):
         return replace(self, model=model, masks=self.masks if masks is None else masks)
 
     def first_convolution(self) -> str:
-        """The layer that reads the image."""
-        return next(str(name) for name, module in self.model.named_modules() if isinstance(module, nn.Conv2d))
+        """The layer that reads the image.
+
+        Raises:
+            TrialError: no layer is a two-dimensional convolution.
+        """
+        found = next((str(n) for n, module in self.model.named_modules() if isinstance(module, nn.Conv2d)), None)
+        if found is None:
+            raise TrialError("the network has no two-dimensional convolution, which this method works on")
+        return found
 
     def norms(self) -> dict[str, str]:
         """The batch norm that reads each layer's output, for layers that one reads directly."""
@@ -76,9 +85,9 @@ class Net(Constrained):
             def read(_: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> None:
                 found.update({maker: name for maker, output in makers if output is arguments[0]})
 
-            return read if isinstance(module, nn.BatchNorm2d) else made
+            return read if isinstance(module, _BatchNorm) else made
 
-        watched = {n: m for n, m in self.model.named_modules() if isinstance(m, nn.BatchNorm2d)} | self.layers()
+        watched = {n: m for n, m in self.model.named_modules() if isinstance(m, _BatchNorm)} | self.layers()
         handles = [module.register_forward_hook(watch(name, module)) for name, module in watched.items()]
         try:
             with torch.no_grad():

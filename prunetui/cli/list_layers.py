@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from prunetui.config import parse_study
@@ -20,7 +21,7 @@ COUPLED = "its channels are coupled with some that stay"
 def print_layers(
     name: str, channels: int, size: int | None, classes: int, overrides: Sequence[str], as_json: bool
 ) -> None:
-    """All layers with parameters, in the order in which an image passes them.
+    """All layers with parameters: those that are not called by themselves, then the others as an image passes them.
 
     Raises:
         UsageError: there is no such model, or it does not take such images.
@@ -35,13 +36,13 @@ def print_layers(
 
     named = f"model.name={json.dumps(name, ensure_ascii=False)}"
     model = parse_study("", [named, *overrides], "the command line").model
-    architecture = architecture_of(model, channels, 1, classes)
-    side = size or (BUILT_IN_SIZE if architecture.built_in else OTHER_SIZE)
-    architecture = architecture_of(model, channels, side, classes)
+    architecture = architecture_of(model, channels, size or OTHER_SIZE, classes)
+    if architecture.built_in and size is None:
+        architecture = replace(architecture, size=BUILT_IN_SIZE)
     if told := given_to_factory(architecture):
         say(told, err=True)
     check_network(architecture, Classification())
-    graph = trace(architecture, torch.zeros(1, channels, side, side))
+    graph = trace(architecture, torch.zeros(1, channels, architecture.size, architecture.size))
     with torch.random.fork_rng(devices=[]):
         modules = dict(build(architecture).named_modules())
     kinds = {layer: type(modules[layer]).__name__ for layer in graph.layers}

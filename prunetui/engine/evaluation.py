@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from prunetui.api import Batch, Evaluation, Source, Task
 from prunetui.api.source import called, count_of
@@ -65,7 +66,7 @@ def evaluate(
 
 def recalibrate(model: nn.Module, task: Task, batches: Iterable[Batch]) -> None:
     """Re-estimate batch-norm statistics in place as the plain average over batches of training examples."""
-    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+    norms = [m for m in model.modules() if isinstance(m, _BatchNorm)]
     before = [(norm.momentum, norm.training) for norm in norms]
     for norm in norms:
         norm.reset_running_stats()

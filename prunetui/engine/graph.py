@@ -46,6 +46,8 @@ class Graph:
     """Dimensions of tensors, as ``name[0]``, whose channels stay, each with the reason, where it is known."""
     ways: Mapping[str, Way] = field(default_factory=dict)
     """Groups whose channels are silent when their readers are zeroed, and not when what makes them is."""
+    fallback: str = ""
+    """Why the graph is Torch-Pruning's and not that of torch.export, where a network was to be traced by that."""
 
     def restricted(self, rules: LayersTable) -> Graph:
         """The same graph without the layers and channels that a study's rules keep.

@@ -49,8 +49,15 @@ def proved_graph(model: nn.Module, example: Tensor) -> Graph:
     free = {layer for group in groups for layer in group.producers}
     held = [name for name, layer in layers.items() if layer.prunable and name not in free]
     ways = {group.name: proof.ways[group.name] for group in groups if group.name in proof.ways}
-    refused = tuple(held[:-1])  # the last makes the outputs
-    return Graph(groups, refused, layers, attributes=proof.proposal.attributes, kept=kept, ways=ways)
+    return Graph(
+        groups,
+        tuple(held[:-1]),  # the last makes the outputs
+        layers,
+        attributes=proof.proposal.attributes,
+        kept=kept,
+        ways=ways,
+        fallback=next((note for note in proof.notes if note.startswith(label_graph.__name__)), ""),
+    )
 
 
 def _saved_groups(proposal: Proposal, model: nn.Module) -> tuple[tuple[Group, ...], dict[str, str]]:

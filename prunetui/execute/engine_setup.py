@@ -55,6 +55,8 @@ def set_up_engine(context: ExecutionContext, parallel: int | None = None) -> tup
     parallel = parallel or process_count(study.run.parallel, device.name, batch_macs)
     threads = fit_threads(batch_macs, parallel, context.threads or study.run.threads)
     device, checked = _checked_device(context, device, architecture, threads)
+    if graph.fallback:
+        context.emit(events.Log("info", f"channels as Torch-Pruning groups them, proved: {graph.fallback}"))
     if line := _what_stays(graph):
         context.emit(events.Log("info", line))
     conditions = _conditions(study, source.fingerprint, device, threads, checked.ways)
@@ -100,13 +102,12 @@ def _what_stays(graph: Graph) -> str:
     """Which channels cannot go, and why; empty where all can."""
     from prunetui.engine.trace_network import WHOLE
 
+    if whole := graph.kept.get(WHOLE):
+        return f"no channels can be removed, single weights can: {whole}"
     if not graph.refused:
         return ""
     if graph.attributes is None:
         return f"channels that must stay (zero-padded shortcuts): {', '.join(graph.refused)}"
-    whole = graph.kept.get(WHOLE)
-    if whole:
-        return f"no channels can be removed, single weights can: {whole}"
     shown = [
         f"{name} ({graph.kept.get(f'{name}.weight[0]', 'coupled with channels that stay')})" for name in graph.refused
     ]

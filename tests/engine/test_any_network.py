@@ -10,10 +10,17 @@ from torch import nn
 
 import prunetui
 from prunetui.config import parse_study
+from prunetui.engine.edits import zero_channels
+from prunetui.engine.evaluation import recalibrate
+from prunetui.engine.loading import attributes_of
+from prunetui.engine.models import Architecture
 from prunetui.engine.models.start import architecture_of
+from prunetui.engine.state import State
 from prunetui.engine.trace_network import WHOLE, proved_graph, trace
+from prunetui.errors import UsageError
 from prunetui.execute.execution import execute
 from prunetui.execute.submit import submit
+from prunetui.tasks.classification import Classification
 
 NET = """
 import torch
@@ -135,3 +142,34 @@ def test_what_cannot_be_traced_keeps_its_channels_and_says_why():
     assert "what it computes depends on values of its data" in graph.kept[WHOLE]
     assert "other are not computed for every input" in graph.kept[WHOLE]
     assert graph.prunable == ["one", "last"]  # single weights of what the example passes may go
+
+
+def test_channels_behind_a_sigmoid_are_silent_where_they_are_read():
+    """A channel of zeros is a half behind it: removal equals readers that look away, and nothing else."""
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(1, 6, 3, padding=1), nn.Sigmoid(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 3)
+    )
+    graph = proved_graph(model, torch.zeros(1, 1, 8, 8))
+    assert graph.ways == {"0": "reads"}
+    state = State(Architecture("x", 1, 8, 3), dict(model.state_dict()))
+    keep = {"0": torch.arange(6) % 2 == 0}
+    silenced = zero_channels(keep, state, graph).tensors
+    assert torch.equal(silenced["0.weight"], model[0].weight)
+    assert silenced["4.weight"][:, 1::2].abs().sum() == 0
+    assert torch.equal(silenced["4.weight"][:, ::2], model[4].weight[:, ::2])
+
+
+@pytest.mark.parametrize("given", [[], 3, {"a.b": "x"}, {"a.b": 1.5}, {"a.b": True}, {"a.b": [[1]]}])
+def test_attributes_of_a_file_that_are_no_whole_numbers_are_refused(given: object, tmp_path: Path):
+    with pytest.raises(UsageError, match=r"the attributes that .*net\.safetensors says are no"):
+        attributes_of({"attributes": given}, tmp_path / "net.safetensors")
+
+
+def test_statistics_of_every_kind_of_batch_norm_are_estimated_anew():
+    model = nn.Sequential(nn.Linear(2, 2, bias=False), nn.BatchNorm1d(2), nn.Linear(2, 2))
+    nn.init.eye_(model[0].weight)
+    batch = torch.tensor([[1.0, 10.0], [3.0, 30.0]])
+    recalibrate(model, Classification(), [(batch, torch.tensor([0, 1]))])
+    assert model[1].running_mean.tolist() == [2.0, 20.0]
+    assert model[1].momentum == 0.1  # as it was

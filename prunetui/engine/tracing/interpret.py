@@ -159,7 +159,7 @@ class Interpreter:
                 for labelling in value.labellings if isinstance(value, Labelled) else ():
                     self._sized.append((module, labelling))
 
-    def extents(self) -> tuple[ReshapedChannels, ...]:
+    def reshaped(self) -> tuple[ReshapedChannels, ...]:
         """Where channels lie in activations whose sizes a module's code says."""
         found: dict[ReshapedChannels, None] = {}
         for module, labelling in self._sized:

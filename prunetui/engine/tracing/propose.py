@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from prunetui.engine.tracing.attributes import candidate_rules, known_rules
+from prunetui.engine.tracing.attributes import ReshapedChannels, candidate_rules, known_rules
 from prunetui.engine.tracing.export_graph import export_both
 from prunetui.engine.tracing.interpret import Interpreter
 from prunetui.engine.tracing.label_classes import Labels
@@ -49,14 +49,8 @@ class LabelGraph:
         piece = found.slices[0]
         labels = self._tensors.dimensions[self._tensors.first[piece.tensor]][piece.dimension]
         roots = self._tensors.labels.roots(labels[[own[0] for own in piece.indices]])
-        extents = self._interpreter.extents()
-        return candidate_rules(self._model, found, roots.tolist(), extents)
+        return candidate_rules(self._model, found, roots.tolist(), self._reshaped)
 
-
-def propose(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any] | None = None) -> Proposal:
-    """Groups, attributes and what stays, from the graphs of one pass of an example through the network.
-
-    Raises:
-        UntraceableError: torch.export cannot follow the network.
-    """
-    return LabelGraph(model, args, kwargs).proposal
+    @cached_property
+    def _reshaped(self) -> tuple[ReshapedChannels, ...]:
+        return self._interpreter.reshaped()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from prunetui.engine.tracing.proposal import Proposal
-from prunetui.engine.tracing.propose import LabelGraph, propose
+from prunetui.engine.tracing.propose import LabelGraph
 
 
 class Net(nn.Module):
@@ -42,6 +42,11 @@ def written(proposal: Proposal) -> dict[str, dict[str, str]]:
         }
         for group in proposal.groups
     }
+
+
+def propose(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any] | None = None) -> Proposal:
+    """What the graph of one pass of an example proposes."""
+    return LabelGraph(model, args, kwargs).proposal
 
 
 def groups(function: Callable[..., Any], *inputs: Any, **parts: Any) -> dict[str, dict[str, str]]:

@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 from prunetui.engine.tracing.export_graph import UntraceableError, export_both
-from prunetui.engine.tracing.propose import propose
-from tests.engine.tracing.small_networks import Net, groups, image, written
+from tests.engine.tracing.small_networks import Net, groups, image, propose, written
 
 
 def test_the_network_is_left_exactly_as_it_was():

@@ -8,8 +8,7 @@ from torch import nn
 from torch.nn.functional import relu
 
 from prunetui.engine.tracing.proposal import AttributeRule
-from prunetui.engine.tracing.propose import propose
-from tests.engine.tracing.small_networks import Net, graph, groups, image, kept, written
+from tests.engine.tracing.small_networks import Net, graph, groups, image, kept, propose, written
 
 IMAGE = image(2, 3, 8, 8)
 

@@ -2,8 +2,8 @@
 
 Torch asks glibc for tensors at multiples of 64 bytes. glibc cuts them out of larger pieces and puts the splinters into
 caches for small allocations, where they stay: what a freed tensor leaves is some bytes too short for the next tensor of
-its size, and so memory grows. Without these caches ResNet-20 trains on batches of 512 in 1,620 MiB rather than 2,040,
-at the same speed. Small networks lose 5 % of their speed by it on batches of 32, and 1 % on batches of 128.
+its size, and so memory grows (``python -m benchmarks memory``). Small networks on small batches lose some speed without
+these caches, so there they stay.
 """
 
 from __future__ import annotations
