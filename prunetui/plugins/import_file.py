@@ -14,7 +14,7 @@ from typing import Any
 from prunetui.errors import PrunetuiError, UsageError
 from prunetui.files.regular import read_regular
 from prunetui.plugins.contribution import Contribution
-from prunetui.plugins.read_source import MOST_BYTES, digest_of
+from prunetui.plugins.sibling_files import MOST_BYTES, digest_with, imported_beside, make_importable
 
 REGISTRY = "prunetui.api.registry"
 BY_FILE = "prunetui_file_"
@@ -52,8 +52,11 @@ def _own(found: Contribution) -> ModuleType:
     if found.module in sys.modules:
         return sys.modules[found.module]
     source = read_regular(found.file, MOST_BYTES)
-    if digest_of(source) != found.digest:
-        raise UsageError(f"{found.file} was changed while it was in use; start again")
+    beside = imported_beside(found.file, source)
+    if digest_with(source, beside) != found.digest:
+        files = f"{found.file} or what it imports beside it" if beside else found.file
+        raise UsageError(f"{files} was changed while it was in use; start again")
+    make_importable(found.file, beside)
     try:
         return _executed(found.module, found.file, source)
     except Exception as error:

@@ -26,7 +26,7 @@ from prunetui.plugins.contribution import Contribution
 from prunetui.plugins.kinds import KINDS
 from prunetui.plugins.libraries import LIBRARIES
 from prunetui.plugins.option import parameters_of
-from prunetui.plugins.read_source import MOST_BYTES
+from prunetui.plugins.sibling_files import MOST_BYTES
 
 REFERENCE = re.compile(r"(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):(?P<name>[A-Za-z_][\w.\-]*)", re.ASCII)
 PATTERN = r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_.\-]*$"

@@ -19,13 +19,12 @@ from prunetui.files.paths import user_path
 from prunetui.files.regular import read_regular
 from prunetui.plugins.contribution import Contribution
 from prunetui.plugins.kinds import KINDS, Kind
-from prunetui.plugins.read_source import MOST_BYTES, digest_of, read_contributions, read_undecorated
+from prunetui.plugins.read_source import read_contributions, read_undecorated
+from prunetui.plugins.sibling_files import COPIES, MOST_BYTES, digest_with, imported_beside
 
 REFERENCE = re.compile(r"(?P<file>.+\.py):(?P<name>[^:/\\]+)", re.DOTALL)
 MODULE = "prunetui_own_"
 """Before the digest of a file, in the name of the module that it becomes."""
-COPIES = "contributions"
-"""The folder of a run that holds copies of the user's files."""
 
 
 def names_own_file(name: object) -> bool:
@@ -58,35 +57,37 @@ def own_contribution(kind: str, name: str) -> Contribution:
     """What a file of the user's contributes under ``name``, which is the whole reference.
 
     Raises:
-        UsageError: the file cannot be read, is no Python, or holds nothing of this kind with this name.
+        UsageError: the file, or one that it imports beside it, cannot be read, is no Python, or holds nothing of this
+            kind with this name.
     """
     file = file_of(name)
     try:
-        about = file.stat()
-        found = _read(kind, name, str(file), about.st_mtime_ns, about.st_size)
+        found = _read(kind, name, str(file), _digest(file))
     except OSError as error:
-        raise UsageError(f"cannot read {file}: {error.strerror or error}") from None
+        raise UsageError(f"cannot read {error.filename or file}: {error.strerror or error}") from None
+    except (SyntaxError, ValueError, RecursionError, MemoryError, PrunetuiError) as error:
+        raise UsageError(f"{file}: {error}") from None
     if isinstance(found, str):
         raise UsageError(found)
     return found
 
 
+def _digest(file: Path) -> str:
+    """Of a user's file with what it imports beside it."""
+    source = read_regular(file, MOST_BYTES)
+    return digest_with(source, imported_beside(file, source))
+
+
 @lru_cache(maxsize=64)
-def _read(kind: str, name: str, path: str, changed: int, size: int) -> Contribution | str:
+def _read(kind: str, name: str, path: str, digest: str) -> Contribution | str:
     """The contribution, or why there is none; a file that was changed is read anew."""
     file, wanted = Path(path), name.rpartition(":")[2]
-    about = KINDS[kind]
-    try:
-        module = f"{MODULE}{digest_of(read_regular(file, MOST_BYTES))}_{file.stem}"
-        listed = read_contributions(about, module, file, "file")
-        found = [one for one in listed if wanted in (one.name, one.symbol)]
-        if not found and not about.needs_decorator:
-            bare = read_undecorated(about, module, file, wanted)
-            found = [bare] if bare else []
-    except OSError:
-        raise
-    except (SyntaxError, ValueError, RecursionError, MemoryError, PrunetuiError) as error:
-        return f"{file}: {error}"
+    about, module = KINDS[kind], f"{MODULE}{digest}_{file.stem}"
+    listed = read_contributions(about, module, file, "file")
+    found = [one for one in listed if wanted in (one.name, one.symbol)]
+    if not found and not about.needs_decorator:
+        bare = read_undecorated(about, module, file, wanted)
+        found = [bare] if bare else []
     if not found:
         return _nothing(about, file, wanted, [one.name for one in listed])
     return _renamed(found[0], name)
@@ -107,7 +108,8 @@ def _nothing(kind: Kind, file: Path, wanted: str, names: list[str]) -> str:
 def keep_copies(names: list[tuple[str, str]], run_folder: Path) -> list[Path]:
     """Copy the files that ``names`` (each kind and name of a study) name into the run; returns the copies.
 
-    Each has its digest before its name, so files of one name lie beside each other.
+    Each has its digest before its name, so files of one name lie beside each other; what it imports beside it lies in
+    a folder called as its digest.
 
     Raises:
         UsageError: one is not there any more.
@@ -117,10 +119,17 @@ def keep_copies(names: list[tuple[str, str]], run_folder: Path) -> list[Path]:
         if names_own_file(name):
             found = own_contribution(kind, name)
             copy = copy_of(run_folder, found.file, found.digest)
-            copy.parent.mkdir(exist_ok=True)
-            write_atomic(copy, found.file.read_text(encoding="utf-8"))
+            source = read_regular(found.file, MOST_BYTES)
+            for part, content in imported_beside(found.file, source).items():
+                _write(copy.parent / found.digest / part, content)
+            _write(copy, source)
             copies.append(copy)
     return copies
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, content)
 
 
 def as_kept(name: str, run_folder: Path) -> str:
@@ -128,8 +137,8 @@ def as_kept(name: str, run_folder: Path) -> str:
     file, wanted = file_of(name), name.rpartition(":")[2]
     copies = list((run_folder / COPIES).glob(f"*-{glob.escape(file.name)}"))
     try:
-        unchanged = copy_of(run_folder, file, digest_of(read_regular(file, MOST_BYTES))) in copies
-    except OSError:
+        unchanged = copy_of(run_folder, file, _digest(file)) in copies
+    except (OSError, SyntaxError, ValueError, PrunetuiError):
         unchanged = False
     return name if unchanged or len(copies) != 1 else f"{copies[0].absolute()}:{wanted}"
 

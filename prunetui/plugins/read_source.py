@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ from prunetui.plugins.contribution import Contribution, Origin
 from prunetui.plugins.kinds import Kind
 from prunetui.plugins.method_source import MethodInfo, described
 from prunetui.plugins.option import parameters_of
+from prunetui.plugins.sibling_files import MOST_BYTES, digest_of, digest_with, imported_beside
 
-MOST_BYTES = 4 << 20
 Definition = ast.ClassDef | ast.FunctionDef
 
 
@@ -27,7 +26,7 @@ def read_contributions(kind: Kind, module: str, file: Path, origin: Origin) -> l
         PrunetuiError: it registers something that cannot be.
     """
     source = read_regular(file, MOST_BYTES)
-    place = {"module": module, "file": file, "digest": digest_of(source), "origin": origin}
+    place = {"module": module, "file": file, "digest": _digest(file, source, origin), "origin": origin}
     return [
         _contribution(kind, node, call, place)
         for node in ast.parse(source, str(file)).body
@@ -40,16 +39,16 @@ def read_contributions(kind: Kind, module: str, file: Path, origin: Origin) -> l
 def read_undecorated(kind: Kind, module: str, file: Path, symbol: str) -> Contribution | None:
     """The function or class called ``symbol`` of a user's file as a contribution; None where there is none."""
     source = read_regular(file, MOST_BYTES)
-    place = {"module": module, "file": file, "digest": digest_of(source), "origin": "file"}
+    place = {"module": module, "file": file, "digest": _digest(file, source, "file"), "origin": "file"}
     for node in ast.parse(source, str(file)).body:
         if isinstance(node, Definition) and node.name == symbol:
             return _contribution(kind, node, None, place)
     return None
 
 
-def digest_of(source: bytes) -> str:
-    """What identifies the content of a file in a step's key."""
-    return hashlib.sha256(source).hexdigest()[:16]
+def _digest(file: Path, source: bytes, origin: Origin) -> str:
+    """Of the file; a user's own with what it imports beside it, which no installed package answers for."""
+    return digest_with(source, imported_beside(file, source)) if origin == "file" else digest_of(source)
 
 
 def _contribution(kind: Kind, node: Definition, call: ast.Call | None, place: dict[str, Any]) -> Contribution:
