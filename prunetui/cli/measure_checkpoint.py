@@ -50,7 +50,7 @@ def evaluate_checkpoint(
     dataset = load_dataset(study.data, note=tell, wanted=wanted).to(where.torch)
     net = found[0] if found else _network(read, study, dataset, task, checkpoint, where.torch)
     net.register_forward_hook(partial(_check_logits, checkpoint))
-    _report(_measured(net, task, dataset, study.measure.batch_size, where.name), task, study, as_json)
+    _report(_measured(net, task, dataset, study.measure.batch_size, where), task, study, as_json)
 
 
 def _opened(path: Path, trust: bool) -> tuple[Any, Any, dict[str, Any]]:
@@ -64,17 +64,23 @@ def _opened(path: Path, trust: bool) -> tuple[Any, Any, dict[str, Any]]:
     return None, read, read.header
 
 
-def _measured(net: Any, task: Any, dataset: Any, batch: int, device: str) -> dict[str, Any]:
-    """All figures on the test split."""
+def _measured(net: Any, task: Any, dataset: Any, batch: int, device: Any) -> dict[str, Any]:
+    """All figures on the test split, by arithmetic that was checked on this machine."""
     import torch
 
     from prunetui.api.source import called
+    from prunetui.engine.convolutions import KindsUsed
     from prunetui.engine.evaluation import evaluate
+    from prunetui.engine.machine_check import check_machine
 
-    with torch.inference_mode():  # warm-up
+    with torch.no_grad(), KindsUsed() as used:  # a warm-up, too; inference mode would hide what is computed
         called(net, task.inputs(next(dataset.batches("test", 1))))
+    checked = check_machine(device, torch.get_num_threads()).of(used.kinds)
+    if checked.line:
+        say(checked.line, err=True)
+    checked.apply(device)
     figures = evaluate(net, task, dataset, "test", batch)
-    return {**figures, "images": dataset.length("test"), "device": device}
+    return {**figures, "images": dataset.length("test"), "device": device.name}
 
 
 def _report(result: dict[str, Any], task: Any, study: Study, as_json: bool) -> None:

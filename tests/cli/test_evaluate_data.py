@@ -16,8 +16,11 @@ from PIL import Image
 from prunetui.cli.export_network import _pt2
 from prunetui.cli.measure_checkpoint import evaluate_checkpoint
 from prunetui.config import DataTable, ModelTable
+from prunetui.engine import machine_check
+from prunetui.engine.convolutions import STRIDED_1X1, make_ordinary, safe_kinds
 from prunetui.engine.data import Wanted, load_dataset
 from prunetui.engine.loading import load
+from prunetui.engine.machine_check import Fault, MachineCheck
 from prunetui.engine.models import Architecture
 from prunetui.engine.models.start import channels_of
 from prunetui.engine.onnx import onnx_bytes
@@ -109,6 +112,21 @@ def test_labels_are_of_the_networks_classes_and_not_of_the_folders(
 ) -> None:
     root = files.tree(tmp_path, {"dog": "cat", "cat": "dog"})  # each called as the other
     assert evaluated(files.paths[kind], root)[0]["top1"] == 0
+
+
+def test_what_this_machine_computes_wrongly_is_computed_another_way(
+    files: Files, tmp_path: Path, evaluated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults = [Fault(kind, "fp32", "off by 0.5 of its size", "") for kind in (STRIDED_1X1, "dilated convolution")]
+    monkeypatch.setattr(machine_check, "check_machine", lambda device, threads: MachineCheck(tuple(faults)))
+    try:
+        figures, said = evaluated(files.paths["safetensors"], files.tree(tmp_path, {"dog": "dog"}))
+        assert f"this machine computes wrongly: {STRIDED_1X1} in fp32" in said
+        assert "dilated" not in said  # the network has none
+        assert STRIDED_1X1 in safe_kinds()
+        assert figures["top1"] == 100
+    finally:
+        make_ordinary()
 
 
 def test_unicode_forms_of_a_name_are_the_same_class(files: Files, tmp_path: Path, evaluated) -> None:
