@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from prunetui.engine.convolutions import make_safe
+from prunetui.engine.convolutions import make_safe_for
 from prunetui.engine.layers import resize
 from prunetui.engine.models import Architecture, skeleton
 
@@ -60,8 +60,8 @@ def capture(model: nn.Module, state: State, momentum: Tensors | None = None) -> 
 
 def instantiate(state: State, device: torch.device) -> nn.Module:
     """A network with these tensors, in evaluation mode and channels-last on ``device``."""
-    make_safe()
     model = copy.deepcopy(_skeleton(state.architecture))
+    make_safe_for(model)
     resize(model, state.tensors)
     for place, value in state.attributes.items():
         _set_attribute(model, place, value)

@@ -19,7 +19,7 @@ from prunetui.api import Accumulator, Batch, Source, Task, Training
 from prunetui.api.constraints import Constraints
 from prunetui.api.outputs import RecordedOutputs
 from prunetui.api.source import called, count_of, tensors_in
-from prunetui.engine.convolutions import make_safe
+from prunetui.engine.convolutions import make_safe_for
 from prunetui.engine.cuda_graph import Repeated
 from prunetui.engine.device import Device
 from prunetui.engine.optimizer import MaskGuard, buffers, make_optimizer, restore, set_lr
@@ -61,7 +61,7 @@ def train(
         TrialError: the loss is not finite, or the device is out of memory.
         Interrupted: ``hooks.should_stop`` said so, at the latest after one batch.
     """
-    make_safe()
+    make_safe_for(model, lambda: called(model.eval(), task.inputs(next(source.batches("train", 1)))))
     loop = _Loop(model, task, source, job, start, device, hooks)
     # A method that shapes training may do anything between two steps, which no recording can repeat.
     step = Repeated(loop.step) if device.graphs and not job.shape else loop.step

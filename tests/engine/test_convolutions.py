@@ -21,6 +21,7 @@ from prunetui.engine.convolutions import (
     kind_of,
     make_ordinary,
     make_safe,
+    make_safe_for,
     may_be_faulty,
     safe_kinds,
 )
@@ -164,8 +165,34 @@ def test_the_known_fault_is_expected_where_onednn_may_not_use_avx512(
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
     assert may_be_faulty() == faulty
-    make_safe()
+    make_safe_for(nn.Conv2d(3, 4, 1, 2))
     assert safe_kinds() == ((STRIDED_1X1,) if faulty else ())
+
+
+class Functional(nn.Module):
+    """A strided 1x1 convolution that is no module."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, torch.ones(2, 3, 1, 1), stride=2)
+
+
+@pytest.mark.parametrize(
+    ("net", "safe"),
+    [
+        (nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.Conv2d(4, 4, 1)), ()),
+        (nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.Conv2d(4, 4, 1, (1, 2))), (STRIDED_1X1,)),
+        (nn.ConvTranspose2d(3, 4, 1, 2), ()),
+        (nn.Conv1d(3, 4, 1, 2), (STRIDED_1X1,)),
+        (Functional(), (STRIDED_1X1,)),
+    ],
+)
+def test_only_networks_with_such_a_layer_leave_torchs_own_kernels(
+    monkeypatch: pytest.MonkeyPatch, net: nn.Module, safe: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    x = torch.zeros(1, 3, 8) if isinstance(net, nn.Conv1d) else torch.zeros(1, 3, 8, 8)
+    make_safe_for(net, lambda: net(x))
+    assert safe_kinds() == safe
 
 
 def test_without_avx512_the_known_fault_is_expected(monkeypatch: pytest.MonkeyPatch) -> None:
