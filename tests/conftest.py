@@ -58,7 +58,9 @@ def new_cache(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
 @pytest.fixture(autouse=True)
 def isolated(monkeypatch: pytest.MonkeyPatch, new_cache: Callable[[], Path]) -> None:
     """Caches go to a folder of this test's own; settings of the user's shell do not reach it."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(new_cache()))
+    cache = new_cache()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    monkeypatch.setenv("XDG_STATE_HOME", str(cache / "state"))
     for name in ("PRUNETUI_RUNS", "NO_COLOR", "FORCE_COLOR", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
 

@@ -26,10 +26,14 @@ def run_batch(
     resume: str | None,
     json: bool,
     quiet: bool,
+    trust: bool = False,
 ) -> int:
     """Execute a study, or go on with a run; returns the exit code."""
     _check_device(device)
-    run = _resumed(runs, resume, study, overrides) if resume else _created(study or "quickstart", runs, overrides)
+    if resume:
+        run = _resumed(runs, resume, study, overrides, trust)
+    else:
+        run = _created(study or "quickstart", runs, overrides)
     view = view_for(json, quiet)
     code = EXIT_DONE
     try:
@@ -58,18 +62,31 @@ def _created(study: str, runs: Path, overrides: Sequence[str]) -> Run:
     return submit(load_study(study, overrides), runs)
 
 
-def _resumed(runs: Path, resume: str, study: str | None, overrides: Sequence[str]) -> Run:
-    """The run to go on with; the command that started it may be repeated, with other settings that change no figure."""
+def _resumed(runs: Path, resume: str, study: str | None, overrides: Sequence[str], trust: bool) -> Run:
+    """The run to go on with; the command that started it may be repeated, with other settings that change no figure.
+
+    Raises:
+        UsageError: it is executed already, other settings differ, or it names code that nobody here has named.
+    """
+    from prunetui.execute import trusted_code
+
     run = find_run(runs, resume)
     status = run.status()
     if status is None:
         raise UsageError(f"{run.folder} is not a run that can be resumed")
     if status.state == "running":  # before a view shows what that process does
         raise UsageError(f"the run {run.id} is being executed by process {status.pid} on {status.host}")
+    named = trusted_code.untrusted_code(run)
+    if named and not trust:
+        raise UsageError(
+            f"{run.id} comes from elsewhere and names code of {' and '.join(named)}, which resuming it runs: "
+            "--trust if you trust whoever made it"
+        )
     if study or overrides:
         from prunetui.execute.resume import change_settings
 
         change_settings(run, study, overrides)
+    trusted_code.trust(run)
     return run
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from prunetui.execute.python_process import python_command
+from prunetui.execute.trusted_code import untrusted_code
 from prunetui.files.regular import open_regular
 from prunetui.store import Run
 from prunetui.store.control import Control
@@ -90,13 +91,18 @@ class Runner:
             self._start(Run(self._root / run))
 
     def _start(self, run: Run) -> None:
+        if named := untrusted_code(run):  # a queue comes with its folder, from wherever that comes
+            self._failed(run, f"it names code of {' and '.join(named)}, which nobody here has run: resuming it asks")
+            return
         try:
             self._child = launch(run, self._device_of(run))
         except OSError as error:
-            status = run.status()
-            if status is not None:
-                message = f"its process cannot be started: {error.strerror or error}"
-                run.write_status(dataclasses.replace(status, state="failed", message=message, finished=time.time()))
+            self._failed(run, f"its process cannot be started: {error.strerror or error}")
+
+    def _failed(self, run: Run, message: str) -> None:
+        status = run.status()
+        if status is not None:
+            run.write_status(dataclasses.replace(status, state="failed", message=message, finished=time.time()))
 
     def _device_of(self, run: Run) -> str:
         """The device asked for when the run was made, else the one that the application was started with."""

@@ -8,6 +8,7 @@ from prunetui.config import Study, study_toml
 from prunetui.config.choices import contributions_of
 from prunetui.config.write import rooted
 from prunetui.errors import RunFailed
+from prunetui.execute.trusted_code import trust
 from prunetui.plan import build_plan
 from prunetui.plugins.own_files import keep_copies, short
 from prunetui.store import Run, Status, create_run
@@ -34,4 +35,5 @@ def submit(study: Study, root: Path, device: str = "") -> Run:
         keep_copies(contributions_of(study), run.folder)
     except OSError as error:
         raise RunFailed(f"cannot copy what the study names to {run.folder}: {error.strerror}") from None
+    trust(run)
     return run

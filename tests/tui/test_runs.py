@@ -347,6 +347,25 @@ def test_resume_puts_what_is_not_done_into_the_queue(root: Path, app_of: App, dr
     drive(app_of(root), runs(story))
 
 
+@pytest.mark.parametrize(("answer", "waiting"), [("enter", 1), ("escape", 0)])
+def test_code_that_a_run_from_elsewhere_names_is_asked_about(
+    root: Path, tmp_path: Path, app_of: App, drive: Drive, answer: str, waiting: int
+):
+    (tmp_path / "net.py").write_text("def make(channels, classes):\n    ...\n")
+    study = f"model = {{ name = '{tmp_path}/net.py:make' }}\nmethods = ['l1-unstructured']"
+    fake_run(root, "stopped", "interrupted", study=study)
+
+    async def story(pilot: Pilot[Any], table: VirtualTable[Any]) -> None:
+        await pilot.press("r")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Choice))
+        assert "names code of net.py:make" in str(pilot.app.screen.query_one(".note", Static).render())
+        await pilot.press(answer)
+        await until(pilot, lambda: bool(notes(pilot)))
+        assert len(Queue(root).waiting) == waiting
+
+    drive(app_of(root), runs(story))
+
+
 def test_the_order_of_the_queue_is_changed_with_plus_and_minus(root: Path, app_of: App, drive: Drive):
     for name in ("one", "two", "three"):
         Queue(root).add(fake_run(root, name, "queued").id)

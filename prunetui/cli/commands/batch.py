@@ -27,10 +27,13 @@ def batch(
             autocompletion=complete_runs,
         ),
     ] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="With --resume: run the code that a run from elsewhere names.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="One event a line on stdout, as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but the run's path.")] = False,
 ) -> None:
     """Execute a study without a screen: prunetui --batch [STUDY]."""
     from prunetui.cli.run_study import run_batch
 
-    raise typer.Exit(run_batch(study, root_of(ctx, runs), overrides or [], device, resume, json, quiet))
+    raise typer.Exit(run_batch(study, root_of(ctx, runs), overrides or [], device, resume, json, quiet, trust))

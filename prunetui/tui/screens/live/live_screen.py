@@ -22,6 +22,7 @@ from prunetui.store.control import Control
 from prunetui.terminal.printable import one_line
 from prunetui.tui.navigation import OpenResults, StoreChanged
 from prunetui.tui.run_look import RUN_SECONDS, RunLook
+from prunetui.tui.screens.ask_trust import is_trusted
 from prunetui.tui.screens.dialogs import Choice
 from prunetui.tui.screens.following import FollowingScreen
 from prunetui.tui.screens.live import headlines
@@ -226,7 +227,7 @@ class LiveScreen(FollowingScreen, FourPanes):
         status = Run(self.session.root / self.run_id).status()  # the view may be a moment old
         if status is None or status.state not in RESUMABLE:
             self.notify("Only what is not running and not done can be resumed.", severity="warning")
-        else:
+        elif await is_trusted(self.app, Run(self.session.root / self.run_id)):
             await asyncio.to_thread(self.session.queue.add, self.run_id)
             self.notify("in the queue")
             self.app.post_message(StoreChanged())

@@ -11,6 +11,7 @@ from textual.screen import Screen
 
 from prunetui.store import Run, Status
 from prunetui.tui.navigation import StoreChanged
+from prunetui.tui.screens.ask_trust import is_trusted
 from prunetui.tui.screens.dialogs import Choice, TextPrompt
 from prunetui.tui.screens.runs.runs_table import Runs
 from prunetui.tui.session import Session
@@ -54,7 +55,8 @@ class RunActions(Screen[None]):
     @work
     async def action_resume(self) -> None:
         """Queue the marked runs that are not done."""
-        chosen = [entry.id for entry in self.table.chosen if entry.state in RESUMABLE]
+        runs = [Run(entry.folder) for entry in self.table.chosen if entry.state in RESUMABLE]
+        chosen = [run.id for run in runs if await is_trusted(self.app, run)]
         await asyncio.to_thread(self._enqueue, chosen)
         self.notify(f"{len(chosen)} run{'s' if len(chosen) != 1 else ''} in the queue")
         self.app.post_message(StoreChanged())
