@@ -35,7 +35,7 @@ def steps(architecture: Architecture, batch: int, count: int, safe: bool) -> Wor
     make_ordinary()
     model = build(architecture).to(memory_format=torch.channels_last).train()
     if safe:
-        with mock.patch.dict(os.environ, ONEDNN_MAX_CPU_ISA="AVX2"):  # oneDNN reads its own value later, at the first layer
+        with mock.patch.dict(os.environ, ONEDNN_MAX_CPU_ISA="AVX2"):  # oneDNN itself reads it later
             make_safe_for(model)
     optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9)
     images = torch.randn(batch, architecture.channels, architecture.size, architecture.size)
