@@ -114,6 +114,10 @@ RANDOM = [subject for subject in METHODS if subject.name.startswith("random-")]
 
 every_target = pytest.mark.parametrize("subject", SUBJECTS, ids=str)
 every_method = pytest.mark.parametrize("subject", METHODS, ids=str)
+on_one_net = pytest.mark.parametrize(
+    "bench", [pytest.param(name, marks=[pytest.mark.slow] * (name != "resnet20 B")) for name in NETS], indirect=True
+)
+"""What is the same of any net; of the others with ``-m slow``."""
 
 
 @dataclass(frozen=True)
@@ -287,6 +291,7 @@ def test_a_net_on_the_gpu_is_pruned_as_on_the_cpu(subject: Subject, bench: Bench
         assert all(torch.equal(edit.keep[name].cpu(), mask) for name, mask in on_cpu.keep.items())
 
 
+@on_one_net
 @pytest.mark.parametrize("subject", [s for s in SUBJECTS if s.target not in ("threshold", "pattern")], ids=str)
 def test_less_than_what_is_already_gone_is_refused(subject: Subject, bench: Bench) -> None:
     pruned = bench.applied(subject, subject.prune(bench.net(subject), 0.8), 0.8)
