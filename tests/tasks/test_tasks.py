@@ -230,8 +230,11 @@ class Sums:
     def sample(self, count: int, generator: torch.Generator, batch_size: int) -> Iterator[Any]:
         return self.epoch(batch_size, generator)
 
+    def batches_in_epoch(self, batch_size: int) -> int:
+        return -(-24 // batch_size)
+
     def example(self) -> Any:
-        return {"a": torch.zeros(1, 1), "b": torch.zeros(1, 1)}
+        return {"numbers": {"a": torch.zeros(1, 1), "b": torch.zeros(1, 1)}, "sum": torch.zeros(1, 1)}
 
     def description(self) -> dict[str, Any]:
         return {"data": "sums"}
