@@ -39,13 +39,14 @@ def huggingface(
         raise DataError(f"{root} has no column {', '.join(unknown)}; there are: {', '.join(there)}")
     classes = _classes(chosen["train"], (label,) if image else LABELS)
     if image:
-        return Splits(**{split: Labelled(rows, image, label) for split, rows in chosen.items()}, classes=classes)
-    rows = {split: part.with_format("torch", columns=wanted or None) for split, part in chosen.items()}
-    return Splits(**rows, classes=classes, prepared=True)
+        made: dict[str, Any] = {split: LabelledRows(rows, image, label) for split, rows in chosen.items()}
+        return Splits(**made, classes=classes)
+    made = {split: part.with_format("torch", columns=wanted or None) for split, part in chosen.items()}
+    return Splits(**made, classes=classes, prepared=True)
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledRows:
     """Rows as pairs of an image and its label."""
 
     rows: Any

@@ -80,7 +80,8 @@ class LazyImages(ABC):
 
     def sums(self) -> NDArray[np.int64]:
         """Sums of levels and of their squares over all images [C, 2]."""
-        every, found = self.look.sums.sum(0), self.look.sums.shape[1]
+        every: NDArray[np.int64] = self.look.sums.sum(0)
+        found = self.look.sums.shape[1]
         if self.channels == 1 and found == 4:
             return every[3:]
         return every[:1].repeat(3, axis=0) if (self.channels, found) == (3, 1) else every[: self.channels]

@@ -55,6 +55,7 @@ def images_trained(study: Study) -> float:
 
 def test_the_study_of_a_folder_is_streamed_and_says_where_the_images_are(tmp_path: Path):
     for size in ("", "-small"):
+        assert load_study(f"resnet50-folder{size}").data.root in ("images", "cifar10")
         with pytest.raises(ConfigError, match=r"data\.root: no folder"):
             load_study(f"resnet50-folder{size}", [f"data.root={tmp_path}"])
     (tmp_path / "train").mkdir()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,8 @@ from prunetui.api.source import count_of, tensors_in
 from prunetui.config import DataTable
 from prunetui.data.tree.wanted import Wanted
 from prunetui.engine.data.fingerprint import fingerprint
-from prunetui.engine.data.load_source import load_dataset, source_of, worker_count
 from prunetui.engine.data.loaded import network_shape
+from prunetui.engine.data.source_loader import load_dataset, source_of, worker_count
 from prunetui.engine.randomness import seed_everything
 from prunetui.errors import DataError
 from prunetui.tasks.classification import Classification
@@ -100,7 +101,8 @@ def test_structures_go_through_as_they_are_and_images_are_known_by_their_shape()
     assert [tensor.shape for tensor in batch["masks"]] == [(3, 8, 8), (3, 1)]
     assert source.classes is None
     same = source_of(prepared(TensorDataset(images, images[:, 0]), TensorDataset(images, images[:, 0])), HALF)
-    assert network_shape(Classification(), same) == (3, 8, None)
+    task: Any = SimpleNamespace(inputs=lambda batch: batch[0], outputs=None)
+    assert network_shape(task, same) == (3, 8, None)
 
 
 def test_the_fingerprint_is_of_content_types_and_structure() -> None:
@@ -267,7 +269,7 @@ def test_images_in_memory_are_asked_for_and_not_there(tmp_path: Any) -> None:
     with pytest.raises(
         DataError, match=r"data\.py:own is of prepared examples, and images with labels are needed here"
     ):
-        load_dataset(DataTable(name=f"{file}:own"))
+        load_dataset(DataTable(name=f"{file}:own", validation=0))
 
 
 def test_workers_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:

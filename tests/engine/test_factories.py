@@ -227,7 +227,7 @@ def test_classification_takes_logits_from_any_outputs():
     wanted = task.loss(lambda images: images, batch)
     assert torch.equal(task.loss(lambda images: Outputs(-images, images), batch), wanted)
     assert task.check_outputs({"out": torch.zeros(2, 3)}, 2, 3) == ""
-    assert task.check_outputs({"out": torch.zeros(2, 4)}, 2, 3).startswith("gives [2, 4] of 2 images")
+    assert task.check_outputs({"out": torch.zeros(2, 4)}, 2, 3).startswith("gives [2, 4] of 2 examples")
 
 
 # A study, from its first step to the exported file ------------------------------------------------------

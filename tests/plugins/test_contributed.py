@@ -66,7 +66,7 @@ def test_a_network_that_cannot_be_pruned_yet_is_refused_in_words(tmp_path: Path,
     [
         ("3", "it must return prunetui.api.Splits"),
         ("Splits(train=3, test=3)", "train: a split is a pair of images"),
-        ("Splits(train=([1.0], [2]), test=None)", "item 0 is float; an item is (image, label). examples of any other"),
+        ("Splits(train=([1.0], [2]), test=None)", "item 0 is list; an item is (image, label). examples of any other"),
         ("Splits(train=TWO, test=TWO, collate=list)", "collate is for prepared examples"),
         ("Splits(train=(zeros(4, 1, 8, 8) + 2, arange(4)), test=None)", "images are floats from 2 to 2"),
         ("Splits(train=(zeros(4, 1, 8, 8), arange(5)), test=None)", "images are [4, 1, 8, 8] and labels [5]"),

@@ -74,7 +74,7 @@ def in_processes(work: Callable[[list[str]], Any], chunks: Iterable[list[str]], 
         yield from map(work, chunks)
         return
     with pool_broken():
-        yield from ahead(partial(pool(workers).submit, work), chunks, 2 * workers + 1)
+        yield from ahead(lambda chunk: pool(workers).submit(work, chunk), chunks, 2 * workers + 1)
 
 
 def decoded_pixels(paths: Sequence[str], size: int, ranges: Mapping[str, Range]) -> Pixels:

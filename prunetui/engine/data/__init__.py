@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from prunetui.data.tree.wanted import Wanted
     from prunetui.engine.data.images import Dataset, Images
-    from prunetui.engine.data.load_source import load_dataset, load_source
     from prunetui.engine.data.loaded import LoadedSource, network_shape
+    from prunetui.engine.data.source_loader import load_dataset, load_source
 
 __all__ = ["Dataset", "Images", "LoadedSource", "Wanted", "load_dataset", "load_source", "network_shape"]
 _PLACES = {
     "Dataset": "images",
     "Images": "images",
     "LoadedSource": "loaded",
-    "load_dataset": "load_source",
-    "load_source": "load_source",
+    "load_dataset": "source_loader",
+    "load_source": "source_loader",
     "network_shape": "loaded",
 }
 

@@ -131,7 +131,7 @@ class ImageSource(Generic[AnySplit]):
     def sample(self, count: int, generator: torch.Generator, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """``count`` training images in random order (all, if there are fewer)."""
         index = torch.randperm(len(self.train), generator=generator)[:count]
-        for images in self.train.parts(index.split(batch_size)):
+        for images in self.train.parts(torch.split(index, batch_size)):
             yield self.normalised(images.pixels), images.labels
 
     def example(self) -> tuple[Tensor, Tensor]:
@@ -166,7 +166,7 @@ class Dataset(ImageSource[Images]):
 
     def chosen(self, split: str, index: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The images of a split at ``index``."""
-        for part in index.split(batch_size):
+        for part in torch.split(index, batch_size):
             images = self.split(split).take(part)
             yield self.normalised(images.pixels), images.labels
 

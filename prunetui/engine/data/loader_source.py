@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from operator import itemgetter
 from typing import Any
 
 import torch
@@ -55,7 +56,7 @@ class LoaderExamples:
         """The first ``count`` examples of a pass over the training loader, augmented as it does."""
         left = count
         for batch in self._pass("train", drawn_seed(generator)):
-            yield mapped(batch, lambda tensor, left=left: tensor[:left]) if count_of(batch) > left else batch
+            yield mapped(batch, itemgetter(slice(left)))
             left -= count_of(batch)
             if left <= 0:
                 return

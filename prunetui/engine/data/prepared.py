@@ -51,7 +51,7 @@ class PreparedExamples:
 
     def chosen(self, split: str, index: Tensor, batch_size: int) -> Iterator[Batch]:
         """The examples of a split at ``index``."""
-        for part in index.to(self.device).split(batch_size):
+        for part in torch.split(index.to(self.device), batch_size):
             yield mapped(self.split(split), itemgetter(part))
 
     def sample(self, count: int, generator: torch.Generator, batch_size: int) -> Iterator[Batch]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
@@ -32,7 +32,7 @@ LOOKED_AT = 16
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedSplits:
     """Prepared splits, what a study says of them, and how they are read."""
 
     made: Splits
@@ -47,7 +47,7 @@ class Prepared:
         return {split: examples for split, examples in given.items() if examples is not None}
 
 
-def prepared_source(prepared: Prepared, takes: frozenset[str], wanted: Wanted) -> LoadedSource:
+def prepared_source(prepared: PreparedSplits, takes: frozenset[str], wanted: Wanted) -> LoadedSource:
     """The source of prepared splits; ``takes`` are the settings that the data set's own function asks for.
 
     The fingerprint of what is in memory is of its content. Of a stream it is of a few items, their number, and the code
@@ -66,8 +66,8 @@ def prepared_source(prepared: Prepared, takes: frozenset[str], wanted: Wanted) -
     elif kind == "arrays":
         splits = {split: tensors_of(arrays, f"{short(prepared.name)}, {split}") for split, arrays in splits.items()}
     _refuse_unused(prepared, kind, takes)
-    make = {"arrays": _in_memory, "items": _streamed, "loaders": _of_loaders}[kind]
-    source = make(prepared, splits)
+    make: dict[str, Callable[..., LoadedSource]] = {"arrays": _in_memory, "items": _streamed, "loaders": _of_loaders}
+    source = make[kind](prepared, splits)
     if None not in (wanted.classes, source.classes) and wanted.classes != source.classes:
         raise DataError(
             f"the classes of {short(prepared.name)} are not those that the network tells apart, in their order; "
@@ -76,7 +76,7 @@ def prepared_source(prepared: Prepared, takes: frozenset[str], wanted: Wanted) -
     return source
 
 
-def _all_of(items: Any, prepared: Prepared, split: str) -> Batch:
+def _all_of(items: Any, prepared: PreparedSplits, split: str) -> Batch:
     """All items of a map-style dataset as one batch."""
     where = f"{prepared.name}, {split}"
     every = range(len(items))
@@ -86,7 +86,7 @@ def _all_of(items: Any, prepared: Prepared, split: str) -> Batch:
     return tensors_of(batch, short(where))
 
 
-def _refuse_unused(prepared: Prepared, kind: str, takes: frozenset[str]) -> None:
+def _refuse_unused(prepared: PreparedSplits, kind: str, takes: frozenset[str]) -> None:
     """Refuse settings of [data] that would do nothing."""
     data, none = prepared.data, config.DataTable()
     unused = {"normalize", "augment"} | {"size", "corrupt"} - {{"skip_corrupt": "corrupt"}.get(t, t) for t in takes}
@@ -100,7 +100,7 @@ def _refuse_unused(prepared: Prepared, kind: str, takes: frozenset[str]) -> None
         raise DataError(f"{short(prepared.name)} is of prepared examples ({kind}), for which {settings} does nothing")
 
 
-def _classes(prepared: Prepared, labels: Sequence[NDArray[np.int64]]) -> tuple[str, ...] | None:
+def _classes(prepared: PreparedSplits, labels: Sequence[NDArray[np.int64]]) -> tuple[str, ...] | None:
     """Their names, or their numbers where the targets in memory are labels."""
     if prepared.made.classes is not None:
         return tuple(map(str, prepared.made.classes))
@@ -108,7 +108,7 @@ def _classes(prepared: Prepared, labels: Sequence[NDArray[np.int64]]) -> tuple[s
     return tuple(map(str, range(most + 1))) if most >= 0 else None
 
 
-def _in_memory(prepared: Prepared, splits: Mapping[str, Batch]) -> PreparedExamples:
+def _in_memory(prepared: PreparedSplits, splits: Mapping[str, Batch]) -> PreparedExamples:
     labels = {split: labels_of(examples) for split, examples in splits.items()}
     found = [part for part in labels.values() if part is not None]
     known = len(found) == len(splits)
@@ -129,13 +129,13 @@ def _taken(examples: Batch, index: NDArray[np.int64]) -> Batch:
     return examples if whole else mapped(examples, itemgetter(torch.from_numpy(index)))
 
 
-def _held_out(prepared: Prepared, splits: Mapping[str, Batch], drawn: Drawn) -> Batch:
+def _held_out(prepared: PreparedSplits, splits: Mapping[str, Batch], drawn: Drawn) -> Batch:
     if "validation" not in splits:
         return _taken(splits["train"], drawn.held)
     return splits["validation"] if _uses_own_validation(prepared) else _taken(splits["validation"], drawn.held[:0])
 
 
-def _uses_own_validation(prepared: Prepared) -> bool:
+def _uses_own_validation(prepared: PreparedSplits) -> bool:
     if prepared.data.validation:
         prepared.note("info", f"{short(prepared.name)}: its own validation split is used; nothing else is held out")
     else:
@@ -143,7 +143,7 @@ def _uses_own_validation(prepared: Prepared) -> bool:
     return bool(prepared.data.validation)
 
 
-def _drawn(prepared: Prepared, train: NDArray[np.int64], test: NDArray[np.int64]) -> Drawn:
+def _drawn(prepared: PreparedSplits, train: NDArray[np.int64], test: NDArray[np.int64]) -> Drawn:
     """Which examples are used; stratified where there are labels."""
     data, own = prepared.data, prepared.made.validation is not None
     drawn = draw(train, test, data.limit, 0.0 if own else data.validation)
@@ -159,7 +159,7 @@ def _drawn(prepared: Prepared, train: NDArray[np.int64], test: NDArray[np.int64]
     return drawn
 
 
-def _streamed(prepared: Prepared, splits: Mapping[str, Any]) -> StreamedExamples:
+def _streamed(prepared: PreparedSplits, splits: Mapping[str, Any]) -> StreamedExamples:
     drawn = _drawn(prepared, *(np.zeros(len(splits[split]), dtype=np.int64) for split in ("train", "test")))
     train, test = splits["train"], splits["test"]
     items = {"train": Items(train, drawn.kept.tolist()), "test": Items(test, drawn.test.tolist())}
@@ -172,14 +172,16 @@ def _streamed(prepared: Prepared, splits: Mapping[str, Any]) -> StreamedExamples
     return StreamedExamples(
         prepared.name,
         _classes(prepared, ()),
-        **items,
+        items["train"],
+        items["validation"],
+        items["test"],
         fingerprint=fingerprint([list(part.index) for part in items.values()], *looked_at),
         collate=prepared.made.collate,
         workers=prepared.workers,
     )
 
 
-def _looked_at(items: Items, prepared: Prepared) -> list[Batch]:
+def _looked_at(items: Items, prepared: PreparedSplits) -> list[Batch]:
     """A few items, each as a batch of one, and what the dataset says of its own content (Hugging Face's do)."""
     places = np.unique(np.linspace(0, len(items) - 1, LOOKED_AT).astype(int)) if len(items) else ()
     few = Items(items.dataset, [items.index[i] for i in places])
@@ -187,7 +189,7 @@ def _looked_at(items: Items, prepared: Prepared) -> list[Batch]:
     return [own, *told(collated(few, few.index, 1, prepared.made.collate, 0), prepared.name)]
 
 
-def _of_loaders(prepared: Prepared, splits: Mapping[str, DataLoader[Any]]) -> LoaderExamples:
+def _of_loaders(prepared: PreparedSplits, splits: Mapping[str, DataLoader[Any]]) -> LoaderExamples:
     name, data = short(prepared.name), prepared.data
     if data.validation and "validation" not in splits:
         raise DataError(

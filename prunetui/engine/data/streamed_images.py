@@ -48,7 +48,7 @@ class StreamedImages:
 
     def in_order(self, batch_size: int) -> Iterator[Images]:
         """All images, a batch after the other."""
-        return self.parts(torch.arange(len(self)).split(batch_size) if len(self) else [])
+        return self.parts(torch.split(torch.arange(len(self)), batch_size) if len(self) else [])
 
 
 class StreamedDataset(ImageSource[StreamedImages]):

@@ -13,7 +13,7 @@ from prunetui.engine.data.contributed import images_and_labels, made_splits
 from prunetui.engine.data.dataset_loader import image_dataset
 from prunetui.engine.data.images import Dataset
 from prunetui.engine.data.loaded import LoadedSource
-from prunetui.engine.data.prepared_loader import Prepared, prepared_source
+from prunetui.engine.data.prepared_loader import PreparedSplits, prepared_source
 from prunetui.errors import DataError
 from prunetui.files.paths import user_path
 from prunetui.plugins.catalogue import contribution
@@ -62,7 +62,9 @@ def source_of(
 ) -> LoadedSource:  # fmt: skip
     """The source of splits; ``takes`` are the settings that whoever made them has seen to."""
     if made.prepared:
-        return prepared_source(Prepared(made, data.name, data, note, worker_count(data, processes)), takes, wanted)
+        return prepared_source(
+            PreparedSplits(made, data.name, data, note, worker_count(data, processes)), takes, wanted
+        )
     if made.collate is not None:
         raise DataError(f"{short(data.name)}: collate is for prepared examples: say prepared=True, or leave it out")
     streaming = Streaming(data.memory, worker_count(data, processes), note)
