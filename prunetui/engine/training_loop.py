@@ -62,7 +62,8 @@ def train(
         TrialError: the loss is not finite, or the device is out of memory.
         Interrupted: ``hooks.should_stop`` said so, at the latest after one batch.
     """
-    make_safe_for(model, lambda: called(model.eval(), task.inputs(next(source.batches("train", 1)))))
+    example = mapped(source.example(), lambda tensor: tensor.to(device.torch))
+    make_safe_for(model, lambda: called(model.eval(), task.inputs(example)))
     loop = _Loop(model, task, source, job, start, device, hooks)
     # A method that shapes training may do anything between two steps, which no recording can repeat.
     step = Repeated(loop.step) if device.graphs and not job.shape else loop.step
