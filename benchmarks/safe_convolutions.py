@@ -38,6 +38,9 @@ def steps(architecture: Architecture, batch: int, count: int, safe: bool) -> Wor
         with mock.patch.dict(os.environ, ONEDNN_MAX_CPU_ISA="AVX2"):  # oneDNN itself reads it later
             make_safe_for(model)
     optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9)
+    assert architecture.channels
+    assert architecture.size
+    assert architecture.classes
     images = torch.randn(batch, architecture.channels, architecture.size, architecture.size)
     images = images.contiguous(memory_format=torch.channels_last)
     labels = torch.arange(batch) % architecture.classes

@@ -39,7 +39,7 @@ def ours() -> Work:
     architecture = network("resnet18")
     state = State(architecture, dict(build(architecture).state_dict()))
     data = colour_digits(512, 10)
-    graph = trace(architecture, data.example()).restricted(LayersTable())
+    graph = trace(architecture, data.example()[0]).restricted(LayersTable())
     options = {"round_to": 1}
     step = Prune("l2-structured", options, method_info("l2-structured").digest, "channels", RATIO, 1.0, 128)
 

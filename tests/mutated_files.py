@@ -24,7 +24,8 @@ import onnx
 import torch
 from safetensors.torch import save
 
-from prunetui.engine.loading import FromNormalised, load, load_exported, load_onnx
+from prunetui.engine.from_normalised import FromNormalised
+from prunetui.engine.loading import load, load_exported, load_onnx
 from prunetui.engine.models import Architecture, build
 from prunetui.engine.onnx import onnx_bytes
 from prunetui.errors import PrunetuiError

@@ -19,6 +19,7 @@ import tomli
 import torch
 from torch import nn
 
+import prunetui
 from prunetui.api import Accumulator
 from prunetui.config import parse_study
 from prunetui.engine import layers
@@ -121,9 +122,27 @@ def test_the_commands_in_their_docstrings_are_accepted(tmp_path: Path, monkeypat
         overrides += re.findall(r"--set (?:'([^']+)'|(\S+))", file.read_text(encoding="utf-8"))
     study = parse_study("", [quoted or plain for quoted, plain in overrides])
     assert study.model.name == f"{EXAMPLES}/own_model.py:make_net"
-    assert study.data.name == f"{EXAMPLES}/own_data.py:stripes"
+    assert study.data.name == f"{EXAMPLES}/own_loader.py:rows"  # after own_data.py
     assert study.task.name.startswith(f"{EXAMPLES}/own_")
     assert [method.name for method in study.methods] == [f"{EXAMPLES}/own_method.py:layer-mean", "global-unstructured"]
+
+
+def test_own_loaders_of_rows_are_pruned_proved_and_loaded_again(tmp_path: Path):
+    text = "\n".join(line for line in TINY.splitlines() if not line.startswith(("data", "model")))
+    own = EXAMPLES / "own_loader.py"
+    overrides = [f"data.name={own}:rows", f"model.name={own}:perceptron", "train.epochs=6", "measure.latency=true"]
+    run = submit(parse_study(text, [*overrides, 'methods=["l1-unstructured", "l1-structured"]']), tmp_path)
+    assert execute(run, "cpu", lambda: False, executor="inline") == 0
+    dense, masked, narrow = rows_of(tmp_path)
+    assert [row["status"] for row in (dense, masked, narrow)] == ["done"] * 3
+    assert float(dense["top1"]) > 80
+    assert float(masked["sparsity"]) == pytest.approx(0.5, abs=0.01)
+    assert int(narrow["params"]) < int(dense["params"]) == int(dense["macs"]) + 32 + 32 + 3
+    assert float(narrow["latency_ms"]) > 0
+    net = prunetui.load(run.models / f"{narrow['trial']}.safetensors", trust=True)
+    assert net(torch.zeros(2, 12)).shape == (2, 3)
+    told = (run.folder / "events.jsonl").read_text(encoding="utf-8")
+    assert "its loaders keep their order and batches of 50 (train), 120 (validation), 120 (test)" in told
 
 
 def test_a_method_is_the_same_in_the_folder_of_methods(tmp_path: Path):

@@ -35,13 +35,19 @@ class Source(Protocol):
         """All examples of a split in order, not augmented; the last batch may be smaller."""
 
     def epoch(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
-        """One pass over the training examples, shuffled and augmented; the last incomplete batch is left out."""
+        """One pass over the training examples, shuffled and augmented; the last incomplete batch is left out.
+
+        It depends on the state of ``generator`` alone: one in the same state gives the same batches.
+        """
+
+    def batches_in_epoch(self, batch_size: int) -> int:
+        """How many batches ``epoch`` gives."""
 
     def sample(self, count: int, generator: torch.Generator, batch_size: int) -> Iterator[Batch]:
         """``count`` training examples in random order (all, if there are fewer), not augmented."""
 
-    def example(self) -> Any:
-        """What goes into the network for one example, a batch of one on the CPU: for graphs and counts."""
+    def example(self) -> Batch:
+        """A batch of one example, on the CPU: for graphs and counts."""
 
     def description(self) -> Mapping[str, Any]:
         """What a saved network says of the data it takes, as JSON-able data."""
@@ -82,8 +88,14 @@ def count_of(batch: Batch) -> int:
     return len(tensors_in(batch)[0])
 
 
-def called(model: Callable[..., Any], inputs: Any) -> Any:
-    """What a network makes of inputs: several in a tuple or list, or by name in a mapping."""
+def arguments_of(inputs: Any) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+    """Inputs of a network as the arguments of its call: several in a tuple or list, or by name in a mapping."""
     if isinstance(inputs, Mapping):
-        return model(**inputs)
-    return model(*inputs) if isinstance(inputs, tuple | list) else model(inputs)
+        return (), inputs
+    return (tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)), {}
+
+
+def called(model: Callable[..., Any], inputs: Any) -> Any:
+    """What a network makes of inputs."""
+    arguments, named = arguments_of(inputs)
+    return model(*arguments, **named)

@@ -127,8 +127,11 @@ class Task(ABC):
         """The loss with a part, by ``weight``, for differing from ``taught``, the outputs of the dense network."""
         raise NotImplementedError(f"the task {self.name} has no method imitation")
 
-    def check_outputs(self, outputs: Any, examples: int, classes: int) -> str:
-        """What is wrong with a network's outputs of so many examples, as a sentence; empty where nothing is."""
+    def check_outputs(self, outputs: Any, examples: int, classes: int | None) -> str:
+        """What is wrong with a network's outputs of so many examples, as a sentence; empty where nothing is.
+
+        ``classes`` is how many outputs it was built with, where the data or the task says.
+        """
         return ""
 
     def evaluate(self, model: Network, evaluation: Evaluation) -> Mapping[str, float | None]:

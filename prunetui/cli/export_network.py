@@ -45,6 +45,11 @@ def export_model(root: Path, run: str, trial: str, kind: str, output: Path, trus
     found = find_run(root, run)
     source = _model_of(found, trial)
     checkpoint = read_checkpoint(source)
+    if checkpoint.header.get("prepared"):
+        raise UsageError(
+            f"{trial} takes prepared examples, and networks of images are exported: prunetui.load({str(source)!r}) "
+            "gives its module, which torch.export and torch.onnx take"
+        )
     model = pixels_of(checkpoint, source, trust)
     images, what = _images(found, checkpoint.header, trust)
     output = output.expanduser()

@@ -41,8 +41,10 @@ def print_layers(
         architecture = replace(architecture, size=BUILT_IN_SIZE)
     if told := given_to_factory(architecture):
         say(told, err=True)
-    check_network(architecture, Classification())
-    graph = trace(architecture, torch.zeros(1, channels, architecture.size, architecture.size))
+    side = architecture.size or OTHER_SIZE
+    example = torch.zeros(1, channels, side, side)
+    check_network(architecture, Classification(), example)
+    graph = trace(architecture, example)
     with torch.random.fork_rng(devices=[]):
         modules = dict(build(architecture).named_modules())
     kinds = {layer: type(modules[layer]).__name__ for layer in graph.layers}

@@ -31,7 +31,7 @@ def evaluate_checkpoint(
         UsageError: the checkpoint or the settings do not fit.
         DataError: the data cannot be read.
     """
-    from prunetui.engine.data import load_dataset
+    from prunetui.engine.data import load_source
     from prunetui.engine.device import find_device, prepare
     from prunetui.engine.load_task import load_task
 
@@ -47,7 +47,7 @@ def evaluate_checkpoint(
     wanted = plain or wanted_by(header, checkpoint)
     if found:
         check_fixed(header, study, checkpoint)
-    dataset = load_dataset(study.data, note=tell, wanted=wanted).to(where.torch)
+    dataset = load_source(study.data, note=tell, wanted=wanted).to(where.torch)
     net = found[0] if found else _network(read, study, dataset, task, checkpoint, where.torch)
     net.register_forward_hook(partial(_check_logits, checkpoint))
     _report(_measured(net, task, dataset, study.measure.batch_size, where), task, study, as_json)
@@ -108,7 +108,8 @@ def _check_logits(path: Path, net: Any, inputs: Any, outputs: Any) -> None:
 
 def _exported(path: Path, trust: bool) -> tuple[Any, dict[str, Any]]:
     """The network of a .pt2 or .onnx file for normalised images, and its header; it runs on the CPU."""
-    from prunetui.engine.loading import FromNormalised, load_exported, load_onnx
+    from prunetui.engine.from_normalised import FromNormalised
+    from prunetui.engine.loading import load_exported, load_onnx
 
     run, header = load_onnx(path) if path.suffix.lower() == ".onnx" else load_exported(path, trust)
     if not header:
@@ -118,7 +119,8 @@ def _exported(path: Path, trust: bool) -> tuple[Any, dict[str, Any]]:
 
 
 def _check_complete(header: dict[str, Any], path: Path) -> None:
-    if missing := [key for key in ("architecture", "data", "mean", "std") if key not in header]:
+    needed = ("architecture", "data") if header.get("prepared") else ("architecture", "data", "mean", "std")
+    if missing := [key for key in needed if key not in header]:
         raise UsageError(f"the header of {path} does not say its {' and '.join(missing)}")
 
 
@@ -154,7 +156,8 @@ def _study(header: dict[str, Any], model: str | None, data: str | None, override
     settings = []
     if header:
         settings = [f"data.name={json_module.dumps(header['data'], ensure_ascii=False)}"]
-        settings += [f"data.normalize={{mean = {list(header['mean'])}, std = {list(header['std'])}}}"]
+        if not header.get("prepared"):
+            settings += [f"data.normalize={{mean = {list(header['mean'])}, std = {list(header['std'])}}}"]
         about = {"shortcut": "B", **header["architecture"]}
         settings += [f"model.{k}={json_module.dumps(about[k])}" for k in ("name", "shortcut") if about[k] is not None]
         library = library_of(about["name"])
@@ -181,12 +184,15 @@ def _network(read: Any, study: Study, dataset: Any, task: Any, path: Path, devic
     from prunetui.engine.state import instantiate
 
     state = _state(read, study, dataset, task, path)
-    return network_of(state, path, device) if read.header else instantiate(state, device)
+    if not read.header:
+        return instantiate(state, device)
+    return network_of(state, path, device, images=not read.header.get("prepared"))
 
 
 def _state(read: Any, study: Study, dataset: Any, task: Any, path: Path) -> Any:
     import torch
 
+    from prunetui.engine.data import network_shape
     from prunetui.engine.layers import resize
     from prunetui.engine.loading import attributes_of
     from prunetui.engine.models import skeleton
@@ -194,7 +200,7 @@ def _state(read: Any, study: Study, dataset: Any, task: Any, path: Path) -> Any:
     from prunetui.engine.models.start import architecture_of, start_from
     from prunetui.engine.state import State
 
-    model, shape = study.model, (dataset.channels, dataset.size, task.outputs or len(dataset.classes))
+    model, shape = study.model, network_shape(task, dataset)
     if not read.header:
         start = start_from(read, path, model.model_copy(update={"keep_zeros": False}), *shape)  # nothing is trained
         for note in start.notes:

@@ -30,6 +30,8 @@ def wanted_by(header: Mapping[str, Any], path: Path) -> Wanted:
     from prunetui.engine.data import Wanted
 
     shape, names = header["architecture"], header.get("classes")
+    if header.get("prepared"):
+        return Wanted(classes=None if names is None else tuple(names))
     if names is None:
         return Wanted(size=shape["size"], channels=shape["channels"])
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):

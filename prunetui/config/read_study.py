@@ -24,6 +24,7 @@ from prunetui.files.safe_toml import MOST_BYTES, NotToml, read_toml
 from prunetui.plugins.catalogue import is_reference
 
 PRESET = "preset "
+ROOT = ("data", "root")
 DENSE = (("train", "epochs"), ("model", "width"), ("model", "shortcut"))
 """What a study says of a dense network that it trains itself; a checkpoint has its own."""
 
@@ -87,7 +88,8 @@ def parse_study(text: str, overrides: Sequence[str] = (), file: str = "study", p
     """Validate the TOML ``text`` of a study.
 
     The user's own files that it names are looked for from the folder of ``file`` on, those in overrides from here on.
-    What a ``preset`` says of its network gives way to a checkpoint, or to a model of the user's, that is named on top.
+    What a ``preset`` says of its network gives way to a checkpoint, or to a model of the user's, that is named on top,
+    and the folder of images that it names need not be there.
 
     Raises:
         ConfigError: with all mistakes, each with its file, line, key path and what is allowed.
@@ -102,6 +104,8 @@ def parse_study(text: str, overrides: Sequence[str] = (), file: str = "study", p
     if preset:
         _follow_model(raw, overridden)
     study, found = _validate(raw)
+    if preset and not overridden & {ROOT, ROOT[:1]}:  # who takes a preset has yet to say where the images are
+        found = [(path, mistake) for path, mistake in found if path != ROOT]
     if located := located + found:
         lines = key_lines(text.removeprefix("\ufeff"))
         raise ConfigError(_with_place(path, m, file, lines, overridden) for path, m in located)

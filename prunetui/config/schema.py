@@ -50,7 +50,7 @@ class StatisticsTable(TomlTable):
 
 
 class DataTable(TomlTable):
-    """The images a study trains and measures on."""
+    """The images, or other examples, that a study trains and measures on."""
 
     name: Annotated[str, Named("data")] = "digits"
     """Data set; `folder` is an image tree root/{train,test|val}/<class>/<image>."""
@@ -60,7 +60,9 @@ class DataTable(TomlTable):
     """Part of the training images held out for choices, stratified by class."""
     normalize: Literal["auto", "imagenet", "half"] | StatisticsTable = "auto"
     """Input normalisation: `auto` measures the training images, `half` maps to [-1, 1], or {mean, std}."""
-    augment: Annotated[Literal["auto", "none", "crop", "flip", "crop+flip"], BeforeValidator(_augment)] = "auto"
+    augment: Annotated[
+        Literal["auto", "none", "crop", "flip", "crop+flip", "resized-crop+flip"], BeforeValidator(_augment)
+    ] = "auto"
     """Augmentation of training images; `auto` picks what suits the data set. true = auto, false = none."""
     limit: Annotated[int, Field(ge=1)] | None = None
     """Use at most this many training and this many test images, drawn evenly from the classes."""
@@ -68,6 +70,10 @@ class DataTable(TomlTable):
     """Side in pixels that images are resized to; default: their own, in a `folder` the commonest shorter side."""
     corrupt: Literal["refuse", "skip"] = "refuse"
     """What to do when an image of `folder` cannot be decoded."""
+    memory: Literal["auto", "device", "stream"] = "auto"
+    """Where examples lie: on the device, or made anew for each batch by workers; `auto` streams what would not fit."""
+    workers: Annotated[int, Field(ge=0, le=256)] | Literal["auto"] = "auto"
+    """Processes that make streamed examples, for each one that computes; `auto` shares the cores, 0 starts none."""
     options: Options | None = None
     """Further options of a data set of your own, as its function takes them."""
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from prunetui.api import Splits, data
+from prunetui.data.lazy_images import Streaming
+from prunetui.data.tree.judge import Reader
 from prunetui.data.tree.read import read
 from prunetui.data.tree.wanted import Note, Wanted
 
@@ -17,9 +19,10 @@ def folder(
     skip_corrupt: bool,
     wanted: Wanted,
     train_needed: bool,
+    streaming: Streaming,
     report: Callable[[str, int, int], None],
     note: Note,
 ) -> Splits:
     """Images in a folder a class, of any size and format."""
-    train, test, classes = read(root, size, skip_corrupt, report, note, wanted, train_needed)
+    train, test, classes = read(root, size, wanted, train_needed, streaming, Reader(0, skip_corrupt, report, note))
     return Splits(train=train, test=test, classes=classes)

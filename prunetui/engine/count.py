@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from prunetui.api.source import called
 from prunetui.engine.layers import OTHER, Layer, LayerKind, kind_of
 
 
@@ -31,7 +33,7 @@ class Counts:
     macs_nonzero: int
 
 
-def used_layers(model: nn.Module, example: Tensor) -> dict[str, Layer]:
+def used_layers(model: nn.Module, example: Any) -> dict[str, Layer]:
     """Every layer with parameters: first those that are not called, then those that ``example``, a batch of one,
     passes through, in that order.
 
@@ -53,7 +55,7 @@ def used_layers(model: nn.Module, example: Tensor) -> dict[str, Layer]:
     was_training = model.training
     try:
         with torch.no_grad():
-            model.eval()(example)
+            called(model.eval(), example)
     finally:
         model.train(was_training)
         for handle in handles:
@@ -71,7 +73,7 @@ def _own_shapes(model: nn.Module) -> dict[str, dict[str, tuple[int, ...]]]:
     return shapes
 
 
-def count(model: nn.Module, example: Tensor, masks: Mapping[str, Tensor] | None = None) -> Counts:
+def count(model: nn.Module, example: Any, masks: Mapping[str, Tensor] | None = None) -> Counts:
     """Count a net; what a mask removes is zero even where the weight itself would be."""
     layers = used_layers(model, example)
     parameters = dict(model.named_parameters())

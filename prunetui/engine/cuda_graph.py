@@ -43,6 +43,9 @@ class Repeated(Generic[Result]):
         if self._buffers is None:
             self._buffers = mapped(batch, torch.clone)
         for buffer, tensor in zip(tensors_in(self._buffers), tensors_in(batch), strict=True):
+            if buffer.shape != tensor.shape:
+                shapes = f"{list(buffer.shape)} and {list(tensor.shape)}"
+                raise TrialError(f"batches of {shapes} cannot share a CUDA graph; set run.cuda_graphs = false")
             buffer.copy_(tensor)
         self._calls += 1
         if tensors_in(batch)[0].device.type != "cuda":

@@ -75,9 +75,11 @@ def check_header(header: Mapping[str, Any]) -> None:
     Raises:
         ValueError: one cannot be; names it.
     """
-    about = header.get("architecture")
+    about, prepared = header.get("architecture"), header.get("prepared", False)
+    if not isinstance(prepared, bool):
+        raise ValueError(f"its prepared is {shown(prepared)}; allowed: true and false")
     if about is not None:
-        _check_architecture(about)
+        _check_architecture(about, prepared)
     channels = about["channels"] if about else None
     for key in ("mean", "std"):
         if key in header:
@@ -88,7 +90,8 @@ def check_header(header: Mapping[str, Any]) -> None:
         _check_classes(header["classes"], about["classes"] if about else None)
 
 
-def _check_architecture(about: Any) -> None:
+def _check_architecture(about: Any, prepared: bool) -> None:
+    """Of a network of ``prepared`` examples, channels, size and classes need not be known."""
     if not isinstance(about, dict):
         raise ValueError(f"its architecture is {shown(about)}, not an object")
     known = {"name", "channels", "size", "classes", "shortcut", "width", "options", "digest", "package"}
@@ -99,7 +102,7 @@ def _check_architecture(about: Any) -> None:
     _check_factory(about)
     for key, most in _RANGES.items():
         value = about.get(key)
-        if value is None and key == "width":
+        if value is None and (prepared or key == "width"):
             continue
         if type(value) is not int or not 1 <= value <= most:
             raise ValueError(f"its architecture has {key} = {shown(value)}; allowed: 1 to {most:,}")

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from operator import itemgetter
 from statistics import quantiles
 from typing import Any
 
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from prunetui.api import Source, Task, logits_of
+from prunetui.api.source import called, count_of, mapped
 from prunetui.engine.device import Device
 from prunetui.engine.evaluation import never
 from prunetui.engine.onnx import PIXELS, onnx_bytes
@@ -51,17 +53,17 @@ def latency(
     Raises:
         Interrupted: ``should_stop`` said so, at the latest after one pass.
     """
-    images = _images(source, task, max(batches))
-    runtime, ready = _cpu_runtime(instantiate(state, torch.device("cpu")), images)
+    inputs = _inputs(source, task, max(batches))
+    runtime, ready = _cpu_runtime(instantiate(state, torch.device("cpu")), inputs)
     found: dict[str, Any] = {"runtime": runtime}
     with _one_thread():
         for batch in batches:
-            found |= _columns(batch, "", timed(ready(images[:batch]), _clock, should_stop))
+            found |= _columns(batch, "", timed(ready(_first(inputs, batch)), _clock, should_stop))
     if device.torch.type == "cuda":
         ready = _eager(instantiate(state, device.torch), device.torch, torch.bfloat16)
         with fastest_kernels():
             for batch in batches:
-                found |= _columns(batch, "_cuda", timed(ready(images[:batch]), _cuda_clock, should_stop))
+                found |= _columns(batch, "_cuda", timed(ready(_first(inputs, batch)), _cuda_clock, should_stop))
     return found
 
 
@@ -76,23 +78,30 @@ def _columns(batch: int, where: str, figures: tuple[float, float]) -> dict[str, 
     return {f"{name}_ms": figures[0], f"{name}_iqr_ms": figures[1]}
 
 
-def _images(source: Source, task: Task, count: int) -> Tensor:
-    """Inputs of test examples [count, ...] on the CPU; repeated where there are fewer."""
-    inputs: Tensor = task.inputs(next(source.batches("test", count)))
-    repeats = -(-count // len(inputs))
-    return inputs.repeat(repeats, *[1] * (inputs.dim() - 1))[:count].cpu().contiguous()
+def _inputs(source: Source, task: Task, count: int) -> Any:
+    """Inputs of ``count`` test examples on the CPU; those of the first batch repeated where there are fewer."""
+    inputs = task.inputs(next(source.batches("test", count)))
+    repeats = -(-count // count_of(inputs))
+    repeated = mapped(inputs, lambda tensor: tensor.repeat(repeats, *[1] * (tensor.dim() - 1)).cpu())
+    return mapped(_first(repeated, count), Tensor.contiguous)
 
 
-# Runtimes: each gives, for images, the pass that is timed ----------------------------------------------
+def _first(inputs: Any, count: int) -> Any:
+    return mapped(inputs, itemgetter(slice(count)))
 
 
-def _cpu_runtime(model: nn.Module, images: Tensor) -> tuple[str, Callable[[Tensor], Pass]]:
+# Runtimes: each gives, for inputs, the pass that is timed ----------------------------------------------
+
+
+def _cpu_runtime(model: nn.Module, inputs: Any) -> tuple[str, Callable[[Any], Pass]]:
     """ONNX Runtime; torch, and why, where the network cannot run there or computes something else."""
     try:
         import onnxruntime
 
-        ready = onnx_passes(model, images[:1])
-        _check(ready, model, images[:CHECKED])
+        if not isinstance(inputs, Tensor):
+            raise TypeError("several inputs")
+        ready = onnx_passes(model, inputs[:1])
+        _check(ready, model, inputs[:CHECKED])
     except Exception as error:  # noqa: BLE001 - the exporter and the runtime have an error class for each way to fail
         told = f"{type(error).__name__}: {error}".splitlines()[0][:120]
         why = f"without {error.name}" if isinstance(error, ImportError) else told
@@ -118,16 +127,20 @@ def onnx_passes(model: nn.Module, example: Tensor) -> Callable[[Tensor], Callabl
     return lambda images: partial(session.run, None, {PIXELS: images.numpy()})
 
 
-def _eager(model: nn.Module, device: torch.device, dtype: torch.dtype) -> Callable[[Tensor], Pass]:
+def _eager(model: nn.Module, device: torch.device, dtype: torch.dtype) -> Callable[[Any], Pass]:
     model = model.to(dtype)
 
-    def ready(images: Tensor) -> Pass:
-        inputs = images.to(device, dtype, memory_format=torch.channels_last)
+    def placed(tensor: Tensor) -> Tensor:
+        kind = dtype if tensor.is_floating_point() else tensor.dtype
+        layout = torch.channels_last if tensor.dim() == 4 else torch.preserve_format
+        return tensor.to(device, kind, memory_format=layout)
 
-        def run() -> Tensor:
+    def ready(inputs: Any) -> Pass:
+        there = mapped(inputs, placed)
+
+        def run() -> object:
             with torch.inference_mode():
-                output: Tensor = model(inputs)
-            return output
+                return called(model, there)
 
         return run
 

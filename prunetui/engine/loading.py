@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +49,8 @@ def load(path: str | Path, semi_structured: bool = False, trust: bool = False) -
     """The network in a file of prunetui's (.safetensors, or an exported .pt2), in evaluation mode on the CPU.
 
     It takes float images [B, C, H, W] in [0, 1] and gives logits [B, classes]: the normalisation it was trained with
-    is part of it. Of a .safetensors file ``.net`` is the bare network.
+    is part of it. Of a .safetensors file ``.net`` is the bare network. One that was trained on prepared examples is the
+    bare network itself, which takes such examples.
 
     ``semi_structured`` puts a 2:4 network (method nm) on the GPU instead, for images in bfloat16, its linear layers and
     1x1 convolutions in torch's semi-structured format where their widths are those that its kernels take.
@@ -68,7 +68,8 @@ def load(path: str | Path, semi_structured: bool = False, trust: bool = False) -
         if semi_structured:
             raise UsageError(f"{path} is a fixed program; the semi-structured format is made from a .safetensors file")
         return load_exported(path, trust)[0]
-    model = pixels_of(read_checkpoint(path), path, trust)
+    read = read_checkpoint(path)
+    model: nn.Module = network_in(read, path, trust) if read.header.get("prepared") else pixels_of(read, path, trust)
     if semi_structured:
         from prunetui.engine.semi_structured import to_semi_structured
 
@@ -81,10 +82,15 @@ def pixels_of(checkpoint: LoadedCheckpoint, path: Path, trust: bool = False) -> 
     header = checkpoint.header
     if not {"architecture", "mean", "std"} <= set(header):
         raise UsageError(f"{path} does not say how to build its network; `prunetui evaluate` takes such files")
+    return Pixels(network_in(checkpoint, path, trust), header["mean"], header["std"]).eval()
+
+
+def network_in(checkpoint: LoadedCheckpoint, path: Path, trust: bool = False) -> nn.Module:
+    """The bare network of such a file, in evaluation mode."""
+    header = checkpoint.header
     architecture = found_again(Architecture(**header["architecture"]), path, trust)
     state = State(architecture, checkpoint.tensors, attributes=attributes_of(header, path))
-    net = network_of(state, path, torch.device("cpu"))
-    return Pixels(net, header["mean"], header["std"]).eval()
+    return network_of(state, path, torch.device("cpu"), images=not header.get("prepared")).eval()
 
 
 def attributes_of(header: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
@@ -103,15 +109,18 @@ def attributes_of(header: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
     return values
 
 
-def network_of(state: State, path: Path, device: torch.device) -> nn.Module:
+def network_of(state: State, path: Path, device: torch.device, images: bool = True) -> nn.Module:
     """The network of a file's architecture and tensors, which need not fit each other.
+
+    One of ``images`` is tried; what goes into others is not known here.
 
     Raises:
         UsageError: they do not, or some tensors hold NaN or infinity.
     """
     try:
         net = instantiate(state, device)
-        _check_fits(net, state.architecture)
+        if images:
+            _check_fits(net, state.architecture)
     except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
         name = state.architecture.name
         raise UsageError(f"the tensors of {path} do not make the {name} that it says: {reason(error)}") from None
@@ -120,13 +129,16 @@ def network_of(state: State, path: Path, device: torch.device) -> nn.Module:
 
 
 def _check_fits(net: nn.Module, architecture: Architecture) -> None:
-    """Run the layers without computing, which finds widths that do not follow from each other.
+    """Run the layers of a network of images without computing, which finds widths that do not follow from each other.
 
     Raises:
         ValueError: the outputs are not one value a class.
     """
     tensors = {name: tensor.to("meta") for name, tensor in [*net.named_parameters(), *net.named_buffers()]}
-    images = torch.empty(2, architecture.channels, architecture.size, architecture.size, device="meta")
+    channels, size = architecture.channels, architecture.size
+    if channels is None or size is None:
+        raise ValueError("it does not say the shape of its images")
+    images = torch.empty(2, channels, size, size, device="meta")
     with torch.no_grad():
         made = logits_of(torch.func.functional_call(net, tensors, (images,)))
     if made.shape != (2, architecture.classes):
@@ -188,36 +200,6 @@ def _bytes(path: Path) -> bytes:
     if len(data) > MOST_FILE_BYTES:
         raise UsageError(f"{path} has more than {MOST_FILE_BYTES >> 30} GiB; larger files of this kind are not read")
     return data
-
-
-class FromNormalised(nn.Module):
-    """An exported network for images that are normalised already, as the data sets here hand them out."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, run: Callable[[Tensor], Tensor], header: Mapping[str, Any], path: Path) -> None:
-        super().__init__()
-        self._run_pixels = partial(run)  # not a child: exported modules refuse to change their mode
-        self._classes, self._path = header["architecture"]["classes"], path
-        self.register_buffer("mean", torch.tensor(header["mean"]).view(1, -1, 1, 1))
-        self.register_buffer("std", torch.tensor(header["std"]).view(1, -1, 1, 1))
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Logits of images.
-
-        Raises:
-            UsageError: the program of the file does not take them, or gives something else.
-        """
-        try:
-            logits = self._run_pixels(inputs * self.std + self.mean)
-            shape = tuple(logits.shape)
-        except Exception as error:  # noqa: BLE001 - a program from elsewhere raises what its operators raise
-            raise UsageError(f"{self._path} cannot be run on these images: {reason(error)}") from None
-        if shape != (len(inputs), self._classes) or not logits.is_floating_point():
-            wanted = f"[{len(inputs)}, {self._classes}] as it says"
-            raise UsageError(f"{self._path} gives {list(shape)} of {len(inputs)} images, not {wanted}")
-        return logits
 
 
 def load_onnx(path: Path) -> tuple[Callable[[Tensor], Tensor], dict[str, Any]]:

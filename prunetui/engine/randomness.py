@@ -1,10 +1,48 @@
-"""From what a step's randomness is called to seeds."""
+"""From what a step's randomness is called to seeds, and the generators that belong to nobody."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import random
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+NUMPY_SEEDS = 2**32
 
 
 def epoch_seed(key: str, epoch: int) -> int:
     """The seed of one epoch of the step whose randomness is called ``key``; a step without epochs takes epoch 0."""
     return int.from_bytes(hashlib.sha256(f"{key}:{epoch}".encode()).digest()[:7], "big")
+
+
+def drawn_seed(generator: torch.Generator) -> int:
+    """A seed drawn from a generator."""
+    return int(torch.randint(2**62, (), generator=generator))
+
+
+def seed_everything(seed: int, gpus: bool = False) -> None:
+    """Seed the generators that belong to nobody: torch's, numpy's and Python's, and those of ``gpus``.
+
+    What a network draws in training (dropout), and what a user's data set draws for its items, comes from them.
+    """
+    if gpus:
+        torch.manual_seed(seed)
+    else:
+        torch.default_generator.manual_seed(seed)
+    np.random.seed(seed % NUMPY_SEEDS)
+    random.seed(seed)
+
+
+@contextlib.contextmanager
+def generators_restored() -> Iterator[None]:
+    """Leaves the generators that belong to nobody as they were; those of GPUs are not among them."""
+    states = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    try:
+        yield
+    finally:
+        torch.set_rng_state(states[0])
+        np.random.set_state(states[1])
+        random.setstate(states[2])

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from prunetui.engine.count import count
 from prunetui.engine.graph import Graph
@@ -25,7 +24,7 @@ def trial_row(
     size: int | None,
     seconds: float,
     metrics: Metrics,
-    example: Tensor,
+    example: Any,
 ) -> dict[str, Any]:
     """All figures of a trial; ``measured`` by the names of ``plan.measurements``, ``size`` in bytes.
 

@@ -73,7 +73,7 @@ class Engine:
         }
         saved = self.kept.file(trial.after, MODEL)
         size = saved.stat().st_size if saved else None
-        seconds, example = self._seconds(trial), self.source.example()
+        seconds, example = self._seconds(trial), self.task.inputs(self.source.example())
         row = trial_row(trial, final, measured, self.graph, size, seconds, self.task.table, example)
         return {**row, "note": self._note(trial, final)}
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from prunetui.api import Group
+from prunetui.api.source import arguments_of, mapped
 from prunetui.engine.count import used_layers
 from prunetui.engine.graph import Graph
 from prunetui.engine.models import Architecture, build
@@ -23,8 +26,8 @@ WIDER = 16
 """Pixels by which the second example is wider, where the network takes that."""
 
 
-def trace(architecture: Architecture, example: Tensor) -> Graph:
-    """The graph of an architecture that computes ``example``, a batch of one image.
+def trace(architecture: Architecture, example: Any) -> Graph:
+    """The graph of an architecture that computes ``example``, a batch of one of its inputs.
 
     That of a built-in network is Torch-Pruning's, which the tests of every method and architecture go over.
     """
@@ -33,14 +36,14 @@ def trace(architecture: Architecture, example: Tensor) -> Graph:
     return trace_model(model, example) if architecture.built_in else proved_graph(model, example)
 
 
-def trace_model(model: nn.Module, example: Tensor) -> Graph:
+def trace_model(model: nn.Module, example: Any) -> Graph:
     """The graph as Torch-Pruning tells it, not proved. The last layer that computes makes the outputs."""
     layers = used_layers(model, example)
     return Graph(*dependency_groups(model, example, layers), layers)
 
 
-def proved_graph(model: nn.Module, example: Tensor) -> Graph:
-    """The groups of any network of images that are right, and what stays, with the reason."""
+def proved_graph(model: nn.Module, example: Any) -> Graph:
+    """The groups of any network that are right, and what stays, with the reason."""
     layers = used_layers(model, example)
     proof = prove_network(model, probe_examples(model, example), (label_graph, torch_pruning_graph))
     groups, kept = _saved_groups(proof.proposal, model)
@@ -73,8 +76,10 @@ def _saved_groups(proposal: Proposal, model: nn.Module) -> tuple[tuple[Group, ..
     return tuple(groups), kept
 
 
-def probe_examples(model: nn.Module, example: Tensor) -> list[Example]:
-    """Two calls with two random images each, as small as the network takes; the second's are wider."""
+def probe_examples(model: nn.Module, example: Any) -> list[Example]:
+    """Two calls with two random examples each; images are as small as the network takes, the second's wider."""
+    if not (isinstance(example, Tensor) and example.dim() == 4 and example.is_floating_point()):
+        return [_two_of(example, seed) for seed in (0, 1)]
     _, channels, height, width = example.shape
     generator = torch.Generator().manual_seed(0)
 
@@ -84,6 +89,19 @@ def probe_examples(model: nn.Module, example: Tensor) -> list[Example]:
     if min(height, width) > PROBE_SIZE and _is_computed(model, images(PROBE_SIZE, PROBE_SIZE)):
         height = width = PROBE_SIZE
     return [((images(height, width),), {}), ((images(height, width + WIDER),), {})]
+
+
+def _two_of(example: Any, seed: int) -> Example:
+    """Random numbers of the same shapes. What is no fraction, as words are, is real; the second's lies elsewhere."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def made(tensor: Tensor) -> Tensor:
+        if tensor.is_floating_point():
+            return torch.randn(2, *tensor.shape[1:], generator=generator).to(tensor.dtype)
+        twice = torch.cat([tensor, tensor.roll(1, -1)])
+        return twice.roll(seed, -1) if tensor.dim() > 1 else twice
+
+    return arguments_of(mapped(example, made))
 
 
 def _is_computed(model: nn.Module, images: Tensor) -> bool:

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import torch
@@ -18,12 +19,12 @@ from torch import Tensor, nn
 from prunetui.api import Accumulator, Batch, Source, Task, Training
 from prunetui.api.constraints import Constraints
 from prunetui.api.outputs import RecordedOutputs
-from prunetui.api.source import called, count_of, tensors_in
+from prunetui.api.source import called, count_of, mapped, tensors_in
 from prunetui.engine.convolutions import make_safe_for
 from prunetui.engine.cuda_graph import Repeated
 from prunetui.engine.device import Device
 from prunetui.engine.optimizer import MaskGuard, buffers, make_optimizer, restore, set_lr
-from prunetui.engine.randomness import epoch_seed
+from prunetui.engine.randomness import epoch_seed, generators_restored, seed_everything
 from prunetui.engine.train_job import Hooks, TrainJob, TrainProgress, TrainState
 from prunetui.errors import Interrupted, TrialError
 
@@ -61,16 +62,18 @@ def train(
         TrialError: the loss is not finite, or the device is out of memory.
         Interrupted: ``hooks.should_stop`` said so, at the latest after one batch.
     """
-    make_safe_for(model, lambda: called(model.eval(), task.inputs(next(source.batches("train", 1)))))
+    example = mapped(source.example(), lambda tensor: tensor.to(device.torch))
+    make_safe_for(model, lambda: called(model.eval(), task.inputs(example)))
     loop = _Loop(model, task, source, job, start, device, hooks)
     # A method that shapes training may do anything between two steps, which no recording can repeat.
     step = Repeated(loop.step) if device.graphs and not job.shape else loop.step
     model.train()
     try:
-        for epoch in range(job.first, job.end):
-            loop.epoch(epoch, step)
-            if epoch + 1 < job.end:
-                hooks.save(epoch + 1, loop.state())
+        with generators_restored():
+            for epoch in range(job.first, job.end):
+                loop.epoch(epoch, step)
+                if epoch + 1 < job.end:
+                    hooks.save(epoch + 1, loop.state())
     except torch.cuda.OutOfMemoryError:
         torch.cuda.empty_cache()
         size = job.recipe.batch_size
@@ -85,7 +88,7 @@ def _check_outputs(model: nn.Module, task: Task, source: Source, job: TrainJob) 
     """The last step may blow up a net whose last loss was still fine: a few examples tell."""
     batch = next(source.batches("train", min(CHECKED, job.recipe.batch_size)))
     with torch.no_grad():
-        outputs = tensors_in(called(model, task.inputs(batch)))
+        outputs = tensors_in(called(model, task.inputs(mapped(batch, itemgetter(slice(CHECKED))))))
     if not all(bool(torch.isfinite(output).all()) for output in outputs):
         raise TrialError(f"the trained net's outputs are not finite; a lower lr than {job.recipe.lr:g} may help")
 
@@ -114,7 +117,7 @@ class _Loop:
         self.model, self.task, self.source, self.job, self.device, self.hooks = model, task, source, job, device, hooks
         self.recipe = job.recipe
         self.bf16 = device.arithmetic(job.recipe.precision) == "bf16"
-        self.batches = max(1, source.length("train") // self.recipe.batch_size)
+        self.batches = source.batches_in_epoch(self.recipe.batch_size)
         self.optimizer = make_optimizer(model, self.recipe, device)
         restore(self.optimizer, model, start.momentum)
         self.training = Training(
@@ -136,6 +139,7 @@ class _Loop:
     def epoch(self, epoch: int, step: Callable[[Batch], _BatchResult]) -> None:
         """One pass over the training examples, reported twice a second."""
         job, hooks = self.job, self.hooks
+        seed_everything(epoch_seed(f"{job.key}:network", epoch), gpus=True)  # what the network draws, as dropout does
         generator = torch.Generator().manual_seed(epoch_seed(job.key, epoch))
         self.training.generator.manual_seed(epoch_seed(f"{job.key}:method", epoch))
         self.kept.clear()

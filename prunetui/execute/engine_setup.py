@@ -24,7 +24,7 @@ from prunetui.store.run_list import CACHE
 
 if TYPE_CHECKING:
     from prunetui.api import Task
-    from prunetui.engine.data import Dataset
+    from prunetui.engine.data import LoadedSource
     from prunetui.engine.device import Device
     from prunetui.engine.graph import Graph
     from prunetui.engine.machine_check import MachineCheck
@@ -54,7 +54,8 @@ def set_up_engine(context: ExecutionContext, parallel: int | None = None) -> tup
     batch_macs = graph.cost("macs", graph.dense) * study.train.batch_size
     parallel = parallel or process_count(study.run.parallel, device.name, batch_macs)
     threads = fit_threads(batch_macs, parallel, context.threads or study.run.threads)
-    device, checked = _checked_device(context, device, architecture, threads)
+    example = task.inputs(source.example())
+    device, checked = _checked_device(context, device, architecture, example, threads)
     if graph.fallback:
         context.emit(events.Log("info", f"channels as Torch-Pruning groups them, proved: {graph.fallback}"))
     if line := _what_stays(graph):
@@ -65,8 +66,8 @@ def set_up_engine(context: ExecutionContext, parallel: int | None = None) -> tup
     return engine, _prepared(engine, conditions, parallel, machine)
 
 
-def _task_data_and_network(context: ExecutionContext) -> tuple[Task, Dataset, Architecture, Graph]:
-    from prunetui.engine.data import Wanted, load_dataset
+def _task_data_and_network(context: ExecutionContext) -> tuple[Task, LoadedSource, Architecture, Graph]:
+    from prunetui.engine.data import Wanted, load_source, network_shape
     from prunetui.engine.load_task import check_recipes, load_task
     from prunetui.engine.models.library_weights import checkpoint_file
     from prunetui.engine.models.own_network import check_network, given_to_factory
@@ -80,8 +81,9 @@ def _task_data_and_network(context: ExecutionContext) -> tuple[Task, Dataset, Ar
     check_recipes(task, study)
     checkpoint = checkpoint_of(model)
     wanted = Wanted(channels=channels_of(checkpoint.tensors, model) if checkpoint else None)
-    data = load_dataset(study.data, _data_progress(context), _notes(context), wanted)
-    shape = (data.channels, data.size, task.outputs or len(data.classes))
+    processes = process_count(study.run.parallel, context.device, 0)
+    source = load_source(study.data, _data_progress(context), _notes(context), wanted, processes)
+    shape, example = network_shape(task, source), task.inputs(source.example())
     if checkpoint and model.checkpoint:
         start = start_from(checkpoint, checkpoint_file(model), model, *shape)
         architecture = start.architecture
@@ -94,8 +96,8 @@ def _task_data_and_network(context: ExecutionContext) -> tuple[Task, Dataset, Ar
         architecture = architecture_of(model, *shape)
     if given := given_to_factory(architecture):
         context.emit(events.Log("info", given))
-    check_network(architecture, task)
-    return task, data, architecture, trace(architecture, data.example()).restricted(study.layers)
+    check_network(architecture, task, example)
+    return task, source, architecture, trace(architecture, example).restricted(study.layers)
 
 
 def _what_stays(graph: Graph) -> str:
@@ -116,13 +118,13 @@ def _what_stays(graph: Graph) -> str:
 
 
 def _checked_device(
-    context: ExecutionContext, device: Device, architecture: Architecture, threads: int
+    context: ExecutionContext, device: Device, architecture: Architecture, example: Any, threads: int
 ) -> tuple[Device, MachineCheck]:
     """The device with the safe ways of computing that this machine needs for the network's layers."""
     from prunetui.engine.machine_check import check_machine
     from prunetui.engine.models import convolutions_of
 
-    checked = check_machine(device, threads).of(convolutions_of(architecture))
+    checked = check_machine(device, threads).of(convolutions_of(architecture, example))
     if checked.line:
         context.emit(events.Log("warning", checked.line))
     return checked.apply(device), checked
@@ -132,7 +134,7 @@ def _engine(
     context: ExecutionContext,
     conditions: Mapping[str, Any],
     task: Task,
-    source: Dataset,
+    source: LoadedSource,
     architecture: Architecture,
     graph: Graph,
     device: Device,

@@ -73,7 +73,7 @@ def _identity(kind: str, table: DataTable | ModelTable | TaskTable, apart: set[s
 
 def _root(study: Study, seed: int, context: Mapping[str, Any] | None) -> str:
     """What stands before the first step: all that decides its figures and is no step."""
-    data = _identity("data", study.data, {"root", "corrupt"})
+    data = _identity("data", study.data, {"root", "corrupt", "memory", "workers"})  # which change no figure
     model = _identity("model", study.model, {"checkpoint"})
     task = _identity("task", study.task, set())
     return digest({"data": data, "model": model, "task": task, "seed": seed, **(context or {})})

@@ -38,7 +38,7 @@ FROM_DATA = {
 }
 """What the data says of a network, and the names of parameters that are told it."""
 OF_MODELS = frozenset({"width", "shortcut", *(name for names in FROM_DATA.values() for name in names)})
-OF_DATA = frozenset({"root", "size", "skip_corrupt", "wanted", "train_needed", "report", "note"})
+OF_DATA = frozenset({"root", "size", "skip_corrupt", "wanted", "train_needed", "streaming", "report", "note"})
 
 
 def _methods() -> Path:

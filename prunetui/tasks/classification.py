@@ -10,7 +10,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from prunetui.api import Accumulator, Batch, Evaluation, IndexedSource, Network, Task, logits_of, task
+from prunetui.api.source import called
 from prunetui.metrics import CLASSIFICATION, LOSS
+from prunetui.tasks.labelled_batch import inputs_and_labels
 from prunetui.tasks.screened_logits import FIRST, SplitLogits, screened
 
 TOP1, TOP5 = CLASSIFICATION.primary, *CLASSIFICATION.more
@@ -20,29 +22,33 @@ TOP1, TOP5 = CLASSIFICATION.primary, *CLASSIFICATION.more
 class Classification(Task):
     """One class an example, by cross-entropy; accuracies are those of float32.
 
-    A network that gives more than a tensor is taken by its ``logits``, else by ``out``, else by its first tensor.
+    A batch is a pair of inputs and labels [B], or a mapping that has them as ``labels`` or ``label``, and whose other
+    entries go into the network by name. A network that gives more than a tensor is taken by its ``logits``, else by
+    ``out``, else by its first tensor.
     """
 
     measures = (TOP1, TOP5)
 
+    def inputs(self, batch: Batch) -> Any:
+        return inputs_and_labels(batch)[0]
+
     def loss(self, model: Network, batch: Batch) -> Tensor:
-        inputs, labels = batch
-        return F.cross_entropy(logits_of(model(inputs)).float(), labels)
+        return self.training_loss(model, batch, 0.0)
 
     def training_loss(self, model: Network, batch: Batch, label_smoothing: float) -> Tensor:
-        inputs, labels = batch
-        return F.cross_entropy(logits_of(model(inputs)).float(), labels, label_smoothing=label_smoothing)
+        inputs, labels = inputs_and_labels(batch)
+        return F.cross_entropy(logits_of(called(model, inputs)).float(), labels, label_smoothing=label_smoothing)
 
     def metrics(self, model: Network, batch: Batch, accumulator: Accumulator) -> None:
-        inputs, labels = batch
-        hits = hits_of(logits_of(model(inputs)), labels)
+        inputs, labels = inputs_and_labels(batch)
+        hits = hits_of(logits_of(called(model, inputs)), labels)
         for metric, column in zip(self.measures, hits.unbind(1), strict=True):
             accumulator.mean(metric.key, 100 * column.double())
 
     def training_metrics(self, model: Network, batch: Batch, accumulator: Accumulator) -> None:
         """Top-1 alone, which takes no sorting."""
-        inputs, labels = batch
-        accumulator.mean(TOP1.key, 100 * (logits_of(model(inputs)).argmax(1) == labels).double())
+        inputs, labels = inputs_and_labels(batch)
+        accumulator.mean(TOP1.key, 100 * (logits_of(called(model, inputs)).argmax(1) == labels).double())
 
     def imitation(self, loss: Tensor, outputs: Any, taught: Any, weight: float, temperature: float) -> Tensor:
         """``(1 - weight) * loss + weight * T^2 * KL(teacher || student)`` at temperature T (Hinton et al. 2015)."""
@@ -50,14 +56,15 @@ class Classification(Task):
         divergence = F.kl_div(ours, theirs, log_target=True, reduction="batchmean")
         return (1 - weight) * loss + weight * temperature**2 * divergence
 
-    def check_outputs(self, outputs: object, examples: int, classes: int) -> str:
+    def check_outputs(self, outputs: object, examples: int, classes: int | None) -> str:
         logits = logits_of(outputs)
         shape = list(logits.shape) if isinstance(logits, Tensor) else type(outputs).__name__
-        if shape == [examples, classes]:
+        if isinstance(logits, Tensor) and shape == [examples, shape[-1] if classes is None else classes]:
             return ""
+        known = "classes" if classes is None else classes
         return (
-            f"gives {shape} of {examples} images of {classes} classes; a network for classification gives "
-            f"one tensor of logits, here [{examples}, {classes}]"
+            f"gives {shape} of {examples} examples of {known} classes; a network for classification gives "
+            f"one tensor of logits, here [{examples}, {known}]"
         )
 
     def evaluate(self, model: Network, evaluation: Evaluation) -> Mapping[str, float | None]:

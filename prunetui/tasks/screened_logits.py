@@ -20,6 +20,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from prunetui.api import Batch, Evaluation, IndexedSource, Network, logits_of
+from prunetui.api.source import called
+from prunetui.tasks.labelled_batch import inputs_and_labels
 
 FIRST = 5
 """Guesses of top-5."""
@@ -55,9 +57,10 @@ class SplitLogits:
 
     def _computed(self, batches: Iterable[Batch], bf16: bool) -> Scored:
         logits, labels = [], []
-        for inputs, of_inputs in batches:
+        for batch in batches:
+            inputs, of_inputs = inputs_and_labels(batch)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-                logits.append(logits_of(self._model(inputs)).float())
+                logits.append(logits_of(called(self._model, inputs)).float())
             labels.append(of_inputs)
             self._evaluation.check_stop()
         return torch.cat(logits), torch.cat(labels)

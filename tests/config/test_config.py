@@ -515,12 +515,22 @@ def test_defaults_of_a_commented_study_give_way_to_a_checkpoint(checkpoint: Path
     assert parse_study(text, [f"model.checkpoint={checkpoint}"]).train.epochs == 0
 
 
+@pytest.fixture
+def image_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A working folder with those of images that presets name."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("images", "cifar10"):
+        (tmp_path / name / "train").mkdir(parents=True)
+
+
+@pytest.mark.usefixtures("image_folders")
 @pytest.mark.parametrize("name", preset_names())
 def test_a_commented_preset_reads_back_as_the_same_study(name: str):
     study = load_study(name)
     assert study_toml(parse_study(commented_study(study))) == study_toml(study)
 
 
+@pytest.mark.usefixtures("image_folders")
 @pytest.mark.parametrize("name", preset_names())
 def test_every_preset_is_a_valid_study_that_can_be_planned(name: str):
     study = load_study(name)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from prunetui.config import Study, load_study
 from prunetui.config.read_study import preset_names, preset_summary, preset_text
+from prunetui.errors import ConfigError
 from prunetui.plan import Train, build_plan
 
 STUDIES = ("five-methods", "kmeans", "ninety-nine", "ninety-nine-ours", "fine-vs-channel", "gradual-vs-instant")
@@ -49,6 +51,21 @@ def images_trained(study: Study) -> float:
     plan = build_plan(study)
     epochs = sum(node.step.epochs for node in plan.nodes.values() if isinstance(node.step, Train))
     return study.data.limit * (1 - study.data.validation) * epochs
+
+
+def test_the_study_of_a_folder_is_streamed_and_says_where_the_images_are(tmp_path: Path):
+    for size in ("", "-small"):
+        assert load_study(f"resnet50-folder{size}").data.root in ("images", "cifar10")
+        with pytest.raises(ConfigError, match=r"data\.root: no folder"):
+            load_study(f"resnet50-folder{size}", [f"data.root={tmp_path}"])
+    (tmp_path / "train").mkdir()
+    full, small = (load_study(f"resnet50-folder{size}", [f"data.root={tmp_path}"]) for size in ("", "-small"))
+    assert {(study.data.name, study.data.memory, study.model.name) for study in (full, small)} == {
+        ("folder", "stream", "torchvision:resnet50")
+    }
+    assert (full.data.size, full.train.epochs) == (224, 0)
+    assert {method.name for method in small.methods} <= {method.name for method in full.methods}
+    assert images_trained(small) * (small.data.size or 0) ** 2 < 20_000 * 64**2  # ten minutes of two cores
 
 
 def test_small_studies_share_their_dense_networks():

@@ -22,8 +22,8 @@ from prunetui.config.schema import StatisticsTable
 from prunetui.data.digits import _read
 from prunetui.data.stratified import stratified
 from prunetui.engine.data import Dataset, Images, images, load_dataset
+from prunetui.engine.data.augment import crop
 from prunetui.engine.data.dataset_loader import statistics
-from prunetui.engine.data.images import crop
 from prunetui.engine.data.split import draw
 from prunetui.errors import DataError
 

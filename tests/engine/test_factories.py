@@ -133,12 +133,12 @@ def test_no_weights_are_downloaded_for_a_backbone(monkeypatch: pytest.MonkeyPatc
     [
         ("torchvision:resnet18", {"depth": 3}, "cannot be built: TypeError: .*unexpected keyword argument 'depth'"),
         ("torchvision:resnet18", {"norm_layer": 3}, "cannot be built: TypeError"),
-        ("torchvision:lraspp_mobilenet_v3_large", {}, r"gives \[2, 3, 32, 32\] of 2 images of 3 classes"),
+        ("torchvision:lraspp_mobilenet_v3_large", {}, r"gives \[2, 3, 32, 32\] of 2 examples of 3 classes"),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_words(name: str, options: dict[str, object], words: str):
     with pytest.raises(UsageError, match=words):
-        check_network(architecture(name, options=options), Classification())
+        check_network(architecture(name, options=options), Classification(), torch.zeros(1, 3, 32, 32))
 
 
 def test_another_module_of_that_name_on_the_path_is_not_imported(monkeypatch: pytest.MonkeyPatch):
@@ -227,7 +227,7 @@ def test_classification_takes_logits_from_any_outputs():
     wanted = task.loss(lambda images: images, batch)
     assert torch.equal(task.loss(lambda images: Outputs(-images, images), batch), wanted)
     assert task.check_outputs({"out": torch.zeros(2, 3)}, 2, 3) == ""
-    assert task.check_outputs({"out": torch.zeros(2, 4)}, 2, 3).startswith("gives [2, 4] of 2 images")
+    assert task.check_outputs({"out": torch.zeros(2, 4)}, 2, 3).startswith("gives [2, 4] of 2 examples")
 
 
 # A study, from its first step to the exported file ------------------------------------------------------

@@ -14,7 +14,8 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from prunetui.engine.loading import FromNormalised, load_onnx
+from prunetui.engine.from_normalised import FromNormalised
+from prunetui.engine.loading import load_onnx
 from prunetui.errors import UsageError
 
 WEIGHT = [[1.0, 0.0, 2.0, 0.0], [0.0, 1.0, 0.0, 3.0]]

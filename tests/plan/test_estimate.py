@@ -10,7 +10,7 @@ import pytest
 
 from prunetui import events
 from prunetui.config import DataTable, Recipe, Study, parse_study, study_toml
-from prunetui.engine.data.dataset_loader import load_dataset
+from prunetui.engine.data import load_dataset
 from prunetui.plan import Latency, Measure, Prune, SplitSizes, Train, build_plan, measurements, step_key
 from prunetui.plan.estimate import estimate, images_of
 from prunetui.plan.history import Historian, History, Rate

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 from prunetui.config import DataTable, ModelTable
 from prunetui.engine.data import load_dataset
@@ -38,7 +39,7 @@ def tied(net):
     [
         ("return 3", "made int; it must return a torch.nn.Module"),
         ("return nn.Linear(channels * 64, classes)", "does not take images of 1 x 8 x 8: RuntimeError"),
-        ("return nn.Sequential(nn.Conv2d(channels, classes, 3))", "gives [2, 10, 6, 6] of 2 images of 10 classes"),
+        ("return nn.Sequential(nn.Conv2d(channels, classes, 3))", "gives [2, 10, 6, 6] of 2 examples of 10 classes"),
         ("raise OSError('no disk')", "cannot be built: OSError: no disk"),
         ("return nn.Sequential(nn.AvgPool2d(8), nn.Flatten(), Outputs(classes))", "no convolution and no linear layer"),
         (
@@ -57,7 +58,7 @@ def test_a_network_that_cannot_be_pruned_yet_is_refused_in_words(tmp_path: Path,
     file.write_text(f"{HELPERS}\n\ndef net(channels, classes):\n    {body}\n")
     architecture = architecture_of(ModelTable(name=f"{file}:net"), 1, 8, 10)
     with pytest.raises(UsageError, match=re.escape(words)):
-        check_network(architecture, Classification())
+        check_network(architecture, Classification(), torch.zeros(1, 1, 8, 8))
 
 
 @pytest.mark.parametrize(
@@ -65,6 +66,8 @@ def test_a_network_that_cannot_be_pruned_yet_is_refused_in_words(tmp_path: Path,
     [
         ("3", "it must return prunetui.api.Splits"),
         ("Splits(train=3, test=3)", "train: a split is a pair of images"),
+        ("Splits(train=([1.0], [2]), test=None)", "item 0 is list; an item is (image, label). examples of any other"),
+        ("Splits(train=TWO, test=TWO, collate=list)", "collate is for prepared examples"),
         ("Splits(train=(zeros(4, 1, 8, 8) + 2, arange(4)), test=None)", "images are floats from 2 to 2"),
         ("Splits(train=(zeros(4, 1, 8, 8), arange(5)), test=None)", "images are [4, 1, 8, 8] and labels [5]"),
         ("Splits(train=TWO, test=TWO, classes='a')", "the labels of data.py:own go from 0 to 3; with 1 classes"),

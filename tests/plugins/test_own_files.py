@@ -186,7 +186,15 @@ def test_an_unknown_name_is_told_with_all_there_are_and_the_nearest():
         "resnet18", "resnet34", "resnet50", "resnet20", "resnet32", "resnet44", "resnet56", "resnet110",
         "vgg11", "vgg16", "vgg19",
     ]  # fmt: skip
-    assert data.allowed.split(", ") == ["digits", "cifar10", "cifar100", "svhn", "fashion-mnist", "folder"]
+    assert data.allowed.split(", ") == [
+        "digits",
+        "cifar10",
+        "cifar100",
+        "svhn",
+        "fashion-mnist",
+        "folder",
+        "huggingface",
+    ]
     assert data.nearest == '"digits"'
 
 

@@ -107,7 +107,7 @@ sparsities = [0.5]
 model = { name = "resnet20", width = 4 }
 data = { name = "digits", limit = 200 }
 task = { name = "my_task.py:digit-value", options = { scale = 0.1 } }
-train = { epochs = 3, batch_size = 32, lr = 0.02 }
+train = { epochs = 5, batch_size = 32, lr = 0.02 }
 finetune = { epochs = 1, batch_size = 32, lr = 0.01 }
 measure = { latency = false, calibrate = 64, recalibrate = 64 }
 methods = ["taylor", { name = "l1-structured", target = "channels" }]
@@ -230,8 +230,11 @@ class Sums:
     def sample(self, count: int, generator: torch.Generator, batch_size: int) -> Iterator[Any]:
         return self.epoch(batch_size, generator)
 
+    def batches_in_epoch(self, batch_size: int) -> int:
+        return -(-24 // batch_size)
+
     def example(self) -> Any:
-        return {"a": torch.zeros(1, 1), "b": torch.zeros(1, 1)}
+        return {"numbers": {"a": torch.zeros(1, 1), "b": torch.zeros(1, 1)}, "sum": torch.zeros(1, 1)}
 
     def description(self) -> dict[str, Any]:
         return {"data": "sums"}

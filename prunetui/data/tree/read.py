@@ -8,70 +8,66 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from prunetui.data.lazy_images import Streaming
 from prunetui.data.tree import decoded_cache
-from prunetui.data.tree.decode import Decoded, Fact, begin_worker, decode
-from prunetui.data.tree.levels import Extent, Range, range_of
-from prunetui.data.tree.listing import Listing, list_known, list_tree
-from prunetui.data.tree.notes import changes, doubts
+from prunetui.data.tree.decode import Decoded, begin_worker, decode
+from prunetui.data.tree.decode_pool import can_start
+from prunetui.data.tree.judge import Ranges, Reader, check_all_there, judged, ranges_of, tell_corrupt
+from prunetui.data.tree.listing import Listing, Tree, list_known, list_tree
 from prunetui.data.tree.sizes import common_side
-from prunetui.data.tree.wanted import Note, Wanted
+from prunetui.data.tree.streamed import read_streamed
+from prunetui.data.tree.wanted import Wanted
 from prunetui.errors import DataError
-from prunetui.files.image_tree import NAMED, listed
 from prunetui.files.paths import shown
 
 CHUNK = 512
 SMALL_SET = 4
 """Chunks that are decoded faster here than it takes to start processes."""
 
-Split = tuple[NDArray[np.uint8], NDArray[np.int64]]
-Report = Callable[[str, int, int], None]
-Ranges = Mapping[str, Range]
-
-
-@dataclass(frozen=True)
-class Reader:
-    """How a tree is read: to which side, whether without corrupt images, and who is told."""
-
-    size: int
-    skip_corrupt: bool
-    report: Report
-    note: Note
+Labels = NDArray[np.int64]
+Split = tuple[NDArray[np.uint8], Labels]
 
 
 def read(
-    root: Path,
-    size: int | None,
-    skip_corrupt: bool,
-    report: Report,
-    note: Note,
-    wanted: Wanted,
-    train_needed: bool = True,
-) -> tuple[Split, Split, tuple[str, ...]]:
+    root: Path, size: int | None, wanted: Wanted, train_needed: bool, streaming: Streaming, reader: Reader
+) -> tuple[tuple[Any, Labels], tuple[Any, Labels], tuple[str, ...]]:
     """Training split, test split and class names; the training split is empty where it is not there, or not needed.
+
+    A split is images [N, C, side, side], uint8 or ``FileImages``, and labels [N]. The side is ``size``, or what the
+    network wants, or the images' own; ``reader`` says the rest.
 
     Raises:
         DataError: the tree is not there or not of this form, or images are corrupt and not to be skipped.
     """
-    tree = list_tree(root, wanted.classes, note, train_needed)
+    tree = list_tree(root, wanted.classes, reader.note, train_needed)
     side = size or wanted.size or common_side((tree.train or tree.test).paths)
-    reader = Reader(side, skip_corrupt, report, note)
+    reader = replace(reader, size=side)
+    count = len(tree.test.paths) + (len(tree.train.paths) if tree.train else 0)
+    if streaming.chosen(tree.test.name, count, 3 * side**2):
+        return read_streamed(tree, wanted.classes is None, streaming, reader)
+    return _read_all(tree, wanted.classes is None, reader)
+
+
+def _read_all(tree: Tree, trained: bool, reader: Reader) -> tuple[Split, Split, tuple[str, ...]]:
+    """Both splits in memory; a network is to be ``trained`` on all of its classes."""
     ranges: Ranges = {}
+    side = reader.size
     train: Split = np.zeros((0, 3, side, side), dtype=np.uint8), np.zeros(0, dtype=np.int64)
     if tree.train is not None:
         train, ranges = _judged(tree.train, _decoded(tree.train, {}, reader), tree.classes, ranges, reader)
-        if wanted.classes is None:
-            _check_all_there(train[1], tree.classes)
+        if trained:
+            check_all_there(train[1], tree.classes)
     decoded = _decoded(tree.test, ranges, reader)
     if tree.beside is not None and decoded.deep:
         ranges = _ranges_of_training(tree.beside, tree.classes, reader)
@@ -90,8 +86,8 @@ def _ranges_of_training(split: Path, classes: Sequence[str], reader: Reader) -> 
     reader = replace(reader, skip_corrupt=True)
     decoded = _decoded(listing, {}, reader)
     if decoded.corrupt:
-        _tell_corrupt(listing, decoded.corrupt, reader)
-    return _ranges(decoded.deep)
+        tell_corrupt(listing, decoded.corrupt, reader)
+    return ranges_of(decoded.deep)
 
 
 def _grey(pixels: NDArray[np.uint8]) -> bool:
@@ -99,40 +95,13 @@ def _grey(pixels: NDArray[np.uint8]) -> bool:
     return bool((pixels[:, 0] == pixels[:, 1]).all() and (pixels[:, 0] == pixels[:, 2]).all())
 
 
-def _check_all_there(labels: NDArray[np.int64], classes: Sequence[str]) -> None:
-    gone = [name for label, name in enumerate(classes) if label not in set(labels.tolist())]
-    if gone:
-        raise DataError(f"all training images are corrupt in {len(gone)} classes: {listed(gone)}")
-
-
 def _judged(
     listing: Listing, decoded: Decoded, classes: Sequence[str], given: Ranges, reader: Reader
 ) -> tuple[Split, Ranges]:
-    """The good images of a split, and the ranges of deep levels that were used; says what is to be said of them."""
-    ranges = {**_ranges(decoded.deep), **given}
-    pixels, labels, facts = decoded.pixels, listing.labels, decoded.facts
-    if decoded.corrupt:
-        _tell_corrupt(listing, decoded.corrupt, reader)
-        good = (facts & Fact.CORRUPT) == 0
-        pixels, labels, facts = pixels[good], labels[good], facts[good]
-    said = ", ".join(f"{levels} ({depth})" for depth, levels in ranges.items())
-    for line in changes(listing.name, facts, reader.size, said):
-        reader.note("info", line)
-    for line in doubts(listing.name, facts, labels, classes):
-        reader.note("warning", line)
-    return (pixels, labels), ranges
-
-
-def _tell_corrupt(listing: Listing, corrupt: Sequence[tuple[int, str]], reader: Reader) -> None:
-    first = [f"{shown(listing.paths[i])}: {reason}" for i, reason in corrupt[:NAMED]]
-    if reader.skip_corrupt:
-        reader.note("warning", f"{listing.name}: skipped {len(corrupt)} corrupt images, the first {first[0]}")
-        return
-    more = f"\n  and {len(corrupt) - NAMED} more" if len(corrupt) > NAMED else ""
-    raise DataError(
-        f"{len(corrupt)} of {len(listing.paths)} images cannot be decoded:\n  " + "\n  ".join(first) + f"{more}\n"
-        'mend or remove them, or set data.corrupt = "skip" to go on without them'
-    )
+    """The good images of a split, and the ranges of deep levels that were used."""
+    good, ranges = judged(listing, decoded, classes, given, reader)
+    pixels, labels = decoded.pixels, listing.labels
+    return ((pixels, labels) if good.all() else (pixels[good], labels[good])), ranges
 
 
 def _decoded(listing: Listing, given: Ranges, reader: Reader) -> Decoded:
@@ -147,7 +116,7 @@ def _decoded(listing: Listing, given: Ranges, reader: Reader) -> Decoded:
     try:
         decoded = _decode_all(listing.paths, given, reader, f"decoding {listing.name}")
         if decoded.deep:
-            _scale_deep(listing.paths, decoded, {**_ranges(decoded.deep), **given}, reader)
+            _scale_deep(listing.paths, decoded, {**ranges_of(decoded.deep), **given}, reader)
     except MemoryError:
         count, gigabytes = len(listing.paths), len(listing.paths) * 3 * reader.size**2 / 1e9
         raise DataError(
@@ -156,11 +125,6 @@ def _decoded(listing: Listing, given: Ranges, reader: Reader) -> Decoded:
         ) from None
     decoded_cache.save(place, decoded)
     return decoded
-
-
-def _ranges(deep: Sequence[tuple[int, Extent]]) -> Ranges:
-    depths = sorted({extent.depth for _, extent in deep})
-    return {depth: range_of([extent for _, extent in deep if extent.depth == depth]) for depth in depths}
 
 
 def _scale_deep(paths: Sequence[str], decoded: Decoded, ranges: Ranges, reader: Reader) -> None:
@@ -189,8 +153,7 @@ def _decode_all(paths: Sequence[str], ranges: Ranges, reader: Reader, what: str)
 
 
 def _in_processes(chunks: Sequence[Sequence[str]], size: int, ranges: Ranges) -> Iterator[Decoded]:
-    # Before 3.11 multiprocessing lets its processes import modules from the working folder, whoever put them there.
-    if len(chunks) <= SMALL_SET or not hasattr(sys.flags, "safe_path"):
+    if len(chunks) <= SMALL_SET or not can_start():
         yield from map(decode, chunks, repeat(size), repeat(ranges))
         return
     # spawn: a fork of a process that runs torch's threads may hang

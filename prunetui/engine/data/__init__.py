@@ -1,4 +1,4 @@
-"""Images in memory: uint8 tensors on the device, split, normalised and augmented as batched tensor work.
+"""What networks are trained and measured on: a study's [data] table becomes a source of batches.
 
 The names below are imported when they are asked for: processes that decode images need no torch, and start at once.
 """
@@ -10,11 +10,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from prunetui.data.tree.wanted import Wanted
-    from prunetui.engine.data.dataset_loader import load_dataset
     from prunetui.engine.data.images import Dataset, Images
+    from prunetui.engine.data.loaded import LoadedSource, network_shape
+    from prunetui.engine.data.source_loader import load_dataset, load_source
 
-__all__ = ["Dataset", "Images", "Wanted", "load_dataset"]
-_PLACES = {"Dataset": "images", "Images": "images", "load_dataset": "dataset_loader"}
+__all__ = ["Dataset", "Images", "LoadedSource", "Wanted", "load_dataset", "load_source", "network_shape"]
+_PLACES = {
+    "Dataset": "images",
+    "Images": "images",
+    "LoadedSource": "loaded",
+    "load_dataset": "source_loader",
+    "load_source": "source_loader",
+    "network_shape": "loaded",
+}
 
 
 def __getattr__(name: str) -> object:

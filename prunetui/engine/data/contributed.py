@@ -1,4 +1,4 @@
-"""What a data set's function returns, checked and brought into one form: uint8 images and int64 labels."""
+"""What a data set's function returns; images with labels checked and brought into one form: uint8 and int64."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from prunetui.api import Splits
+from prunetui.data.lazy_images import LazyImages, Streaming
 from prunetui.data.tree.wanted import Note
+from prunetui.engine.data.item_images import item_images
 from prunetui.errors import DataError, PrunetuiError
 from prunetui.plugins.catalogue import contribution
 from prunetui.plugins.import_file import load_object
@@ -21,20 +23,26 @@ from prunetui.plugins.own_files import short
 
 Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int64]
-Split = tuple[Pixels, Labels]
+Split = tuple[Pixels | LazyImages, Labels]
 FORMS = "a pair of images [N, C, H, W] and labels [N], or a dataset with a length and items (image, label)"
+OTHERS = "examples of any other kind are Splits(..., prepared=True), and go to the network as they are"
 
 
 @dataclass(frozen=True)
 class Raw:
-    """uint8 images [N, C, H, W] and labels [N] of each split, as read."""
+    """uint8 images [N, C, H, W] and labels [N] of each split, as read: in memory, or made when they are used."""
 
     train: Split
     test: Split
     classes: tuple[str, ...]
     validation: Split | None = None
 
-    def mapped(self, pixels: Callable[[Pixels], Pixels], labels: Callable[[Labels], Labels]) -> Raw:
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """Those that are there."""
+        return tuple(split for split in (self.train, self.test, self.validation) if split)
+
+    def mapped(self, pixels: Callable[[Any], Any], labels: Callable[[Labels], Labels]) -> Raw:
         """The same with all images and all labels changed."""
         train, test, *rest = (
             (pixels(split[0]), labels(split[1])) for split in (self.train, self.test, self.validation) if split
@@ -42,11 +50,11 @@ class Raw:
         return replace(self, train=train, test=test, validation=rest[0] if rest else None)
 
 
-def read_contributed(name: str, supplied: Mapping[str, Any], options: Mapping[str, Any], note: Note) -> Raw:
-    """The images of a data set; ``supplied`` are the values that its function may ask for.
+def made_splits(name: str, supplied: Mapping[str, Any], options: Mapping[str, Any]) -> Splits:
+    """What the function of a data set returns; ``supplied`` are the values that it may ask for.
 
     Raises:
-        DataError: it cannot be read, or is nothing that can be trained on.
+        DataError: it cannot be read, or returns something else.
     """
     about = contribution("data", name)
     make = load_object(about)
@@ -62,12 +70,28 @@ def read_contributed(name: str, supplied: Mapping[str, Any], options: Mapping[st
         raise DataError(f"the data set {name} cannot be read: {type(error).__name__}: {error}") from error
     if not isinstance(made, Splits):
         raise DataError(f"the data set {name} returned {type(made).__name__}; it must return prunetui.api.Splits")
-    return _checked(made, short(name), note)
+    return made
 
 
-def _checked(made: Splits, name: str, note: Note) -> Raw:
-    train, test = _split(made.train, f"{name}, train", note), _split(made.test, f"{name}, test", note)
-    validation = None if made.validation is None else _split(made.validation, f"{name}, validation", note)
+@dataclass(frozen=True)
+class _Reading:
+    """How images are read: whether they may be streamed, to which side then, and who is told."""
+
+    streaming: Streaming
+    size: int | None
+    note: Note
+
+
+def images_and_labels(made: Splits, name: str, note: Note, streaming: Streaming, size: int | None) -> Raw:
+    """The images of splits that are not prepared; streamed ones are brought to ``size`` at once, if there is one.
+
+    Raises:
+        DataError: they are nothing that can be trained on.
+    """
+    name = short(name)
+    reading = _Reading(_decided(made, name, streaming, size), size, note)
+    train, test = _split(made.train, f"{name}, train", reading), _split(made.test, f"{name}, test", reading)
+    validation = None if made.validation is None else _split(made.validation, f"{name}, validation", reading)
     splits = [split for split in (train, test, validation) if split is not None]
     shapes = {split[0].shape[1:] for split in splits if len(split[0])}
     if len(shapes) > 1:
@@ -80,20 +104,55 @@ def _checked(made: Splits, name: str, note: Note) -> Raw:
     return Raw(train, test, classes, validation)
 
 
-def _split(given: Any, where: str, note: Note) -> Split:
-    if isinstance(given, tuple | list) and len(given) == 2 and hasattr(given[0], "shape"):
+def _decided(made: Splits, name: str, streaming: Streaming, size: int | None) -> Streaming:
+    """Whether the map-style datasets among the splits are streamed, all or none.
+
+    Raises:
+        DataError: they are to be, and there are none.
+    """
+    given = [split for split in (made.train, made.test, made.validation) if split is not None]
+    items = [split for split in given if _is_items(split) and len(split)]
+    lazy = any(_is_pair(split) and isinstance(split[0], LazyImages) for split in given)
+    if not items:
+        if streaming.memory == "stream" and not lazy:
+            raise DataError(f"{name}: its images are in memory already, and data.memory = stream: leave it out")
+        return Streaming("device")
+    image = _pixels_and_label(items[0][0], f"{name}: item 0")[0]
+    bytes_each = len(image) * size**2 if size else image.size
+    chosen = streaming.chosen(name, sum(map(len, items)), bytes_each)
+    return Streaming("stream" if chosen else "device", streaming.workers)
+
+
+def _is_pair(given: Any) -> bool:
+    return isinstance(given, tuple | list) and len(given) == 2 and hasattr(given[0], "shape")
+
+
+def _is_items(given: Any) -> bool:
+    return not _is_pair(given) and isinstance(given, Sized) and hasattr(given, "__getitem__")
+
+
+def _split(given: Any, where: str, reading: _Reading) -> Split:
+    if _is_pair(given) and isinstance(given[0], LazyImages):
+        return given[0], given[1]
+    if _is_items(given) and reading.streaming.memory == "stream":
+        return item_images(given, _pixels_and_label, reading.size, reading.streaming.workers, where)
+    if _is_pair(given):
         images, labels = _array(given[0]), _array(given[1])
-    elif isinstance(given, Sized) and hasattr(given, "__getitem__"):
+    elif _is_items(given):
         images, labels = _collected(given, where)
     else:
-        raise DataError(f"{where}: a split is {FORMS}; this is {type(given).__name__}")
+        raise DataError(f"{where}: a split is {FORMS}; this is {type(given).__name__}. {OTHERS}")
     if images.ndim == 3:
         images = images[:, None]
     if images.ndim != 4 or labels.shape != (len(images),):
-        raise DataError(f"{where}: images are {list(images.shape)} and labels {list(labels.shape)}; a split is {FORMS}")
+        raise DataError(
+            f"{where}: images are {list(images.shape)} and labels {list(labels.shape)}; a split is {FORMS}. {OTHERS}"
+        )
     if labels.dtype.kind not in "iu":
-        raise DataError(f"{where}: labels are {labels.dtype}; a label is the whole number of its class")
-    return _levels(images, where, note), labels.astype(np.int64)
+        raise DataError(f"{where}: labels are {labels.dtype}; a label is the whole number of its class. {OTHERS}")
+    if images.dtype.kind == "f":
+        reading.note("info", f"{where}: images of floats are kept in 256 levels")
+    return _levels(images, where), labels.astype(np.int64)
 
 
 def _array(values: Any) -> NDArray[Any]:
@@ -105,19 +164,33 @@ def _collected(dataset: Any, where: str) -> tuple[NDArray[Any], NDArray[Any]]:
     images: list[NDArray[Any]] = []
     labels: list[int] = []
     for i in range(len(dataset)):
-        item = dataset[i]
-        if not isinstance(item, Sequence) or len(item) != 2:
-            raise DataError(f"{where}: item {i} is {type(item).__name__}; an item is (image, label)")
-        image = _image(item[0])
+        image, label = _image_and_label(dataset[i], f"{where}: item {i}")
         if images and image.shape != images[0].shape:
             raise DataError(
                 f"{where}: image {i} is {list(image.shape)}, the first {list(images[0].shape)}; bring them to one size"
             )
         images.append(image)
-        labels.append(int(item[1]))
+        labels.append(label)
     if not images:
         raise DataError(f"{where}: it has no items")
     return np.stack(images), np.asarray(labels, dtype=np.int64)
+
+
+def _image_and_label(item: Any, where: str) -> tuple[NDArray[Any], int]:
+    if not isinstance(item, Sequence) or len(item) != 2:
+        raise DataError(f"{where} is {type(item).__name__}; an item is (image, label). {OTHERS}")
+    try:
+        return _image(item[0]), int(item[1])
+    except (TypeError, ValueError):
+        raise DataError(f"{where} has the label {type(item[1]).__name__}; one is a whole number. {OTHERS}") from None
+
+
+def _pixels_and_label(item: Any, where: str) -> tuple[Pixels, int]:
+    """The image of an item as uint8 [C, H, W], and its label."""
+    image, label = _image_and_label(item, where)
+    if image.ndim != 3:
+        raise DataError(f"{where} is an image {list(image.shape)}; one is [C, H, W]. {OTHERS}")
+    return _levels(image, where), label
 
 
 def _image(image: Any) -> NDArray[Any]:
@@ -129,7 +202,7 @@ def _image(image: Any) -> NDArray[Any]:
     return array[None] if array.ndim == 2 else array
 
 
-def _levels(images: NDArray[Any], where: str, note: Note) -> Pixels:
+def _levels(images: NDArray[Any], where: str) -> Pixels:
     """The images as uint8: they are kept so, and normalised when they are used."""
     if images.dtype == np.uint8:
         return images
@@ -142,5 +215,4 @@ def _levels(images: NDArray[Any], where: str, note: Note) -> Pixels:
                 f"{where}: images are floats from {low:g} to {high:g}; they are uint8, or floats in [0, 1], not "
                 "normalised yet (data.normalize does that)"
             )
-    note("info", f"{where}: images of floats are kept in 256 levels")
     return np.asarray((images * 255).round(), dtype=np.uint8)

@@ -1,61 +1,52 @@
-"""A study's [data] table -> ``Dataset``: read, limit, split, normalise."""
+"""Images with labels, as they were read, -> ``Dataset``: fitted to a network, limited, split, normalised."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from prunetui import config
 from prunetui.config.schema import StatisticsTable
-from prunetui.data.tree.wanted import Note, Wanted, label_map, silent, with_channels, with_size
-from prunetui.engine.data.contributed import Raw, read_contributed
+from prunetui.data.lazy_images import LazyImages, digests_of
+from prunetui.data.tree.wanted import Note, Wanted, label_map, with_channels, with_size
+from prunetui.engine.data.contributed import Labels, Pixels, Raw, Split
 from prunetui.engine.data.images import Dataset, Images
 from prunetui.engine.data.split import Drawn, draw
+from prunetui.engine.data.streamed_images import StreamedDataset, StreamedImages
 from prunetui.errors import DataError
 from prunetui.files.image_tree import listed
-from prunetui.files.paths import shown, user_path
+from prunetui.files.paths import shown
 from prunetui.plugins.catalogue import contribution
 from prunetui.plugins.own_files import short
 
-Report = Callable[[str, int, int], None]
-"""Told ``(what is going on, done, total)``."""
-
 IMAGENET = StatisticsTable(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
-ANYTHING = Wanted()
-"""A network that is built for the data takes whatever they are."""
+Part = Images | StreamedImages
 
 
-def quiet(what: str, done: int, total: int) -> None:
-    """No-op callback."""
-
-
-def load_dataset(
-    data: config.DataTable, report: Report = quiet, note: Note = silent, wanted: Wanted = ANYTHING
-) -> Dataset:
-    """Read the data of a study onto the CPU; ``wanted`` is what a network takes that is there already.
-
-    Its classes give the labels, matched by name; its size holds where ``data.size`` says nothing. A network that knows
-    its classes is not trained any more: training images may be few, or none.
+def image_dataset(raw: Raw, data: config.DataTable, note: Note, wanted: Wanted) -> Dataset | StreamedDataset:
+    """Images with labels as a study uses them; ``wanted`` is what a network takes that is there already.
 
     Raises:
-        DataError: it is missing, cannot be downloaded, is corrupt or does not fit; says what to do.
+        DataError: they are too few, or do not fit the network or the settings.
     """
-    raw = _fitted(_read(data, report, note, wanted), data, note, wanted)
+    raw = _fitted(raw, data, note, wanted)
     (pixels, labels), (test_pixels, test_labels) = raw.train, raw.test
     drawn = draw(labels, test_labels, data.limit, data.validation if raw.validation is None else 0.0)
     _check_enough(data, drawn, training=wanted.classes is None, held_out=raw.validation is None)
-    train = _images(pixels[drawn.kept], labels[drawn.kept])
+    train = _taken(pixels, labels, drawn.kept)
     mean, std = statistics(train, data.normalize)
-    test = _images(*_taken(test_pixels, test_labels, drawn.test))
+    test = _taken(test_pixels, test_labels, drawn.test)
     _tell_classes(raw.classes, train, test, data, note, wanted)
-    hashed = (*_taken(pixels, labels, drawn.train), test.pixels.numpy(), test.labels.numpy(), *(raw.validation or ()))
-    return Dataset(
+    whole = [_taken(pixels, labels, drawn.train), test, *([_all(raw.validation)] if raw.validation else [])]
+    lazy = any(isinstance(split[0], LazyImages) for split in raw.splits)
+    make: Any = StreamedDataset if lazy else Dataset
+    found: Dataset | StreamedDataset = make(
         name=data.name,
         classes=raw.classes,
         train=train,
@@ -64,19 +55,20 @@ def load_dataset(
         mean=mean,
         std=std,
         augment=_augmentation(data),
-        fingerprint=_fingerprint(*hashed),
+        fingerprint=_fingerprint(whole),
     )
+    return found
 
 
-def _validation(raw: Raw, data: config.DataTable, drawn: Drawn, note: Note) -> Images:
+def _validation(raw: Raw, data: config.DataTable, drawn: Drawn, note: Note) -> Part:
     """The images for choices: the data set's own, or those held out of training."""
     if raw.validation is None:
-        return _images(raw.train[0][drawn.held], raw.train[1][drawn.held])
+        return _taken(*raw.train, drawn.held)
     if not data.validation:
         note("info", f"{short(data.name)}: its validation split is not used: data.validation = 0")
-        return _images(raw.validation[0][:0], raw.validation[1][:0])
+        return _taken(*raw.validation, drawn.held[:0])
     note("info", f"{short(data.name)}: its own validation split is used; no training images are held out")
-    return _images(*raw.validation)
+    return _all(raw.validation)
 
 
 def _augmentation(data: config.DataTable) -> str:
@@ -95,7 +87,7 @@ def _check_enough(data: config.DataTable, drawn: Drawn, training: bool, held_out
 
 
 def _tell_classes(
-    classes: tuple[str, ...], train: Images, test: Images, data: config.DataTable, note: Note, wanted: Wanted
+    classes: tuple[str, ...], train: Part, test: Part, data: config.DataTable, note: Note, wanted: Wanted
 ) -> None:
     """Say which classes have no images where that is doubtful, or came of a limit."""
     count = len(classes)
@@ -117,13 +109,13 @@ def _tell_classes(
         note("warning", f"{len(untested)} of {len(trained)} classes have no test images: {listed(untested)}")
 
 
-def statistics(train: Images, normalize: str | StatisticsTable) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def statistics(train: Part, normalize: str | StatisticsTable) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel, of pixels scaled to [0, 1].
 
     Raises:
         DataError: given statistics have another number of channels than the images.
     """
-    channels = train.pixels.shape[1]
+    channels = train.shape[0]
     if normalize == "auto":
         if not len(train):
             raise DataError("there are no training images to measure mean and deviation of: set data.normalize")
@@ -138,30 +130,27 @@ def statistics(train: Images, normalize: str | StatisticsTable) -> tuple[tuple[f
     return given.mean, given.std
 
 
-def _measured(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Exact mean and deviation from a histogram of the 256 grey levels; no copy of the images in float."""
-    levels = torch.arange(256, dtype=torch.float64) / 255
+def _measured(images: Part) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation from whole sums, so that they are the same wherever the images lie."""
     means, deviations = [], []
-    for channel in images.pixels.unbind(1):
-        parts = [torch.bincount(part.flatten(), minlength=256) for part in torch.split(channel, 4096)]
-        share = torch.stack(parts).sum(0).double() / channel.numel()
-        mean = (share * levels).sum()
-        means.append(float(mean))
-        deviations.append(max(float((share * (levels - mean).square()).sum().sqrt()), 1e-6))
+    pixels = len(images) * images.shape[1] * images.shape[2]
+    for total, squares in _sums(images):
+        means.append(total / (255 * pixels))
+        variance = (pixels * squares - total**2) / (255 * pixels) ** 2
+        deviations.append(max(math.sqrt(variance), 1e-6))
     return tuple(means), tuple(deviations)
 
 
-def _read(data: config.DataTable, report: Report, note: Note, wanted: Wanted) -> Raw:
-    supplied = {
-        "root": user_path(data.root),
-        "size": data.size,
-        "skip_corrupt": data.corrupt == "skip",
-        "wanted": wanted,
-        "train_needed": wanted.classes is None or data.normalize == "auto",
-        "report": report,
-        "note": note,
-    }
-    return read_contributed(data.name, supplied, data.options or {}, note)
+def _sums(images: Part) -> list[tuple[int, int]]:
+    """The sum of each channel's levels, and of their squares."""
+    if isinstance(images, StreamedImages):
+        return [(int(total), int(squares)) for total, squares in images.lazy.sums()]
+    found, levels = [], torch.arange(256)
+    for channel in images.pixels.unbind(1):  # by a histogram: no copy of the images in wider numbers
+        parts = [torch.bincount(part.flatten(), minlength=256) for part in torch.split(channel, 4096)]
+        counts = torch.stack(parts).sum(0)
+        found.append((int((counts * levels).sum()), int((counts * levels.square()).sum())))
+    return found
 
 
 def _fitted(raw: Raw, data: config.DataTable, note: Note, wanted: Wanted) -> Raw:
@@ -178,30 +167,38 @@ def _fitted(raw: Raw, data: config.DataTable, note: Note, wanted: Wanted) -> Raw
     elif high != wide:
         raise DataError(f"{name}: images are {high} x {wide}, and networks here take square ones: set data.size")
     if channels := wanted.channels if wanted.channels != found else None:
-        raw = raw.mapped(lambda pixels: with_channels(pixels, channels), _same)
+        raw = raw.mapped(lambda pixels: _in_channels(pixels, channels), _same)
         became = "grey images became RGB" if channels == 3 else "coloured images became grey"
         note("info", f"{name}: {became}, because the network takes {channels} channels")
     return raw
+
+
+def _in_channels(pixels: Pixels | LazyImages, channels: int) -> Pixels | LazyImages:
+    return pixels.in_channels(channels) if isinstance(pixels, LazyImages) else with_channels(pixels, channels)
 
 
 def _same(values: Any) -> Any:
     return values
 
 
-def _taken(
-    pixels: NDArray[np.uint8], labels: NDArray[np.int64], index: NDArray[np.int64]
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def _taken(pixels: Pixels | LazyImages, labels: Labels, index: Labels) -> Part:
     """The images at an ascending index; all of them are not copied."""
-    return (pixels, labels) if len(index) == len(labels) else (pixels[index], labels[index])
+    if isinstance(pixels, LazyImages):
+        return StreamedImages(pixels.take(index), torch.from_numpy(labels[index]))
+    chosen, theirs = (pixels, labels.copy()) if len(index) == len(labels) else (pixels[index], labels[index])
+    return Images(torch.from_numpy(np.ascontiguousarray(chosen)), torch.from_numpy(theirs))
 
 
-def _images(pixels: NDArray[np.uint8], labels: NDArray[np.int64]) -> Images:
-    return Images(torch.from_numpy(np.ascontiguousarray(pixels)), torch.from_numpy(labels.copy()))
+def _all(split: Split) -> Part:
+    return _taken(*split, np.arange(len(split[1])))
 
 
-def _fingerprint(*arrays: NDArray[np.uint8] | NDArray[np.int64]) -> str:
+def _fingerprint(parts: Sequence[Part]) -> str:
+    """Of shapes, labels and a digest of each image: the same wherever the images lie."""
     hashed = hashlib.sha256()
-    for array in arrays:
-        hashed.update(str(array.shape).encode())
-        hashed.update(np.ascontiguousarray(array).data)
+    for part in parts:
+        digests = part.lazy.look.digests if isinstance(part, StreamedImages) else digests_of(part.pixels.numpy())
+        hashed.update(f"{len(part)} {part.shape}".encode())
+        hashed.update(np.ascontiguousarray(digests).data)
+        hashed.update(part.labels.numpy().data)
     return hashed.hexdigest()[:16]

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from prunetui.api.source import called
 from prunetui.engine.convolutions import KindsUsed
 from prunetui.engine.models.factories import network_by
 from prunetui.errors import UsageError
@@ -28,11 +29,12 @@ class Architecture:
     """All that is needed to build a dense network anew."""
 
     name: str
-    channels: int
-    """Channels of an input image."""
-    size: int
-    """Side of an input image in pixels."""
-    classes: int
+    channels: int | None
+    """Channels of an input image; None where no image goes in."""
+    size: int | None
+    """Side of an input image in pixels; None where no square image goes in."""
+    classes: int | None
+    """How many outputs there are; None where neither the data nor the task says."""
     shortcut: str | None = "B"
     width: int | None = None
     options: Mapping[str, Any] | Pairs = ()
@@ -84,6 +86,11 @@ def build(architecture: Architecture) -> nn.Module:
         raise UsageError(f"{found.file} is not the file any more that {architecture.name} was built from")
     options = dict(architecture.options)
     if found.origin == "built-in":
+        if missing := {*FROM_DATA} & found.takes - {*from_data(architecture)}:
+            raise UsageError(
+                f"the model {found.name} is built for square images of known classes; the data tells no "
+                f"{' and no '.join(sorted(missing))}: name a network of your own, or one of a library, in model.name"
+            )
         network: nn.Module = load_object(found)(**_given(architecture, found), **options)
         return network
     try:
@@ -103,7 +110,8 @@ def build(architecture: Architecture) -> nn.Module:
 
 def from_data(architecture: Architecture) -> dict[str, int]:
     """What the data says of a network."""
-    return {what: getattr(architecture, what) for what in FROM_DATA}
+    said = {what: getattr(architecture, what) for what in FROM_DATA}
+    return {what: value for what, value in said.items() if value is not None}
 
 
 def _given(architecture: Architecture, found: Contribution) -> dict[str, Any]:
@@ -135,9 +143,8 @@ def skeleton(architecture: Architecture) -> nn.Module:
         return build(architecture)
 
 
-def convolutions_of(architecture: Architecture) -> frozenset[str]:
-    """The kinds of convolutions that a network of this architecture computes, pruned or not."""
+def convolutions_of(architecture: Architecture, example: Any) -> frozenset[str]:
+    """The kinds of convolutions that a network of this architecture computes of ``example``, pruned or not."""
     with torch.random.fork_rng(devices=[]), KindsUsed() as used, torch.no_grad():
-        a = architecture
-        build(a).eval()(torch.zeros(1, a.channels, a.size, a.size))
+        called(build(architecture).eval(), example)
     return frozenset(used.kinds)

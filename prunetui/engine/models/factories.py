@@ -39,11 +39,11 @@ class Factory:
 
     def from_data(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """``values`` of channels, size and classes under the names that the factory has for them."""
-        return {name: values[what] for what, names in FROM_DATA.items() for name in names if name in self.takes}
+        return {name: values[what] for what in values for name in FROM_DATA[what] if name in self.takes}
 
-    def not_taken(self) -> list[str]:
-        """Which of channels, size and classes it is not told."""
-        return [what for what, names in FROM_DATA.items() if not self.takes & {*names}]
+    def not_taken(self, values: Mapping[str, Any]) -> list[str]:
+        """Which of ``values`` it is not told."""
+        return [what for what in values if not self.takes & {*FROM_DATA[what]}]
 
 
 def factory_of(found: Contribution) -> Factory:
@@ -88,7 +88,7 @@ def told_of(found: Contribution, values: Mapping[str, Any], options: Mapping[str
     factory = factory_of(found)
     given = [f"{key} = {value}" for key, value in factory.from_data(values).items() if key not in options]
     words = f"{found.name} ({found.source}) is built with {', '.join(given) or 'nothing'} from the data"
-    missing = factory.not_taken()
+    missing = factory.not_taken(values)
     return f"{words}; it takes no {' and no '.join(missing)}" if missing else words
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,6 +14,7 @@ from torch.nn.parameter import is_lazy
 from torch.nn.utils.parametrize import is_parametrized
 
 from prunetui.api import Task
+from prunetui.api.source import called, mapped, tensors_in
 from prunetui.engine.layers import prunable_layers
 from prunetui.engine.models import Architecture, build, from_data
 from prunetui.engine.models.factories import told_of
@@ -23,11 +26,13 @@ from prunetui.plugins.own_files import copy_of, file_of, names_own_file, short
 NAMED = 5
 
 
-def check_network(architecture: Architecture, task: Task) -> None:
+def check_network(architecture: Architecture, task: Task, example: Any) -> None:
     """Refuse a network that is not built in and that cannot be trained and pruned yet; says what it has that cannot.
 
+    ``example`` is what goes into it, a batch of one; it is given two.
+
     Raises:
-        UsageError: it cannot be built, takes other images or gives other outputs, or has layers of other kinds.
+        UsageError: it cannot be built, takes other inputs or gives other outputs, or has layers of other kinds.
     """
     if architecture.built_in:
         return
@@ -37,12 +42,24 @@ def check_network(architecture: Architecture, task: Task) -> None:
         if other := _unsupported(net):
             raise UsageError(f"the model {a.name} cannot be pruned yet: {other}")
         try:
-            made = net(torch.zeros(2, a.channels, a.size, a.size))
+            made = called(net, mapped(example, lambda tensor: torch.cat([tensor, tensor])))
         except Exception as error:
-            images = f"images of {a.channels} x {a.size} x {a.size}"
-            raise UsageError(f"the model {a.name} does not take {images}: {type(error).__name__}: {error}") from error
+            inputs = words_of(example)
+            raise UsageError(f"the model {a.name} does not take {inputs}: {type(error).__name__}: {error}") from error
     if wrong := task.check_outputs(made, 2, a.classes):
         raise UsageError(f"the model {a.name} {wrong}")
+
+
+def words_of(example: Any) -> str:
+    """What goes into a network, in words: images by their shape, else all shapes and types without the example's."""
+    tensors = tensors_in(example)
+    if len(tensors) == 1 and tensors[0].dim() == 4:
+        return f"images of {' x '.join(map(str, tensors[0].shape[1:]))}"
+    words = [f"{list(tensor.shape[1:])} of {str(tensor.dtype).removeprefix('torch.')}" for tensor in tensors]
+    names = list(example) if isinstance(example, Mapping) else []
+    if len(names) == len(words):
+        words = [f"{name} {word}" for name, word in zip(names, words, strict=True)]
+    return f"inputs of {', '.join(words)}"
 
 
 def given_to_factory(architecture: Architecture) -> str:

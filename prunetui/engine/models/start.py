@@ -32,7 +32,7 @@ class Start:
     notes: tuple[str, ...] = ()
 
 
-def architecture_of(model: ModelTable, channels: int, size: int, classes: int) -> Architecture:
+def architecture_of(model: ModelTable, channels: int | None, size: int | None, classes: int | None) -> Architecture:
     """The architecture of a study without a checkpoint; what is left open is decided here."""
     found = contribution("model", model.name)
     own = found.digest if found.origin != "built-in" else None
@@ -42,7 +42,7 @@ def architecture_of(model: ModelTable, channels: int, size: int, classes: int) -
     return Architecture(model.name, channels, size, classes, shortcut, model.width, options, own, package)
 
 
-def started(model: ModelTable, channels: int, size: int, classes: int) -> Start:
+def started(model: ModelTable, channels: int | None, size: int | None, classes: int | None) -> Start:
     """The weights of a study's checkpoint, in the network that both describe.
 
     Raises:
@@ -77,7 +77,9 @@ def channels_of(tensors: Mapping[str, Tensor], model: ModelTable) -> int | None:
     return channels.pop() if len(channels) == 1 else None
 
 
-def start_from(read: LoadedCheckpoint, path: Path, model: ModelTable, channels: int, size: int, classes: int) -> Start:
+def start_from(
+    read: LoadedCheckpoint, path: Path, model: ModelTable, channels: int | None, size: int | None, classes: int | None
+) -> Start:
     """As ``started``, of a file that has been read."""
     tensors, _ = computed(read.tensors)
     architecture = followed(tensors, architecture_of(model, channels, size, classes), model)
@@ -116,9 +118,9 @@ def _check_ends(tensors: Mapping[str, Tensor], architecture: Architecture, model
     wrong = []
     if model.width is not None and first.shape[0] != model.width:
         wrong.append(f"model.width = {model.width}, the checkpoint's is {first.shape[0]}: leave it out to follow that")
-    if first.shape[1] != architecture.channels:
+    if architecture.channels is not None and first.shape[1] != architecture.channels:
         wrong.append(f"the images have {architecture.channels} channels, the checkpoint reads {first.shape[1]}")
-    if last.shape[0] != architecture.classes:
+    if architecture.classes is not None and last.shape[0] != architecture.classes:
         wrong.append(f"the data has {architecture.classes} classes, the checkpoint tells {last.shape[0]} apart")
     if wrong:
         raise UsageError(f"the checkpoint {path} does not fit the study: {'; '.join(wrong)}")
