@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -117,3 +119,32 @@ def test_computing_processes_run_nothing_of_the_working_folder(wheel: Path, host
         # What the one computed the other finds: keys do not depend on how it was installed.
         assert steps
         assert {step["cached"] for step in steps} == {not computed}
+
+
+# Examples as a user runs them ---------------------------------------------------------------------------
+
+
+def copied_examples(folder: Path) -> Path:
+    """The files of the examples in a folder with nothing else in it."""
+    for file in (ROOT / "examples").glob("*.*"):
+        shutil.copy(file, folder)
+    return folder
+
+
+def test_a_network_of_a_script_is_pruned_in_one_call(wheel: Path, tmp_path: Path):
+    done = run(copied_examples(tmp_path), wheel, "one_call.py")
+    assert (done.returncode, done.stderr) == (0, "")
+    head, *_, accuracies, kept = done.stdout.splitlines()
+    assert re.match(r"group-norm removed (49|50)\.\d\d% of the macs|group-norm removed 50", head, re.IGNORECASE)
+    dense, _, trained = map(float, re.findall(r"([\d.]+) %", accuracies))
+    assert dense > 80
+    assert trained > dense - 10
+    assert kept.startswith("small.safetensors holds Net with ")
+
+
+def test_a_notebook_runs_a_study_of_an_own_network(wheel: Path, tmp_path: Path):
+    done = run(copied_examples(tmp_path), wheel, "notebook.py")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^<run \S+-own-network-\w+: done, \d+ of \d+ trials done>$", done.stdout, re.MULTILINE)
+    assert (tmp_path / "accuracy.png").read_bytes().startswith(b"\x89PNG")
+    assert re.search(r"^[\d,]+ parameters$", done.stdout, re.MULTILINE)

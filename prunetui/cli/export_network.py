@@ -43,7 +43,7 @@ def export_model(root: Path, run: str, trial: str, kind: str, output: Path, trus
     from prunetui.engine.models.read_checkpoint import read_checkpoint
 
     found = find_run(root, run)
-    source = _model_of(found, trial)
+    source = model_of(found, trial)
     checkpoint = read_checkpoint(source)
     if checkpoint.header.get("prepared"):
         raise UsageError(
@@ -68,7 +68,12 @@ def export_model(root: Path, run: str, trial: str, kind: str, output: Path, trus
     say(output)
 
 
-def _model_of(run: Run, trial: str) -> Path:
+def model_of(run: Run, trial: str) -> Path:
+    """The file of a trial's network.
+
+    Raises:
+        UsageError: the run kept none; says the nearest trial.
+    """
     path = run.models / f"{trial}.safetensors"
     if path.is_file():
         return path

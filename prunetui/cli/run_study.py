@@ -29,15 +29,13 @@ def run_batch(
     trust: bool = False,
 ) -> int:
     """Execute a study, or go on with a run; returns the exit code."""
-    _check_device(device)
-    if resume:
-        run = _resumed(runs, resume, study, overrides, trust)
-    else:
-        run = _created(study or "quickstart", runs, overrides)
+    check_device(device)
+    created = study or "quickstart"
+    run = resumed(runs, resume, study, overrides, trust) if resume else _created(created, runs, overrides)
     view = view_for(json, quiet)
     code = EXIT_DONE
     try:
-        code = EXIT_DONE if _is_done(run) else _execute(run, device, view)
+        code = EXIT_DONE if is_done(run) else _execute(run, device, view)
     finally:
         if not json:
             _tell_end(run, quiet)
@@ -47,7 +45,7 @@ def run_batch(
     return code
 
 
-def _check_device(device: str) -> None:
+def check_device(device: str) -> None:
     """Refuse a device that is not there before a folder is made for it."""
     if device not in ("auto", "cpu"):
         from prunetui.engine.device import find_device
@@ -62,7 +60,7 @@ def _created(study: str, runs: Path, overrides: Sequence[str]) -> Run:
     return submit(load_study(study, overrides), runs)
 
 
-def _resumed(runs: Path, resume: str, study: str | None, overrides: Sequence[str], trust: bool) -> Run:
+def resumed(runs: Path, resume: str, study: str | None, overrides: Sequence[str], trust: bool) -> Run:
     """The run to go on with; the command that started it may be repeated, with other settings that change no figure.
 
     Raises:
@@ -90,7 +88,7 @@ def _resumed(runs: Path, resume: str, study: str | None, overrides: Sequence[str
     return run
 
 
-def _is_done(run: Run) -> bool:
+def is_done(run: Run) -> bool:
     status = run.status()
     return status is not None and status.state == "done" and not status.failed
 

@@ -28,7 +28,8 @@ def view_for(json: bool, quiet: bool) -> View:
         return _Json()
     if quiet:
         return _Silent()
-    return _Live() if sys.stderr.isatty() and os.environ.get("TERM") != "dumb" else _Plain()
+    terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    return _Live() if terminal or console(err=True).is_jupyter else _Plain()
 
 
 class _Silent:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from prunetui.engine.convolutions import make_safe_for
 from prunetui.engine.layers import resize
 from prunetui.engine.models import Architecture, skeleton
+from prunetui.engine.models.in_memory import InMemory, copied, put_tensors
 
 FORMAT = "prunetui/1"
 OTHERS = ("momentum", "kept", "memory", "attributes")
@@ -59,18 +60,22 @@ def capture(model: nn.Module, state: State, momentum: Tensors | None = None) -> 
 
 
 def instantiate(state: State, device: torch.device) -> nn.Module:
-    """A network with these tensors, in evaluation mode and channels-last on ``device``."""
-    model = copy.deepcopy(_skeleton(state.architecture))
+    """A network with these tensors, in evaluation mode on ``device``; channels-last if it is built by a factory."""
+    given = state.architecture.network if isinstance(state.architecture, InMemory) else None
+    model = copy.deepcopy(_skeleton(state.architecture)) if given is None else copied(given)
     make_safe_for(model)
     resize(model, state.tensors)
     for place, value in state.attributes.items():
-        _set_attribute(model, place, value)
+        set_attribute(model, place, value)
     copies = {name: tensor.to(device, copy=True) for name, tensor in state.tensors.items()}
+    if given is not None:
+        put_tensors(model, copies, like=given)
+        return model.eval()
     model.load_state_dict(copies, assign=True)
     return model.to(device).to(memory_format=torch.channels_last).eval()
 
 
-def _set_attribute(model: nn.Module, place: str, value: Tensor) -> None:
+def set_attribute(model: nn.Module, place: str, value: Tensor) -> None:
     """
     Raises:
         ValueError: there is no such number in the network.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from prunetui.api.source import arguments_of, mapped
 from prunetui.engine.count import used_layers
 from prunetui.engine.graph import Graph
 from prunetui.engine.models import Architecture, build
+from prunetui.engine.tracing.cut_tensors import named_tensors
 from prunetui.engine.tracing.dependency_groups import dependency_groups
 from prunetui.engine.tracing.probe_network import Example
 from prunetui.engine.tracing.proposal import Proposal
@@ -42,11 +44,16 @@ def trace_model(model: nn.Module, example: Any) -> Graph:
     return Graph(*dependency_groups(model, example, layers), layers)
 
 
-def proved_graph(model: nn.Module, example: Any) -> Graph:
-    """The groups of any network that are right, and what stays, with the reason."""
+def proved_graph(model: nn.Module, example: Any, probes: Sequence[Example] = (), in_memory: bool = False) -> Graph:
+    """The groups of any network that are right, and what stays, with the reason.
+
+    ``example`` is what goes into the network, of one example; ``probes`` are the calls that it is proved with, which of
+    a network of images may be left out. A network ``in_memory`` is not rebuilt from its state dict, so that channels
+    may go of tensors that are not saved, too.
+    """
     layers = used_layers(model, example)
-    proof = prove_network(model, probe_examples(model, example), (label_graph, torch_pruning_graph))
-    groups, kept = _saved_groups(proof.proposal, model)
+    proof = prove_network(model, probes or probe_examples(model, example), (label_graph, torch_pruning_graph))
+    groups, kept = _saved_groups(proof.proposal, model.state_dict() if not in_memory else named_tensors(model))
     if not groups and not kept:
         kept = {WHOLE: "; ".join(proof.notes) or "no channels were found that could go"}
     free = {layer for group in groups for layer in group.producers}
@@ -63,9 +70,8 @@ def proved_graph(model: nn.Module, example: Any) -> Graph:
     )
 
 
-def _saved_groups(proposal: Proposal, model: nn.Module) -> tuple[tuple[Group, ...], dict[str, str]]:
+def _saved_groups(proposal: Proposal, saved: Collection[str]) -> tuple[tuple[Group, ...], dict[str, str]]:
     """The groups that lie in saved tensors only, for the others would not be rebuilt, and why all else stays."""
-    saved = model.state_dict().keys()
     groups, kept = [], dict(proposal.kept)
     for group in proposal.groups:
         lost = [piece.tensor for piece in group.slices if piece.tensor not in saved]

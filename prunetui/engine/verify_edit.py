@@ -90,7 +90,7 @@ def check_achieved(step: Asked, edit: Edit, before: State, after: State, graph: 
 def _removed(step: Asked, edit: Edit, after: State, graph: Graph) -> str:
     """How much is gone, and of what."""
     if step.target == "channels" and isinstance(edit, Modules):
-        return f"{_filters_gone(edit):.4%} of the filters of the layers it chose"
+        return f"{filters_gone(edit):.4%} of the filters of the layers it chose"
     if step.target == "channels":
         return f"{achieved('channels', after, graph):.4%} of the channels"
     if step.only and isinstance(edit, Masks):
@@ -154,7 +154,7 @@ def _check_floor(step: Asked, edit: Masks) -> None:
             )
 
 
-def _filters_gone(edit: Modules) -> float:
+def filters_gone(edit: Modules) -> float:
     """The fraction of their filters that the layers of an edit no longer compute."""
     layers = edit.shared.values()
     return 1 - sum(len(layer.weight) for layer in layers) / max(1, sum(len(layer.labels) for layer in layers))

@@ -48,7 +48,7 @@ class Chart:
 
 def main_picture(lines: Sequence[Line], metrics: Metrics) -> Picture:
     """The primary metric against sparsity."""
-    return _picture(lines, SPARSITY, y_axes(metrics)[0], with_front=False)
+    return picture_of(lines, SPARSITY, y_axes(metrics)[0], with_front=False)
 
 
 def charts(lines: Sequence[Line], metrics: Metrics, prefix: str = "") -> list[Chart]:
@@ -64,7 +64,7 @@ def charts(lines: Sequence[Line], metrics: Metrics, prefix: str = "") -> list[Ch
 
 
 def _chart(lines: Sequence[Line], x: Axis, y: Axis, label: str, prefix: str) -> Chart | None:
-    picture = _picture(lines, x, y, with_front=x is not SPARSITY)
+    picture = picture_of(lines, x, y, with_front=x is not SPARSITY)
     if not any(curve.x for _, curve in picture.shown):
         return None
     name = f"{prefix}{y.key}-{x.key}"
@@ -73,7 +73,7 @@ def _chart(lines: Sequence[Line], x: Axis, y: Axis, label: str, prefix: str) -> 
     return Chart(name, title, _caption(picture, x), inline(drawn, name, title))
 
 
-def _picture(lines: Sequence[Line], x: Axis, y: Axis, with_front: bool) -> Picture:
+def picture_of(lines: Sequence[Line], x: Axis, y: Axis, with_front: bool) -> Picture:
     found = curves(lines, x, y)
     hidden = (_unmoved(found) if x in COSTS[1:] else frozenset()) | {curve.label for curve in found if not curve.x}
     shown = [curve for curve in found if curve.label not in hidden]

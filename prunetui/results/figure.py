@@ -30,11 +30,22 @@ def figure_bytes(
     inches: tuple[float, float] = INCHES,
     legend_below: bool = False,
 ) -> bytes:
-    """The picture as a file; a sheet with nothing but its title when there is nothing to show.
+    """The picture as a file; see ``figure_of``. Takes a second the first time: call it from a thread."""
+    import matplotlib
+
+    with matplotlib.rc_context(STYLE):
+        figure = figure_of(picture, title, y_label, inches, legend_below)
+        out = io.BytesIO()
+        figure.savefig(out, format=kind, dpi=DOTS, metadata={"Date": None} if kind == "svg" else None)
+    return out.getvalue()
+
+
+def figure_of(
+    picture: Picture, title: str, y_label: str, inches: tuple[float, float] = INCHES, legend_below: bool = False
+) -> Any:
+    """The picture as a figure of matplotlib's; nothing but its title when there is nothing to show.
 
     The legend stands where it covers least, or below the axes, and the sheet grows by it.
-
-    Takes a second the first time: call it from a thread.
     """
     import matplotlib
     from matplotlib.figure import Figure  # without pyplot, which has one state for all threads
@@ -50,9 +61,7 @@ def figure_bytes(
         draw_series(axes, picture, legend=not legend_below)
         if legend_below and axes.has_data():
             _plain_text(figure.legend(loc="outside lower center", fontsize=8, ncols=columns, frameon=False))
-        out = io.BytesIO()
-        figure.savefig(out, format=kind, dpi=DOTS, metadata={"Date": None} if kind == "svg" else None)
-    return out.getvalue()
+    return figure
 
 
 def draw_series(axes: Any, picture: Picture, legend: bool = True) -> None:

@@ -1,0 +1,87 @@
+"""A method is asked for its edit of a state; what it gives is applied, and held to what was asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from prunetui.api import Channels, Net
+from prunetui.api.budget import TOLERANCE
+from prunetui.engine import edits
+from prunetui.engine.graph import Graph
+from prunetui.engine.state import State
+from prunetui.engine.verify_edit import Asked, Edit, achieved, check_achieved
+from prunetui.errors import TrialError
+from prunetui.plugins.own_files import short
+
+MOST_ATTEMPTS = 10
+
+
+@dataclass(frozen=True)
+class MethodEdit:
+    """What a method made of a state."""
+
+    edit: Edit
+    after: State
+
+
+def edited(asked: Asked, kind: str, method: Any, net: Net, state: State, graph: Graph) -> MethodEdit:
+    """The edit of a method of this ``kind`` (masks, channels or modules), and the state after it.
+
+    Raises:
+        TrialError: the edit misses its target, does not fit, or the method changed the net itself.
+    """
+    made = _made(asked, method, net, asked_of(kind, asked, state, graph), state, graph)
+    _check_untouched(asked, net.model, state)
+    check_achieved(asked, made.edit, state, made.after, graph)
+    return made
+
+
+def asked_of(kind: str, asked: Asked, state: State, graph: Graph) -> float:
+    """The value for a method: masks are of the weights that are there, a study's sparsity of the dense ones."""
+    dense, present = graph.cost("sparsity", graph.dense), graph.present("sparsity", state.tensors)
+    if kind != "masks" or asked.target != "sparsity" or present == dense or asked.only:
+        return asked.value
+    left = 1 - (1 - asked.value) * dense / present
+    if left < 0:
+        raise TrialError(f"{1 - present / dense:.2%} of the weights are already gone; {asked.value:g} is below that")
+    return left
+
+
+def _made(asked: Asked, method: Any, net: Net, value: float, state: State, graph: Graph) -> MethodEdit:
+    """A method's edit and the state after it.
+
+    Channels take zeros with them that were counted already. How many depends on which channels go, so a method is
+    asked again, for more or fewer, until the net has the sparsity that is wanted.
+    """
+
+    def attempt() -> MethodEdit:
+        edit = method.prune(net, value)
+        return MethodEdit(edit, edits.apply(edit, state, graph))
+
+    randomness = net.generator.get_state()
+    best = made = attempt()
+    if not (isinstance(made.edit, Channels) and state.masks and asked.target == "sparsity"):
+        return made
+    low, high = 0.0, value  # zeros are only added: never more channels than without them
+    for _ in range(MOST_ATTEMPTS):
+        reached = achieved("sparsity", made.after, graph)
+        if abs(reached - asked.value) < abs(achieved("sparsity", best.after, graph) - asked.value):
+            best = made
+        if abs(achieved("sparsity", best.after, graph) - asked.value) <= TOLERANCE / 2:
+            break
+        low, high = (value, high) if reached < asked.value else (low, value)
+        value = (low + high) / 2
+        net.generator.set_state(randomness)
+        made = attempt()
+    return best
+
+
+def _check_untouched(asked: Asked, model: nn.Module, state: State) -> None:
+    left = model.state_dict()
+    here = [(name, t) for name, t in state.tensors.items() if name in left]
+    if any(not torch.equal(left[name], t.to(left[name].device)) for name, t in here):
+        raise TrialError(f"the method {short(asked.method)} changed the net; it may only return an edit")

@@ -1,0 +1,76 @@
+"""A network that lives in memory, made smaller by an edit of its state: the object that is handed back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from prunetui.api.source import called, mapped
+from prunetui.engine.edits import EQUIVALENCE, zero_channels
+from prunetui.engine.graph import Graph
+from prunetui.engine.layers.shared_convolution import share_as
+from prunetui.engine.models.in_memory import copied
+from prunetui.engine.removal_record import note_removal, recorded
+from prunetui.engine.state import State, instantiate
+from prunetui.engine.tracing.cut_tensors import Keep, named_tensors
+from prunetui.engine.tracing.output_tensors import difference, output_tensors
+from prunetui.engine.tracing.proposal import Proposal
+from prunetui.engine.tracing.shrink import removal, shrink
+from prunetui.errors import TrialError
+
+
+def narrowed(network: nn.Module, after: State, graph: Graph, folded: tuple[str, ...]) -> nn.Module:
+    """A copy of ``network`` that is what ``after`` says, down to hooks, frozen parameters and modes; it notes how.
+
+    ``folded`` are its weights that were made plain.
+    """
+    small = copied(network)
+    rules = graph.attributes or ()
+    keep = kept_channels(after, graph)
+    change = removal(small, graph.groups, rules, keep)
+    shrink(small, Proposal(graph.groups, rules), keep)
+    share_as(small, after.tensors)
+    with torch.no_grad():
+        for name, tensor in named_tensors(small).items():
+            if tensor.shape != after.tensors[name].shape:  # of a layer that shares filters
+                tensor.data = torch.empty_like(after.tensors[name])
+            tensor.copy_(after.tensors[name])
+    attributes = {f"{module}.{own}" if module else own: value for (module, own), value in change.attributes.items()}
+    note_removal(small, recorded(network, change.kept, attributes, folded, after.tensors))
+    return small
+
+
+def kept_channels(after: State, graph: Graph) -> dict[str, Tensor]:
+    """Which of the dense network's channels are left of each group that lost some: bool [width]."""
+    return {
+        group.name: torch.zeros(group.width, dtype=torch.bool).index_fill(0, after.kept[group.name].cpu(), True)
+        for group in graph.groups
+        if group.name in after.kept
+    }
+
+
+def removed_against_silenced(small: nn.Module, keep: Keep, before: State, graph: Graph, inputs: Any) -> float:
+    """How far the outputs of the smaller network are from those of the dense one with the same channels silenced.
+
+    The largest difference, relative to the largest output, in float32 at least.
+
+    Raises:
+        TrialError: it exceeds ``EQUIVALENCE``: these channels cannot be removed from it.
+    """
+    device = next(small.parameters()).device
+    narrow, silent = copied(small).eval(), instantiate(zero_channels(keep, before, graph), device)
+    inputs = mapped(inputs, lambda tensor: tensor.to(device))
+    if any(p.is_floating_point() and p.element_size() < 4 for p in narrow.parameters()):
+        narrow, silent, inputs = narrow.float(), silent.float(), mapped(inputs, _widened)
+    with torch.no_grad():
+        found = difference(output_tensors(called(narrow, inputs)), output_tensors(called(silent, inputs)))
+    if not found.relative <= EQUIVALENCE:
+        far = found.words or f"outputs differ by {found.relative:.2g} of their size"
+        raise TrialError(f"removing these channels changes what the network computes: {far}")
+    return found.relative
+
+
+def _widened(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.is_floating_point() else tensor
