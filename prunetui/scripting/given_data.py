@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sized
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ from prunetui.engine.models.in_memory import copied
 from prunetui.errors import UsageError
 
 
-def source_of(data: Any, test: Any, task: Task, device: torch.device, calibration: int) -> GivenBatches | None:
+def source_of(data: Any, test: Any, device: torch.device, calibration: int) -> GivenBatches | None:
     """The data of a call, and what it is measured on; None where there is none.
 
     Raises:
@@ -29,8 +29,7 @@ def source_of(data: Any, test: Any, task: Task, device: torch.device, calibratio
         if test is not None:
             raise UsageError("test goes with data=, the training data: it is none of the test")
         return None
-    pairs = type(task).inputs is Task.inputs
-    return GivenBatches(_batches(data, pairs), device, calibration, None if test is None else _batches(test, pairs))
+    return GivenBatches(_batches(data), device, calibration, None if test is None else _batches(test))
 
 
 def example_of(
@@ -68,32 +67,12 @@ def _inputs_of(task: Task, batch: Batch) -> Any:
         ) from error
 
 
-def _batches(data: Any, pairs: bool) -> Iterable[Batch]:
-    """Batches; a tensor, tuple or mapping is one. Where a task takes pairs, a tensor becomes a tuple of one."""
+def _batches(data: Any) -> Iterable[Batch]:
+    """Batches; a tensor, tuple or mapping is one."""
     if isinstance(data, Dataset):
         raise UsageError(f"data is a {type(data).__name__}, which gives single examples: wrap it in a DataLoader")
     if isinstance(data, Tensor | tuple | Mapping):
         data = [data]
     if not isinstance(data, Iterable):
         raise UsageError(f"data is {type(data).__name__}; it must be a DataLoader, or a list of batches")
-    if not pairs:
-        return data
-    return _SizedPairs(data) if isinstance(data, Sized) else _Pairs(data)
-
-
-class _Pairs:
-    """The same batches; what is a tensor alone becomes a tuple of one, as tasks take it."""
-
-    def __init__(self, data: Any) -> None:
-        self._data = data
-
-    def __iter__(self) -> Iterator[Batch]:
-        for batch in self._data:
-            yield (batch,) if isinstance(batch, Tensor) else batch
-
-
-class _SizedPairs(_Pairs):
-    """Of data that tells how many batches it has."""
-
-    def __len__(self) -> int:
-        return len(self._data)
+    return data

@@ -27,7 +27,7 @@ from prunetui.scripting.recover import Finetune, recipe_of
 def prune(
     model: nn.Module, data: Any = None, *, method: Any = "group-norm", target: str = "sparsity", amount: float = 0.5,
     options: Mapping[str, Any] | None = None, round_to: int | None = None, scope: str | None = None,
-    exclude: str | Sequence[str] = (), floor: float = 0.0, ends: str = "keep", task: str | Task = "classification",
+    exclude: str | Sequence[str] = (), floor: float = 0.0, ends: str = "keep", task: str | Task | None = None,
     loss: Loss | None = None, inputs: Inputs | None = None, example_inputs: Any = None,
     test: Iterable[Any] | None = None, calibration: int = 512, recalibrate: bool = True, finetune: Finetune = None,
     seed: int = 0, progress: bool = True,
@@ -39,9 +39,10 @@ def prune(
     ``method``, ``options``: see ``prunetui methods``; or an instance. ``amount`` of ``target`` is removed: sparsity
     (weights), params, macs or channels. ``exclude``: layers that stay, as "head.*"; ``floor``: what each layer keeps;
     ``ends="prune"``: single weights of the first and last layer may go, too.
-    ``task``, or ``loss(model, batch)``, says what the network is for, ``inputs(batch)`` what of a batch goes into it
-    (the first of a pair). ``test``: batches that it is measured on. ``recalibrate``: estimate batch-norm statistics
-    anew. ``finetune``: epochs, or keys of a study's [finetune]; no dense control is trained beside it.
+    ``task`` says what the network is for (classification if nothing does); or ``loss(model, batch)`` with
+    ``inputs(batch)``, what of a batch goes into it (by default the first of a pair). ``test``: batches that it is
+    measured on. ``recalibrate``: estimate batch-norm statistics anew. ``finetune``: epochs, or keys of a study's
+    [finetune]; no dense control is trained beside it.
 
     The copy is of the same class, on the same device, in the same modes; frozen parameters stay frozen. Parameters are
     new objects: make optimisers anew. Weights that others are computed from (weight norm) become plain, and hooks are
@@ -53,11 +54,12 @@ def prune(
     """
     own = {name: value for name, value in (("round_to", round_to), ("scope", scope)) if value is not None}
     chosen = chosen_method(method, {**(options or {}), **own}, target, amount)
-    what, recipe, rules = given_task(task, loss, inputs), recipe_of(finetune), _rules(exclude, floor, ends)
+    recipe, rules = recipe_of(finetune), _rules(exclude, floor, ends)
     given = unwrapped(model)
     device = check_supported(given)
     with _undisturbed(seed), StageBar(progress, STAGES) as stages:
-        source = source_of(data, test, what, device, calibration)
+        source = source_of(data, test, device, calibration)
+        what = given_task(task, loss, inputs, None if source is None else source.seen[0])
         network = copied(given)
         names = folded(network)
         example = example_of(source, example_inputs, what, network, device)

@@ -20,7 +20,7 @@ from prunetui.engine.evaluation import recalibrate
 from prunetui.engine.models.in_memory import modes_kept
 from prunetui.engine.train_job import Hooks, TrainJob, TrainProgress, TrainState
 from prunetui.engine.training_loop import train
-from prunetui.errors import UsageError
+from prunetui.errors import PrunetuiError, TrialError, UsageError
 
 LEAST_EXAMPLES = 64
 """Fewer tell too little of batch-norm statistics."""
@@ -86,4 +86,9 @@ def finetuned(
     job = TrainJob(recipe.model_copy(update={"batch_size": source.batch_size}), f"prune:{seed}")
     hooks = Hooks(report, lambda epoch, state: None, lambda: False)
     with modes_kept(network):
-        train(network, task, source, job, TrainState(masks=masks), Device(source.device, bf16), hooks)
+        try:
+            train(network, task, source, job, TrainState(masks=masks), Device(source.device, bf16), hooks)
+        except PrunetuiError:
+            raise
+        except Exception as error:
+            raise TrialError(f"fine-tuning fails on this network: {type(error).__name__}: {error}") from error

@@ -170,7 +170,7 @@ def test_the_metric_is_told_at_each_stage_and_finetuning_lowers_a_loss(net: TwoB
 def test_data_without_labels_is_enough_where_nothing_asks_for_them(net: TwoBranches):
     _, report = pruned(net, [IMAGES[:48], IMAGES[48:]], amount=0.3)
     assert report.metric is None
-    assert any("top-1 is not measured" in note for note in report.notes)
+    assert any("loss is not measured: UsageError: there is no loss" in note for note in report.notes)
 
 
 def test_two_inputs_and_a_dictionary_of_outputs():
@@ -252,6 +252,8 @@ class Silent:
         ({"finetune": {"epoch": 1}}, "epoch"),
         ({"floor": 2}, "floor is 2"),
         ({"ends": "go"}, "ends is 'go'"),
+        ({"task": "classification", "loss": F.cross_entropy}, "leave task= out"),
+        ({"data": [IMAGES], "method": "taylor-structured"}, "there is no loss: give loss="),
     ],
 )
 def test_mistakes_are_told_in_words(net: TwoBranches, given: dict[str, Any], words: str):

@@ -91,8 +91,12 @@ class GivenBatches:
     def sample(self, count: int, generator: torch.Generator, batch_size: int) -> Iterator[Batch]:
         return iter(self.seen)
 
-    def example(self) -> Any:
-        return mapped(self.seen[0], lambda tensor: tensor[:1].cpu())
+    def batches_in_epoch(self, batch_size: int) -> int:
+        return len(self._data) if isinstance(self._data, Sized) else 1
+
+    def example(self) -> Batch:
+        """The first batch: whether a network takes a part of it is not known."""
+        return mapped(self.seen[0], torch.Tensor.cpu)
 
     def description(self) -> Mapping[str, Any]:
         return {}
