@@ -450,7 +450,8 @@ def test_a_study_is_executed_and_its_events_are_the_only_output(cli: Cli, tmp_pa
     done = cli("--batch", "tiny.toml", "--json", "--device", "cpu", "--runs", "there")
     assert (done.returncode, done.stderr) == (0, "")
     told = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [event["event"] for event in told][:2] == ["run_started", "planned"]
+    named = [event["event"] for event in told if event["event"] != "log"]  # a processor may have a warning to give
+    assert named[:2] == ["run_started", "planned"]
     assert (told[-1]["event"], told[-1]["state"]) == ("run_finished", "done")
     rows = [event["row"] for event in told if event["event"] == "trial_finished"]
     assert [(row["trial"], row["status"]) for row in rows] == [

@@ -103,7 +103,7 @@ def commands(root: Path, ids: list[str], pages: bool, packs: Path) -> None:
             content = in_words(lambda k=kind: made(material, k))
             assert content is None or not RAW.search(content.decode())
     for run in ids:
-        in_words(lambda r=run: _resumed(root, r, None, []))
+        in_words(lambda r=run: _resumed(root, r, None, [], trust=False))
         in_words(lambda r=run: export_runs(root, [r], packs))
         in_words(lambda r=run: begin(r, root))
 

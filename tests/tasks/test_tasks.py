@@ -107,7 +107,7 @@ sparsities = [0.5]
 model = { name = "resnet20", width = 4 }
 data = { name = "digits", limit = 200 }
 task = { name = "my_task.py:digit-value", options = { scale = 0.1 } }
-train = { epochs = 5, batch_size = 32, lr = 0.02 }
+train = { epochs = 12, batch_size = 16, lr = 0.05 }
 finetune = { epochs = 1, batch_size = 32, lr = 0.01 }
 measure = { latency = false, calibrate = 64, recalibrate = 64 }
 methods = ["taylor", { name = "l1-structured", target = "channels" }]
