@@ -61,10 +61,9 @@ def prune(
         source = source_of(data, test, device, calibration)
         what = given_task(task, loss, inputs, None if source is None else source.seen[0])
         network = copied(given)
-        names = folded(network)
-        example = example_of(source, example_inputs, what, network, device)
-        pruning = Pruning(network, names, chosen, target, amount, rules, what, source, example, seed, stages)
-        return pruning.result(recalibrate, recipe)
+        names, example = folded(network), example_of(source, example_inputs, what, network, device)
+        asked = (chosen, target, amount, rules, what, source, example, seed, stages)
+        return Pruning(network, names, *asked).result(recalibrate, recipe)
 
 
 def _rules(exclude: str | Sequence[str], floor: float, ends: str) -> LayersTable:
