@@ -35,7 +35,7 @@ def from_elsewhere(run: Run, place: Path, monkeypatch: pytest.MonkeyPatch) -> Ru
 
 
 def resumed(run: Run, trust: bool) -> Run:
-    return run_study._resumed(run.folder.parent, run.id, None, ["run.parallel=2"], trust)
+    return run_study.resumed(run.folder.parent, run.id, None, ["run.parallel=2"], trust)
 
 
 def test_what_the_user_named_is_trusted_in_this_process_and_in_later_ones(run: Run, monkeypatch: pytest.MonkeyPatch):

@@ -17,7 +17,7 @@ import pytest
 from prunetui import events
 from prunetui.cli.list_runs import print_runs
 from prunetui.cli.pack_run import export_runs
-from prunetui.cli.run_study import _resumed
+from prunetui.cli.run_study import resumed
 from prunetui.cli.show_run import print_run
 from prunetui.errors import PrunetuiError
 from prunetui.report.gather import gather
@@ -103,7 +103,7 @@ def commands(root: Path, ids: list[str], pages: bool, packs: Path) -> None:
             content = in_words(lambda k=kind: made(material, k))
             assert content is None or not RAW.search(content.decode())
     for run in ids:
-        in_words(lambda r=run: _resumed(root, r, None, [], trust=False))
+        in_words(lambda r=run: resumed(root, r, None, [], trust=False))
         in_words(lambda r=run: export_runs(root, [r], packs))
         in_words(lambda r=run: begin(r, root))
 
