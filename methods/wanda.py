@@ -1,3 +1,6 @@
+import re
+from collections.abc import Iterable, Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -10,17 +13,43 @@ class Wanda:
     """Zero the weights with the smallest |weight| x norm of the input they read, the same share of each output.
 
     The norm is the L2 norm over calibration images (and, for convolutions, over the places a kernel element reads).
-    The paper compares within the weights of one output; so do we, by ranks, exact for each layer.
+    The paper compares within the weights of one output; so do we, by ranks, exact for each layer. Block by block, as
+    there: the norms of a block are of what the pruned blocks before it hand on.
     """
 
+    sequential: bool = True
+    """Look at what the pruned blocks before a layer hand on to it, or at what the dense ones do."""
+
     def prune(self, net: Net, sparsity: float) -> Masks:
-        layers, weights = net.layers(), net.weights()
-        energy = {name: torch.zeros_like(w[:1], dtype=torch.float32) for name, w in weights.items()}
-        for seen in net.inputs():
-            for name, inputs in seen.items():
-                energy[name] += input_energy(layers[name], inputs.float().square())
-        scores = {name: _ranked_by_output(w.abs().float() * energy[name].sqrt()) for name, w in weights.items()}
-        return Masks(keep_top(scores, sparsity, "local", within=net))
+        weights = net.weights()
+        scores = {name: w.abs().float() for name, w in weights.items()}
+        before = net
+        for block in blocks_of(weights) if self.sequential else [[*weights]]:
+            for name, energy in input_energies(before, block).items():
+                scores[name] = _ranked_by_output(scores[name] * energy.sqrt())
+            keep = keep_top(scores, sparsity, "local", within=net)
+            before = before.with_weights({name: weights[name] * keep[name] for name in block})
+        return Masks(keep)
+
+
+def blocks_of(names: Iterable[str]) -> list[list[str]]:
+    """Layers by the block they are in: names that agree up to their first number; others are blocks of their own."""
+    blocks: dict[str, list[str]] = {}
+    for name in names:
+        numbered = re.match(r"(.*?\.)?\d+(?=\.|$)", name)
+        blocks.setdefault(numbered[0] if numbered else name, []).append(name)
+    return list(blocks.values())
+
+
+def input_energies(net: Net, names: Sequence[str]) -> dict[str, Tensor]:
+    """Of each layer, the sum over calibration images and places of the squared input that a weight reads."""
+    layers = net.layers()
+    energies: dict[str, Tensor] = {}
+    for seen in net.inputs():
+        for name in names:
+            found = input_energy(layers[name], seen[name].float().square())
+            energies[name] = energies[name] + found if name in energies else found
+    return energies
 
 
 def input_energy(layer: nn.Module, squares: Tensor) -> Tensor:
