@@ -131,6 +131,7 @@ def test_grasp_is_the_summed_hessian_times_the_summed_gradient_in_training_mode(
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`torch.jit.script`:FutureWarning")  # forward derivatives of batch norm use it
 def test_grasp_on_resnet20_is_the_derivative_of_the_gradient_along_the_gradient(resnet20: Net) -> None:
     """H g by forward derivatives of the gradient, in float64."""
     model = copy.deepcopy(resnet20.model).train()
