@@ -96,9 +96,9 @@ def resnet20(lively: Callable[..., Any], graph_of: Callable[..., Any], net_of: C
 def same(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
     assert list(found) == list(expected)
     for name, value in expected.items():
-        scale = float(value.abs().max())
+        scale = float(value.detach().abs().max())
         assert scale > 0
-        torch.testing.assert_close(found[name].double(), value.double(), rtol=1e-5, atol=1e-5 * scale)
+        torch.testing.assert_close(found[name].double(), value.detach().double(), rtol=1e-5, atol=1e-5 * scale)
 
 
 # GraSP ------------------------------------------------------------------------------------------------
