@@ -170,7 +170,7 @@ def test_methods_for_people_stand_by_family_with_options_help_and_sources(cli: C
     assert lines[place + 1].startswith('    scope = "local"  Rank across the whole net')
     assert lines[place + 2].startswith('    normalise = "mean"  What divides scores')
     assert lines[place + 3].startswith("    round_to = 0  Widths become multiples")
-    assert lines[place + 3].startswith("    target sparsity, channels, params, macs; source Li et al.")
+    assert lines[place + 4].startswith("    target sparsity, channels, params, macs; source Li et al.")
 
 
 def test_one_method_is_shown_in_full(cli: Cli):
