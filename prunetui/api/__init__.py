@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from prunetui.api.activation_maps import activation_maps
 from prunetui.api.clusters import Clusters, cluster_filters, filter_weights
+from prunetui.api.density_budgets import keep_within, weights_kept
 from prunetui.api.edit import Channels, Masks, Modules, Shared
 from prunetui.api.groups import Group, Slice
 from prunetui.api.kernel_selection import keep_top_kernels, kernels_of, weights_left
@@ -20,7 +21,7 @@ from prunetui.api.layer_budgets import erk_budgets, exchanged
 from prunetui.api.logits import logits_of
 from prunetui.api.net import Keep, Net
 from prunetui.api.obs_solver import compensated, removal_costs
-from prunetui.api.options import Count, Factor, Normalise, Positive, Scope, Share
+from prunetui.api.options import Budget, Count, Factor, Normalise, Positive, Scope, Share
 from prunetui.api.registry import PruningMethod, data, executor, model, register, runtime, task, tracker
 from prunetui.api.scores import channel_maps, feature_maps, group_squares, per_channel, zero_scores
 from prunetui.api.selection import channel_widths, filters_kept, keep_above, keep_channels, keep_erk, keep_top
@@ -35,6 +36,7 @@ __all__ = [
     "Accumulator",
     "Annotated",
     "Batch",
+    "Budget",
     "Channels",
     "Count",
     "Factor",
@@ -80,6 +82,7 @@ __all__ = [
     "keep_erk",
     "keep_top",
     "keep_top_kernels",
+    "keep_within",
     "kernels_of",
     "logits_of",
     "mapped",
@@ -90,6 +93,7 @@ __all__ = [
     "runtime",
     "task",
     "tracker",
+    "weights_kept",
     "weights_left",
     "zero_scores",
 ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -16,10 +18,11 @@ from methods.grasp import flow_lost
 from methods.group_lasso import GroupLasso
 from methods.set import within_sign
 from methods.taylor_structured import squared_changes
-from methods.wanda import blocks_of
-from prunetui.api import Group, Net, Training, activation_maps, feature_maps, group_squares
+from methods.wanda import blocks_of, input_energies
+from prunetui.api import Group, Net, Training, activation_maps, feature_maps, group_squares, weights_kept
 from prunetui.api.budget import Costs
 from prunetui.api.constraints import Constraints
+from prunetui.api.density_budgets import alpha_budgets, outlier_share, owl_budgets, tail_exponent
 from prunetui.api.groups import Slice, one_each
 from prunetui.engine.models import Architecture
 from prunetui.plugins import method_catalogue
@@ -433,6 +436,18 @@ def test_wanda_weighs_by_what_the_pruned_blocks_before_hand_on() -> None:
     assert (found[True]["1"].tolist(), found[False]["1"].tolist()) == ([[True, False]], [[False, True]])
 
 
+def test_relative_importance_divides_by_the_sums_of_columns_and_rows() -> None:
+    """1/3 + 1/4 and 3/5 + 3/4; 2/3 + 2/4 and 2/5 + 2/4: the halves that go are 1 and the second 2, of norms of 1."""
+    model = nn.Sequential(nn.Linear(2, 2, bias=False))
+    model[0].weight.data = torch.tensor([[1.0, -3.0], [2.0, 2.0]])
+    one = [(torch.tensor([[1.0, 1.0]]), torch.tensor([0]))]
+    found = method_catalogue.load("wanda")(score="ria").prune(net(model, one), 0.5).keep
+    assert found["0"].tolist() == [[False, True], [True, False]]
+    strong = [(torch.tensor([[1.0, 100.0]]), torch.tensor([0]))]  # the root of 100 makes 0.9 of the last one 9
+    found = method_catalogue.load("wanda")(score="ria").prune(net(model, strong), 0.5).keep
+    assert found["0"].tolist() == [[False, True], [False, True]]
+
+
 def test_wandas_blocks_are_told_by_the_first_number_of_a_name() -> None:
     names = ["conv", "layer1.0.conv1", "layer1.0.conv2", "layer1.1.conv1", "fc", "h.10.mlp.0", "h.10.mlp.2", "0", "1.a"]
     assert blocks_of(names) == [
@@ -480,3 +495,43 @@ def test_a_threshold_in_deviations_is_of_each_layers_own_weights() -> None:
     assert not any(mask.any() for mask in keep.values())
     assert not method_catalogue.load("threshold")().prune(subject, 1.0).keep["0"].any()
     assert method_catalogue.load("threshold")().prune(subject, 1.0).keep["1"].all()
+
+
+# Layer budgets ----------------------------------------------------------------------------------------
+
+
+def test_owl_makes_layers_with_more_outliers_denser() -> None:
+    """Shares 0.1, 0.05 and 0 of 100 weights each: 0.16, 0.08 and 0 above, less their mean of 0.08, around 0.5."""
+    found = owl_budgets({"a": 0.1, "b": 0.05, "c": 0.0}, dict.fromkeys("abc", 100.0), 0.5)
+    assert found == pytest.approx({"a": 58, "b": 50, "c": 42})
+    assert owl_budgets({"a": 0.1, "b": 0.0}, {"a": 300.0, "b": 100.0}, 0.5) == pytest.approx({"a": 162, "b": 38})
+    assert outlier_share(torch.tensor([1.0] * 9 + [100.0])) == pytest.approx(0.1)  # the mean is 10.9
+
+
+def test_alpha_makes_layers_with_a_lighter_tail_sparser() -> None:
+    """Exponents 2, 3 and 4 make factors 0.8, 1 and 1.2 of a sparsity of 0.5."""
+    found = alpha_budgets({"a": 2.0, "b": 3.0, "c": 4.0}, dict.fromkeys("abc", 100.0), 0.5)
+    assert found == pytest.approx({"a": 60, "b": 50, "c": 40})
+    values = torch.tensor([1.0, 2.0, 3.0, 6.0]).sqrt()  # squared singular values; the upper half is 3 and 6
+    assert tail_exponent(values.diag()) == pytest.approx(1 + 2 / math.log(2), rel=1e-4)
+    kernel = torch.stack([values[:2].diag(), values[2:].diag()], 2)[..., None]  # two places of a kernel
+    assert tail_exponent(kernel) == pytest.approx(1 + 2 / math.log(2), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["l1-unstructured", "wanda"])
+@pytest.mark.parametrize("budget", ["erk", "owl", "alpha"])
+def test_a_local_score_takes_a_layer_budget(residual: Net, name: str, budget: Any) -> None:
+    rules = dataclasses.replace(residual.constraints, target="sparsity")
+    subject = dataclasses.replace(residual, constraints=rules)
+    subject.weights()["conv1"].view(-1)[:2] = 50.0  # outliers of one layer
+    keep = method_catalogue.load(name)(budget=budget).prune(subject, 0.5).keep
+    sizes = {layer: mask.numel() for layer, mask in keep.items()}
+    assert sum(int((~mask).sum()) for mask in keep.values()) == round(sum(sizes.values()) / 2)
+    shares = {layer: float(mask.float().mean()) for layer, mask in keep.items()}
+    scores = {layer: w.abs() for layer, w in subject.weights().items()}
+    if name == "wanda":
+        scores = {n: scores[n] * energy.sqrt() for n, energy in input_energies(subject, [*scores]).items()}
+    wanted = weights_kept(subject, scores, 0.5, budget)
+    for layer, share in shares.items():
+        assert share == pytest.approx(wanted[layer] / sizes[layer], abs=2 / sizes[layer])
+    assert max(shares.values()) - min(shares.values()) > 0.05
