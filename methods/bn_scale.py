@@ -1,6 +1,18 @@
 import torch
 
-from prunetui.api import Channels, Count, Factor, Net, Scope, Training, dataclass, keep_channels, register
+from prunetui.api import (
+    Channels,
+    Count,
+    Factor,
+    Net,
+    Normalise,
+    Scope,
+    Training,
+    TrialError,
+    dataclass,
+    keep_channels,
+    register,
+)
 
 
 @register("bn-scale", source="Liu et al. 2017, Network Slimming, arXiv:1708.06519")
@@ -8,21 +20,25 @@ from prunetui.api import Channels, Count, Factor, Net, Scope, Training, dataclas
 class BatchNormScale:
     """Remove the channels whose batch-norm scales are smallest.
 
-    The paper first trains with an L1 penalty on the scales: set `epochs` for that; without, this is the criterion
-    alone. Scales of coupled channels add up.
+    Without `epochs` this is the criterion alone and not network slimming, which first trains with an L1 penalty on the
+    scales: set `epochs` for that. As there one threshold on the magnitudes themselves holds for all layers. Coupled
+    channels score the mean of their scales; the paper's networks have none. Channels without a batch norm stay.
     """
 
     scope: Scope = "global"
-    """Rank across the whole net (relative to each layer's mean), or thin every layer by the same ratio."""
+    """Rank across the whole net, or thin every layer by the same ratio."""
+
+    normalise: Normalise = "none"
+    """What divides scores before layers compete: nothing, their layer's mean, or its L2 norm."""
 
     round_to: Count = 0
     """Widths become multiples of this; 0 is 8 where the narrowest layer has 64 channels, else 1."""
 
     epochs: Count = 0
-    """Epochs of training under the penalty before the first edit."""
+    """Epochs of training under the penalty before the first edit; the paper trains all its 160 under it."""
 
     l1: Factor = 1e-4
-    """Factor of the penalty, the sum of the absolute scales."""
+    """Factor of the penalty, the sum of the absolute scales; the paper takes 1e-4 for VGG and 1e-5 for ResNet."""
 
     def during_training(self, training: Training) -> None:
         parameters = dict(training.model.named_parameters())
@@ -33,5 +49,8 @@ class BatchNormScale:
 
     def prune(self, net: Net, sparsity: float) -> Channels:
         scales = {name: p.detach().abs() for name, p in net.model.named_parameters()}
-        scores = {g.name: torch.stack([scales[f"{norm}.weight"] for norm in g.norms]).sum(0) for g in net.groups()}
-        return Channels(keep_channels(net, scores, sparsity, self.scope, self.round_to))
+        groups = [group for group in net.groups() if group.norms]
+        if not groups:
+            raise TrialError("the network has no batch norm on channels that may go, whose scales this method ranks")
+        scores = {g.name: torch.stack([scales[f"{norm}.weight"] for norm in g.norms]).mean(0) for g in groups}
+        return Channels(keep_channels(net, scores, sparsity, self.scope, self.round_to, self.normalise))

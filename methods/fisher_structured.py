@@ -1,29 +1,56 @@
 import torch
+from torch import Tensor
 
-from prunetui.api import Channels, Count, Net, Scope, channel_maps, dataclass, keep_channels, register, zero_scores
+from prunetui.api import (
+    Channels,
+    Count,
+    Net,
+    Normalise,
+    Scope,
+    channel_maps,
+    dataclass,
+    keep_channels,
+    register,
+    zero_scores,
+)
 
 
-@register("fisher-structured", source="Theis et al. 2018, arXiv:1801.05787")
+@register(
+    "fisher-structured",
+    source="Theis et al. 2018, arXiv:1801.05787; coupled channels as in Liu et al. 2021, Group Fisher, "
+    "arXiv:2108.00708",
+)
 @dataclass(frozen=True)
 class FisherStructured:
     """Remove the feature maps whose absence raises the loss least, by the empirical Fisher information.
 
-    Per image, (sum over a map of activation x gradient) squared, halved and averaged; maps that several layers
-    read add up what flows back through each.
+    Per image, the sum over a map of activation x gradient; of a map that several layers read, the sum over its readers,
+    each with the gradient that flows back through itself; then squared, halved and averaged. Both papers prune one
+    channel at a time while they train, and divide by what a channel costs; here the study's target decides how many go.
     """
 
     scope: Scope = "global"
-    """Rank across the whole net (relative to each layer's mean), or thin every layer by the same ratio."""
+    """Rank across the whole net, or thin every layer by the same ratio."""
+
+    normalise: Normalise = "none"
+    """What divides scores before layers compete: nothing, their layer's mean, or its L2 norm."""
 
     round_to: Count = 0
     """Widths become multiples of this; 0 is 8 where the narrowest layer has 64 channels, else 1."""
 
     def prune(self, net: Net, sparsity: float) -> Channels:
-        scores = zero_scores(net)
-        for maps, grads in net.inputs_and_gradients():
-            for group in net.groups():
-                parts = list(group.weights("reads"))
-                flows = [channel_maps(p, maps[p.layer] * grads[p.layer]).float().flatten(2).sum(2) for p in parts]
-                signal = torch.stack(flows).sum(0)
-                scores[group.name] += signal.square().sum(0) / 2
-        return Channels(keep_channels(net, scores, sparsity, self.scope, self.round_to))
+        return Channels(
+            keep_channels(net, fisher_information(net), sparsity, self.scope, self.round_to, self.normalise)
+        )
+
+
+def fisher_information(net: Net) -> dict[str, Tensor]:
+    """By group [width]: half the mean over images of (sum over readers and places of activation x gradient)^2."""
+    scores, layers = zero_scores(net), net.layers()
+    for maps, grads in net.inputs_and_gradients():
+        for group in net.groups():
+            parts = list(group.weights("reads"))
+            flow = [channel_maps(p, maps[p.layer] * grads[p.layer], layers[p.layer]).float() for p in parts]
+            signal = torch.stack([each.flatten(2).sum(2) for each in flow]).sum(0)
+            scores[group.name] += signal.square().sum(0) / (2 * net.count)
+    return scores

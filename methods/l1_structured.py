@@ -1,4 +1,4 @@
-from prunetui.api import Channels, Count, Net, Scope, dataclass, keep_channels, per_channel, register
+from prunetui.api import Channels, Count, Net, Normalise, Scope, dataclass, keep_channels, per_channel, register
 
 
 @register("l1-structured", source="Li et al. 2017, arXiv:1608.08710")
@@ -11,11 +11,14 @@ class L1Structured:
     """
 
     scope: Scope = "local"
-    """Rank across the whole net (relative to each layer's mean), or thin every layer by the same ratio."""
+    """Rank across the whole net, or thin every layer by the same ratio."""
+
+    normalise: Normalise = "mean"
+    """What divides scores before layers compete: nothing, their layer's mean, or its L2 norm."""
 
     round_to: Count = 0
     """Widths become multiples of this; 0 is 8 where the narrowest layer has 64 channels, else 1."""
 
     def prune(self, net: Net, sparsity: float) -> Channels:
         scores = per_channel(net, {name: w.abs() for name, w in net.weights().items()})
-        return Channels(keep_channels(net, scores, sparsity, self.scope, self.round_to))
+        return Channels(keep_channels(net, scores, sparsity, self.scope, self.round_to, self.normalise))

@@ -1,4 +1,10 @@
+import torch
+from torch import Tensor
+
 from prunetui.api import Masks, Net, Positive, Scope, Training, TrialError, dataclass, keep_top, register
+
+WARM_UP, SETTLED = 0.1, 0.2
+"""Parts of a training before the first weight is hidden, and after the last: the authors' for SQuAD."""
 
 
 @register("movement", source="Sanh et al. 2020, Movement Pruning, arXiv:2005.07683")
@@ -6,24 +12,63 @@ from prunetui.api import Masks, Net, Positive, Scope, Training, TrialError, data
 class Movement:
     """Zero the weights that training moves towards zero, or away from it least.
 
-    The score is -sum of learning rate x weight x gradient over the training before the edit (eq. 3 of the paper). There
-    a weight may come back; here what is pruned stays pruned, and a schedule of several steps goes on scoring the rest.
+    As published, the network trains with the weights of the lowest scores hidden, the share of them rising along a
+    cubic; a weight that is hidden keeps its value, and comes back when its score rises. The score is -sum of weight x
+    gradient (eq. 3 of the paper), the gradient being that of the masked network (straight-through). Where we depart:
+    the authors' code updates scores by Adam, here it is the sum itself, in which a rate of its own would cancel out;
+    their soft variant, a threshold instead of a share, is not offered; and a schedule of several steps goes on scoring
+    what is left, for what a step has pruned stays pruned.
     """
 
-    scope: Scope = "global"
-    """Rank across the whole net, or within each layer."""
+    scope: Scope = "local"
+    """Rank within each layer, as published, or across the whole net."""
 
     epochs: Positive = 2
-    """Epochs of training that are watched before the first edit."""
+    """Epochs of training with hidden weights before the first edit."""
 
-    def during_training(self, training: Training) -> None:
-        for name, weight in training.parameters().items():
-            if weight.grad is not None:
-                moved = training.lr * weight * weight.grad
-                training.memory[name] = training.memory[name] - moved if name in training.memory else -moved
+    def during_training(self, training: Training, sparsity: float) -> None:
+        memory, weights = training.memory, training.parameters()
+        weights = {name: w for name, w in weights.items() if w.grad is not None}
+        if training.batch == 0:
+            memory.update({_held(name): _mask(training, name) for name in weights})
+        full = {name: w + memory.get(_hidden(name), 0) for name, w in weights.items()}
+        for name, w in weights.items():
+            assert w.grad is not None
+            memory[name] = memory.get(name, 0) - full[name] * w.grad
+            w.grad *= _mask(training, name)  # hidden weights do not learn
+        keep = self._keep(training, {name: memory[name] for name in weights}, sparsity)
+        for name, w in weights.items():
+            w.copy_(full[name] * keep[name])
+            memory[_hidden(name)] = full[name] * ~keep[name]
+            training.masks[name] = keep[name]
+
+    def _keep(self, training: Training, scores: dict[str, Tensor], sparsity: float) -> dict[str, Tensor]:
+        """What is not hidden in the next batch; after the last one all that was there comes back, to be pruned."""
+        held = {name: training.memory[_held(name)] for name in scores}
+        if training.batch and training.progress * (training.batch + 1) / training.batch > 1 - 1e-9:
+            return held
+        gone = sum(int((~mask).sum()) for mask in held.values()) / sum(mask.numel() for mask in held.values())
+        place = min(1.0, max(0.0, (training.progress - WARM_UP) / (1 - WARM_UP - SETTLED)))
+        share = gone + max(0.0, sparsity - gone) * (1 - (1 - place) ** 3)
+        return keep_top(scores, share, self.scope, held, training.floor)
 
     def prune(self, net: Net, sparsity: float) -> Masks:
         if not net.memory:
             raise TrialError("movement has watched no training: it needs epochs > 0")
         scores = {name: net.memory[name] for name in net.weights()}
         return Masks(keep_top(scores, sparsity, self.scope, within=net))
+
+
+def _mask(training: Training, name: str) -> Tensor:
+    weight = training.parameters()[name]
+    return training.masks[name] if name in training.masks else torch.ones_like(weight, dtype=torch.bool)
+
+
+def _hidden(name: str) -> str:
+    """Under which name the values of a layer's hidden weights are noted."""
+    return f"hidden of {name}"
+
+
+def _held(name: str) -> str:
+    """Under which name the mask is noted that was in force when the training began."""
+    return f"held of {name}"

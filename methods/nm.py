@@ -5,7 +5,7 @@ from prunetui.api import Masks, Net, Positive, TrialError, dataclass, register
 
 @register(
     "nm",
-    source="Mishra et al. 2021, arXiv:2104.08378; Zhou et al. 2021, arXiv:2102.04010",
+    source="Mishra et al. 2021, arXiv:2104.08378",
     targets=("pattern",),
     schedules=("one-shot", "lottery-ticket", "lr-rewinding", "at-init"),
 )
@@ -14,7 +14,10 @@ class NM:
     """Keep the n largest of every m consecutive input channels, at each place of a kernel: 2:4 by default.
 
     GPUs with sparse tensor cores run 2:4 faster. The pattern decides the sparsity, 1 - n/m of every layer it fits;
-    layers whose input channels are no multiple of m stay dense.
+    layers whose input channels are no multiple of m stay dense. By magnitude, once, then retraining with the masks
+    held, as in the paper; the authors' library (apex) also permutes channels so that less is lost, and leaves out
+    layers that are too small to gain, which we do not. Training towards the pattern (Zhou et al. 2021, SR-STE,
+    arXiv:2102.04010) is another method.
     """
 
     n: Positive = 2

@@ -11,7 +11,9 @@ class RigL:
     """Train sparsely from the start; now and then the smallest weights make room where the gradient is largest.
 
     Starts from random masks with Erdos-Renyi-kernel layer densities. The share that is exchanged falls along a cosine
-    from `fraction` to 0 at `until`; weights that grow start at zero.
+    from `fraction` to 0 at `until`; weights that grow start at zero. As published, a batch whose gradient decides what
+    grows trains nothing: the exchange takes the place of the optimiser's step. The study's rules decide whether the
+    first and the last layer are sparse too, as the paper has it.
     """
 
     fraction: Share = 0.3
@@ -35,3 +37,5 @@ class RigL:
         for name, weight in training.parameters().items():
             if name in training.masks and weight.grad is not None:
                 training.masks[name] = exchanged(training.masks[name], weight.abs(), weight.grad.abs(), share)
+        for parameter in training.model.parameters():
+            parameter.grad = None

@@ -1,10 +1,10 @@
 from prunetui.api import Masks, Net, Scope, dataclass, keep_top, register
 
 
-@register("snip", source="Lee et al. 2019, arXiv:1810.02340")
+@register("snip", source="Lee et al. 2019, arXiv:1810.02340", schedule="at-init")
 @dataclass(frozen=True)
 class Snip:
-    """Zero the connections that the loss is least sensitive to, meant for the schedule at-init.
+    """Zero the connections that the loss is least sensitive to, at initialisation unless asked otherwise.
 
     The paper's c_j = |dL/dc_j| / sum_k |dL/dc_k| with dL/dc = weight x gradient: after division by a common sum the
     order is that of |weight x gradient|. The paper takes one batch; here it is all calibration images.

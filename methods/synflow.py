@@ -4,10 +4,10 @@ from torch import Tensor
 from prunetui.api import Keep, Masks, Net, Positive, dataclass, keep_top, register
 
 
-@register("synflow", source="Tanaka et al. 2020, arXiv:2006.05467")
+@register("synflow", source="Tanaka et al. 2020, arXiv:2006.05467", schedule="at-init")
 @dataclass(frozen=True)
 class SynFlow:
-    """Zero the weights that carry the least synaptic flow; looks at no data, meant for the schedule at-init.
+    """Zero the weights that carry the least synaptic flow; looks at no data, at initialisation unless asked otherwise.
 
     R is the summed output for an image of ones of the net with all parameters and statistics made positive; the score
     is weight x dR/dweight. Densities fall exponentially over the rounds, so that no layer collapses.

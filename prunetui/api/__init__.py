@@ -11,7 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from prunetui.api.activation_maps import activation_maps
 from prunetui.api.clusters import Clusters, cluster_filters, filter_weights
+from prunetui.api.density_budgets import keep_within, weights_kept
 from prunetui.api.edit import Channels, Masks, Modules, Shared
 from prunetui.api.groups import Group, Slice
 from prunetui.api.kernel_selection import keep_top_kernels, kernels_of, weights_left
@@ -19,9 +21,9 @@ from prunetui.api.layer_budgets import erk_budgets, exchanged
 from prunetui.api.logits import logits_of
 from prunetui.api.net import Keep, Net
 from prunetui.api.obs_solver import compensated, removal_costs
-from prunetui.api.options import Count, Factor, Positive, Scope, Share
+from prunetui.api.options import Budget, Count, Factor, Normalise, Positive, Scope, Share
 from prunetui.api.registry import PruningMethod, data, executor, model, register, runtime, task, tracker
-from prunetui.api.scores import channel_maps, feature_maps, per_channel, zero_scores
+from prunetui.api.scores import channel_maps, feature_maps, group_squares, per_channel, zero_scores
 from prunetui.api.selection import channel_widths, filters_kept, keep_above, keep_channels, keep_erk, keep_top
 from prunetui.api.source import Batch, IndexedSource, Source, mapped
 from prunetui.api.splits import Splits
@@ -34,6 +36,7 @@ __all__ = [
     "Accumulator",
     "Annotated",
     "Batch",
+    "Budget",
     "Channels",
     "Count",
     "Factor",
@@ -48,6 +51,7 @@ __all__ = [
     "Modules",
     "Net",
     "Network",
+    "Normalise",
     "Positive",
     "PruningMethod",
     "Scope",
@@ -59,6 +63,7 @@ __all__ = [
     "Task",
     "Training",
     "TrialError",
+    "activation_maps",
     "compensated",
     "channel_maps",
     "channel_widths",
@@ -71,11 +76,13 @@ __all__ = [
     "feature_maps",
     "filter_weights",
     "filters_kept",
+    "group_squares",
     "keep_above",
     "keep_channels",
     "keep_erk",
     "keep_top",
     "keep_top_kernels",
+    "keep_within",
     "kernels_of",
     "logits_of",
     "mapped",
@@ -86,6 +93,7 @@ __all__ = [
     "runtime",
     "task",
     "tracker",
+    "weights_kept",
     "weights_left",
     "zero_scores",
 ]

@@ -79,8 +79,12 @@ def solve_widths(
     scope: str,
     round_to: int = 0,
     floor: float = 0.0,
+    normalise: str = "mean",
 ) -> Widths:
     """The width of each group that meets ``target`` at ``sparsity``; none falls below ``floor`` of its dense width.
+
+    With the scope ``global`` groups compete by their scores as they are (``normalise`` is ``none``), or divided by
+    their group's mean (``mean``) or L2 norm (``l2``, as in Molchanov et al. 2017, arXiv:1611.06440).
 
     Raises:
         TrialError: no widths come within ``TOLERANCE`` of the target, or more is already gone.
@@ -99,12 +103,20 @@ def solve_widths(
     if sparsity == 0:
         return dict(costs.current)
     least = _least(costs, groups, unit, floor)
-    return _meet(costs, least, target, sparsity, _family(costs, scores, scope, unit, least), unit)
+    competing = {g: scores[g] / _scale(scores[g], normalise) for g in groups}
+    return _meet(costs, least, target, sparsity, _family(costs, competing, scope, unit, least), unit)
 
 
 def _least(costs: Costs, groups: list[str], unit: int, floor: float) -> Widths:
     """The fewest channels each group may keep: one unit, or what the floor rounds up to."""
     return {g: min(least_width(costs.dense[g], unit, floor), costs.current[g]) for g in groups}
+
+
+def _scale(scores: Tensor, normalise: str) -> Tensor:
+    """What divides the scores of a group."""
+    scales = {"none": scores.new_ones(()), "mean": scores.abs().mean(), "l2": scores.norm()}
+    scale: Tensor = scales[normalise]
+    return scale.clamp_min(1e-12)
 
 
 def _family(
@@ -119,14 +131,11 @@ def _family(
     def local(ratio: float) -> Widths:
         return {g: clamped(g, costs.dense[g] * (1 - ratio)) for g in groups}
 
-    # Scores of different groups are compared relative to their group's mean (Molchanov et al. 2017
-    # normalise layers too): raw norms would empty the layers with the smallest filters.
-    relative = {g: scores[g] / scores[g].abs().mean().clamp_min(1e-12) for g in groups}
-    ranking = torch.cat([relative[g] for g in groups]).sort().values
+    ranking = torch.cat([scores[g] for g in groups]).sort().values
 
     def ranked(ratio: float) -> Widths:
         threshold = ranking[min(int(ratio * len(ranking)), len(ranking) - 1)]
-        return {g: clamped(g, int((relative[g] >= threshold).sum())) for g in groups}
+        return {g: clamped(g, int((scores[g] >= threshold).sum())) for g in groups}
 
     return local if scope == "local" else ranked
 

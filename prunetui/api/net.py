@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
@@ -62,6 +62,22 @@ class Net(Constrained):
             model.get_submodule(name).weight.data.copy_(weight)  # type: ignore[operator]
         return replace(self, model=model, masks=self.masks if masks is None else masks)
 
+    @contextmanager
+    def in_training(self) -> Iterator[Net]:
+        """Another net in training mode, where batch norms take the statistics of each batch; this one stays as it is.
+
+        What is random there, such as dropout, draws from the net's generator. A batch norm that is given a single value
+        a channel keeps its running statistics, for one value has no variance.
+        """
+        model = copy.deepcopy(self.model).train()
+        for module in model.modules():
+            if isinstance(module, _BatchNorm):
+                module.register_forward_pre_hook(_with_batch_statistics)
+        devices = {parameter.device for parameter in model.parameters() if parameter.is_cuda}
+        with torch.random.fork_rng(devices=list(devices)):
+            torch.manual_seed(int(torch.randint(2**31 - 1, (), generator=self.generator)))
+            yield replace(self, model=model)
+
     def first_convolution(self) -> str:
         """The layer that reads the image.
 
@@ -114,11 +130,17 @@ class Net(Constrained):
 
     def batch_gradients(self) -> Iterator[dict[str, Tensor]]:
         """Gradients of the mean loss of one batch after the other."""
-        weights = self.parameters()
+        return self._gradients_of(self.parameters())
+
+    def gradients_of(self, tensors: Iterable[str]) -> Iterator[dict[str, Tensor]]:
+        """As ``batch_gradients``, with respect to parameters by their names in the state dict."""
+        return self._gradients_of({name: self.model.get_parameter(name) for name in tensors})
+
+    def _gradients_of(self, tensors: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
         for batch in self.batches:
             with torch.enable_grad():
-                found = torch.autograd.grad(self.task.loss(self.model, batch), list(weights.values()))
-            yield dict(zip(weights, found, strict=True))
+                found = torch.autograd.grad(self.task.loss(self.model, batch), list(tensors.values()))
+            yield dict(zip(tensors, found, strict=True))
 
     def fisher(self) -> dict[str, Tensor]:
         """Diagonal of the empirical Fisher matrix: the mean over examples of each one's squared gradient."""
@@ -162,16 +184,21 @@ class Net(Constrained):
             yield seen
 
     def inputs_and_gradients(self) -> Iterator[tuple[dict[str, Tensor], dict[str, Tensor]]]:
-        """As ``inputs``, with the gradient of the batch's summed loss with respect to them."""
+        """As ``inputs``, with the gradient of the batch's summed loss with respect to them.
+
+        Of a tensor that several layers read, each sees what flows back through itself alone.
+        """
         return self._observed(with_gradients=True)
 
     def _observed(self, with_gradients: bool) -> Iterator[tuple[dict[str, Tensor], dict[str, Tensor]]]:
         for batch in self.batches:
             seen: dict[str, Tensor] = {}
 
-            def look(name: str, into: dict[str, Tensor] = seen) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-                def hook(module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
-                    into[name] = arguments[0]
+            def look(name: str, into: dict[str, Tensor] = seen) -> Callable[..., tuple[Any, ...]]:
+                def hook(module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+                    # An alias of each reader's own: the gradient of what it is of adds up all readers'.
+                    into[name] = arguments[0].view_as(arguments[0]) if with_gradients else arguments[0]
+                    return into[name], *arguments[1:]
 
                 return hook
 
@@ -189,6 +216,10 @@ class Net(Constrained):
                 for handle in handles:
                     handle.remove()
             yield {n: x.detach() for n, x in seen.items()}, dict(zip(seen, found, strict=False))
+
+
+def _with_batch_statistics(norm: nn.Module, arguments: tuple[Any, ...]) -> None:
+    norm.training = arguments[0].numel() > arguments[0].shape[1]
 
 
 @contextmanager

@@ -8,6 +8,10 @@ from annotated_types import Ge, Gt, Le
 
 Scope = Literal["global", "local"]
 """Rank across the whole net, or within each layer."""
+Budget = Literal["uniform", "erk", "owl", "alpha"]
+"""How dense each layer is to be: all alike, by its shape, by outliers of its scores, or by its weights' spectrum."""
+Normalise = Literal["none", "mean", "l2"]
+"""What divides the scores of channels before layers compete: nothing, their layer's mean, or its L2 norm."""
 Count = Annotated[int, Ge(0)]
 """An option that is a whole number from 0."""
 Positive = Annotated[int, Ge(1)]

@@ -46,12 +46,18 @@ def registered(kind: str, name: str, module: str) -> Any:
 
 
 def register(
-    name: str, *, source: str, family: str = "", targets: Sequence[str] = (), schedules: Sequence[str] = ()
+    name: str,
+    *,
+    source: str,
+    family: str = "",
+    targets: Sequence[str] = (),
+    schedules: Sequence[str] = (),
+    schedule: str = "",
 ) -> Callable[[T], T]:
     """Make a class a pruning method.
 
     ``source`` is where the method comes from; ``family`` and ``targets`` default by the kind of edit, ``schedules``
-    to all but ``dynamic``.
+    to all but ``dynamic``. ``schedule`` is the one that its source has, where a study names none.
 
     Raises:
         PrunetuiError: the name is taken by another class of the same file.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from prunetui.api.constraints import Constrained
 from prunetui.api.groups import Role, Slice
@@ -24,6 +24,23 @@ def per_channel(net: Constrained, values: Mapping[str, Tensor], consumers: bool 
     }
 
 
+def group_squares(net: Constrained) -> dict[str, Tensor]:
+    """The squared L2 norm of each channel, by group [width]: the mean over the tensors in which it has weights.
+
+    These are the weights that make the channel, those that read it, and the scales of its norms, as Torch-Pruning
+    counts (Fang et al. 2023, DepGraph, arXiv:2301.12900).
+    """
+    return {
+        group.name: torch.stack(
+            [
+                part.sums(net.model.get_parameter(part.tensor).detach().float().square())
+                for part in group.weights("makes", "scales", "reads")
+            ]
+        ).mean(0)
+        for group in net.groups()
+    }
+
+
 def zero_scores(net: Constrained) -> dict[str, Tensor]:
     """A float32 zero for each channel of each group, to add to."""
     device = next(net.model.parameters()).device
@@ -32,14 +49,20 @@ def zero_scores(net: Constrained) -> dict[str, Tensor]:
 
 def feature_maps(net: Net) -> Iterator[dict[str, Tensor]]:
     """The maps [B, width, H, W] that each group's first consumer reads, one batch after the other."""
+    layers = net.layers()
     first = {group.name: next(group.weights("reads")) for group in net.groups()}
     for seen in net.inputs():
-        yield {name: channel_maps(part, seen[part.layer]) for name, part in first.items()}
+        yield {name: channel_maps(part, seen[part.layer], layers[part.layer]) for name, part in first.items()}
 
 
-def channel_maps(part: Slice, read: Tensor) -> Tensor:
-    """What the layer of ``part`` reads of a group's channels, [B, width, H, W], of all that it reads."""
-    maps = read if read.dim() == 4 else read[:, :, None, None]
+def channel_maps(part: Slice, read: Tensor, layer: nn.Module | None = None) -> Tensor:
+    """What the layer of ``part`` reads of a group's channels, [B, width, H, W], of all that it reads.
+
+    A linear layer has its channels last: of tokens [B, T, C] each channel's map is a column of T values, of a
+    flattened map what was flattened comes back as a column.
+    """
+    maps = read.movedim(-1, 1) if isinstance(layer, nn.Linear) else read
+    maps = maps.flatten(3) if maps.dim() > 4 else maps.reshape(*maps.shape, *[1] * (4 - maps.dim()))
     if part.in_order and maps.shape[1] == len(part.indices):
         return maps
-    return maps[:, part.index.to(maps.device)].flatten(2, 3)  # a flattened map comes back as one column
+    return maps[:, part.index.to(maps.device)].flatten(2, 3)

@@ -13,7 +13,7 @@ from prunetui.api.constraints import Constrained
 from prunetui.api.groups import Group
 from prunetui.api.layer_budgets import by_budget, erk_budgets
 from prunetui.api.net import Keep, Net
-from prunetui.api.options import Scope
+from prunetui.api.options import Normalise, Scope
 from prunetui.errors import TrialError
 
 
@@ -102,19 +102,25 @@ def keep_above(
 
 
 def keep_channels(
-    net: Constrained, scores: Mapping[str, Tensor], sparsity: float, scope: Scope = "local", round_to: int = 0
+    net: Constrained,
+    scores: Mapping[str, Tensor],
+    sparsity: float,
+    scope: Scope = "local",
+    round_to: int = 0,
+    normalise: Normalise = "mean",
 ) -> dict[str, Tensor]:
     """Keep the highest-scored channels of each group, as many as the net's target allows.
 
     ``scores`` holds one score a channel for every group of ``net.groups()``. ``round_to`` makes every
-    width a multiple of it; 0 is 8 where the narrowest group has at least 64 channels, else 1.
+    width a multiple of it; 0 is 8 where the narrowest group has at least 64 channels, else 1. ``normalise`` says what
+    divides the scores of a group before groups compete: nothing, their mean, or their L2 norm.
 
     Raises:
         TrialError: the target cannot be reached within 1 % of the net.
     """
     widths = solve_widths(
         net.costs, {name: score.detach().float().cpu() for name, score in scores.items()}, net.target, sparsity,
-        scope, round_to, net.floor,
+        scope, round_to, net.floor, normalise,
     )  # fmt: skip
     keep = {}
     for name, score in scores.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -15,8 +16,10 @@ class Training(Constrained):
     """A network between a backward pass and the optimiser's step.
 
     A method's ``during_training`` may add to the gradients (a penalty), replace entries of ``masks`` (weights that
-    are not kept are zeroed after the step, and are zero when they come back) and keep what it likes in ``memory``:
-    tensors by name, which its ``prune`` finds again in ``net.memory``. Nothing else may change.
+    are not kept are zeroed after the step, and are zero when they come back unless it gives them another value), set
+    filters to zero, and keep what it likes in ``memory``: tensors by name, which its ``prune`` finds again in
+    ``net.memory``. A gradient that is set to None keeps its parameter out of the step. Nothing else may change, and
+    the number of pruned weights is the same at the end of the training as at its start.
     """
 
     model: nn.Module
@@ -37,3 +40,11 @@ class Training(Constrained):
     """Batches of one epoch."""
     lr: float = 0.0
     """Learning rate of this batch."""
+
+    def zero_filters(self, keep: Mapping[str, Tensor]) -> None:
+        """Set what makes the channels that are not in ``keep``, by group [width], to zero; training may undo it."""
+        weights = self.parameters()
+        for group in self.groups():
+            for part in group.weights("makes"):
+                weight = weights[part.layer]
+                weight *= part.spread(keep[group.name].to(weight.dtype), weight, elsewhere=1)

@@ -43,6 +43,7 @@ def _print_family(family: str, infos: list[MethodInfo]) -> None:
             told = Text(one_line(f"{option.name} = {json.dumps(option.default)}  {option.help}"))
             out.print(Padding(told, (0, 0, 0, 4), expand=False))
         schedules = f"; only {', '.join(info.schedules)}" if info.schedules else ""
+        schedules += f"; by default {info.schedule}" if info.schedule else ""
         about = Text(one_line(f"target {', '.join(info.targets)}{schedules}; source {info.source}"), "dim")
         out.print(Padding(about, (0, 0, 1, 4), expand=False))
 

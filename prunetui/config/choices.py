@@ -69,10 +69,16 @@ def allows(info: MethodInfo, schedule: AnySchedule) -> bool:
 
 
 def schedule_of(study: Study, method: MethodTable) -> AnySchedule:
-    """The schedule of a method: its own, else the study's, else (where the study names none) the first it knows."""
+    """The schedule of a method: its own, else the study's.
+
+    Where the study names none either, that of the method's source, else the first it knows. A sensitivity study prunes
+    a trained net once.
+    """
     if method.schedule or "schedule" in study.model_fields_set:
         return method.schedule or study.schedule
     info = info_of(method)
+    if info.schedule and study.kind != "sensitivity":
+        return SCHEDULES[info.schedule]()
     return study.schedule if allows(info, study.schedule) else SCHEDULES[info.schedules[0]]()
 
 

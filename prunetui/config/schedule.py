@@ -53,7 +53,7 @@ class Gradual(TomlTable):
     name: Literal["gradual"] = "gradual"
     """Kind of schedule."""
     steps: Annotated[int, Field(ge=2, le=1000)] | None = None
-    """Prune steps, at starts of epochs of [finetune]; default: one an epoch until `until`."""
+    """Prune steps, at starts of epochs of [finetune]; default: one an epoch until `until`, which must be 3 or more."""
     until: Annotated[float, Field(gt=0, le=1)] = 0.75
     """Share of the epochs in which is pruned; the rest recovers."""
 
@@ -65,6 +65,8 @@ class LotteryTicket(Leveled):
     """Kind of schedule."""
     epoch: Epochs = 1
     """Epoch of [train] whose weights come back; 0 is the initial network. Training goes on from there."""
+    rate: Annotated[float, Field(gt=0, le=1)] = 0.2
+    """Most of the remaining weights that one round takes, where neither `steps` nor `levels` say how many rounds."""
 
 
 class LrRewinding(Leveled):

@@ -15,6 +15,8 @@ from prunetui.config.schedule import (
 )
 from prunetui.config.schema import MethodTable, Study
 
+LEAST_GRADUAL = 3
+"""Prune steps of `gradual` where a study does not say how many: two would take 87.5 % of all at once."""
 UNTRAINED = "(with a checkpoint they are 0 by default)"
 
 
@@ -50,7 +52,8 @@ def _of_method(method: MethodTable, schedule: AnySchedule) -> str:
 def _of_training(study: Study, schedule: AnySchedule) -> str:
     epochs = study.train.epochs
     if isinstance(schedule, AtInit | Dynamic) and not epochs:
-        return f"{schedule.name} prunes before training, so [train] needs epochs {UNTRAINED}"
+        other = "" if isinstance(schedule, Dynamic) else '; a trained net is pruned with schedule = "one-shot"'
+        return f"{schedule.name} prunes before training, so [train] needs epochs {UNTRAINED}{other}"
     if isinstance(schedule, LotteryTicket | LrRewinding):
         if not epochs:
             return f"{schedule.name} repeats [train], so it needs epochs {UNTRAINED}"
@@ -60,6 +63,13 @@ def _of_training(study: Study, schedule: AnySchedule) -> str:
         most = study.finetune.epochs
         if most < 2:
             return f"gradual prunes within [finetune], which needs at least 2 epochs; it has {most}"
+        steps = max(1, round(schedule.until * most))
+        if not schedule.steps and steps < LEAST_GRADUAL:
+            share = 1 - (1 - 1 / steps) ** 3
+            return (
+                f"gradual would prune {steps} time{'s' if steps > 1 else ''} in the {most} epochs of [finetune], "
+                f"{share:.1%} of it at once; give [finetune] more epochs, or say that you want so few: steps = 2"
+            )
         if schedule.steps and schedule.steps > most:
             return f"gradual prunes once an epoch at most: {schedule.steps} steps do not fit {most} epochs"
     return ""

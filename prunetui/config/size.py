@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 from prunetui.config.choices import applied, schedule_of, values_of
-from prunetui.config.schedule import AnySchedule, Gradual, Leveled
+from prunetui.config.schedule import AnySchedule, Gradual, Leveled, LotteryTicket
 from prunetui.config.schema import MethodTable, Study
 
 MOST_TRIALS = 100_000
@@ -40,11 +43,11 @@ def too_large(study: Study, layers: int = 1) -> str:
 
 def _prune_steps(study: Study, method: MethodTable) -> int:
     values = values_of(study, method)
-    each = _levels(schedule_of(study, method), len(values), study.finetune.epochs)
+    each = _levels(schedule_of(study, method), values, study.finetune.epochs)
     return len(applied(method)) * len(values) * each
 
 
-def _levels(schedule: AnySchedule, values: int, epochs: int) -> int:
+def _levels(schedule: AnySchedule, values: Sequence[float], epochs: int) -> int:
     """The most levels that one trial of a schedule goes through."""
     if isinstance(schedule, Gradual):
         return schedule.steps or max(1, round(schedule.until * epochs))
@@ -52,4 +55,8 @@ def _levels(schedule: AnySchedule, values: int, epochs: int) -> int:
         return 1
     if schedule.levels:
         return len(schedule.levels) + 1
-    return schedule.steps or values
+    if schedule.steps:
+        return schedule.steps
+    if isinstance(schedule, LotteryTicket) and schedule.rate < 1:  # at most: every value is a round, too
+        return len(values) + math.ceil(math.log(max(1 - max(values), 1e-9)) / math.log(1 - schedule.rate))
+    return len(values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,6 +29,24 @@ def levels(schedule: AnySchedule, value: float, values: Sequence[float], epochs:
     else:
         between = [1 - (1 - value) ** (i / schedule.steps) for i in range(1, schedule.steps)]
     return (*(round(level, 10) for level in between), value)
+
+
+def rounds(schedule: AnySchedule, values: Sequence[float]) -> tuple[float, ...]:
+    """The ``values`` of a method and, of a lottery ticket, what it passes through between them.
+
+    Each of its rounds takes the same part of the remaining weights as its neighbours, and at most ``rate``; the values
+    themselves are rounds (Frankle & Carbin 2019, arXiv:1803.03635: 20 % a round).
+    """
+    if not isinstance(schedule, LotteryTicket) or schedule.rate == 1:
+        return tuple(values)
+    found: list[float] = []
+    left = 1.0
+    for value in sorted(values):
+        count = max(1, math.ceil(math.log((1 - value) / left) / math.log(1 - schedule.rate) - 1e-9))
+        found += [1 - left * ((1 - value) / left) ** (i / count) for i in range(1, count)]
+        found.append(value)
+        left = 1 - value
+    return tuple(round(level, 10) for level in found)
 
 
 def shares_path(schedule: AnySchedule) -> bool:

@@ -20,7 +20,7 @@ from prunetui.config.choices import (
     values_of,
 )
 from prunetui.config.schedule import AnySchedule, AtInit, Dynamic, Gradual, Iterative, Leveled
-from prunetui.plan.schedules import Again, levels, prune_epochs, rewinding, shares_path
+from prunetui.plan.schedules import Again, levels, prune_epochs, rewinding, rounds, shares_path
 from prunetui.plan.trainings import Trainings
 from prunetui.plugins.method_catalogue import catalogue
 from prunetui.steps import Prune, Rewind
@@ -143,7 +143,7 @@ class Walk:
 
         Where nothing but the last level is a trial's own, thousands of values are as many steps, not their square.
         """
-        if self._shared_levels is None or info_of(self.method).trains == "by value":
+        if self._shared_levels is None or "value" in (self._shaped(value) or {}):
             steps = levels(self.schedule, value, self._values)
             at = self._beginning(value)
             for i, level in enumerate(steps, 1):
@@ -163,7 +163,10 @@ class Walk:
 
     @cached_property
     def _values(self) -> tuple[float, ...]:
-        return values_of(self.study, self.method)
+        """What a schedule of levels passes through when it says nothing more."""
+        values = values_of(self.study, self.method)
+        by_weights = self.target == "sparsity" and is_masked(self.method)
+        return rounds(self.schedule, values) if by_weights else values
 
     @cached_property
     def _shared_levels(self) -> list[float] | None:

@@ -34,6 +34,8 @@ class MethodInfo(Contribution):
     targets: tuple[str, ...]
     schedules: tuple[str, ...]
     """Schedules it makes sense for; empty when it has no say."""
+    schedule: str
+    """The one it runs with where a study names none; empty when it has no say."""
     trains: str
     """Whether it shapes the training before its edit: empty, "alike" for all values, or "by value"."""
 
@@ -48,6 +50,9 @@ def described(node: ast.ClassDef, name: str, given: Mapping[str, Any]) -> dict[s
     for what, names in (("targets", targets), ("schedules", schedules)):
         if not (isinstance(names, tuple | list) and all(isinstance(n, str) for n in names)):
             raise PrunetuiError(f"the {what} of {name} must be a tuple of names")
+    schedule = given.get("schedule", "")
+    if not isinstance(schedule, str) or (schedules and schedule and schedule not in schedules):
+        raise PrunetuiError(f"the schedule of {name} must be the name of one that it can run with; got {schedule!r}")
     edit = _edit_of(node)
     return {
         "options": tuple(fields_of(node, (PARTS,), COMMON_KEYS)),
@@ -56,6 +61,7 @@ def described(node: ast.ClassDef, name: str, given: Mapping[str, Any]) -> dict[s
         "edit": edit,
         "targets": tuple(targets) or TARGETS[edit],
         "schedules": tuple(schedules),
+        "schedule": schedule,
         "trains": _trains(node),
     }
 

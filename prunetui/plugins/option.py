@@ -17,6 +17,8 @@ ANNOTATIONS: dict[str, Any] = {
     "Annotated": Annotated,
     "Literal": Literal,
     "Scope": Literal["global", "local"],
+    "Budget": Literal["uniform", "erk", "owl", "alpha"],
+    "Normalise": Literal["none", "mean", "l2"],
     "Count": Annotated[int, Ge(0)],
     "Positive": Annotated[int, Ge(1)],
     "Factor": Annotated[float, Ge(0)],

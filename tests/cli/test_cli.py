@@ -149,7 +149,9 @@ def test_methods_as_json_are_an_array_with_the_fields_of_the_contract(cli: Cli):
         assert {"name", "family", "summary", "source", "options"} <= set(method)
     (l1,) = (method for method in methods if method["name"] == "l1-structured")
     assert l1["family"] == "channels"
-    assert [(option["name"], option["default"]) for option in l1["options"]] == [("scope", "local"), ("round_to", 0)]
+    assert [(option["name"], option["default"]) for option in l1["options"]] == [
+        ("scope", "local"), ("normalise", "mean"), ("round_to", 0),
+    ]  # fmt: skip
 
 
 def test_presets_as_json_are_an_array_with_names_that_can_be_started_from(cli: Cli):
@@ -166,8 +168,9 @@ def test_methods_for_people_stand_by_family_with_options_help_and_sources(cli: C
     assert families == ["weights", "kernels", "channels", "sharing", "sequence"]
     place = next(i for i, line in enumerate(lines) if line.startswith("l1-structured  Remove the channels"))
     assert lines[place + 1].startswith('    scope = "local"  Rank across the whole net')
-    assert lines[place + 2].startswith("    round_to = 0  Widths become multiples")
-    assert lines[place + 3].startswith("    target sparsity, channels, params, macs; source Li et al.")
+    assert lines[place + 2].startswith('    normalise = "mean"  What divides scores')
+    assert lines[place + 3].startswith("    round_to = 0  Widths become multiples")
+    assert lines[place + 4].startswith("    target sparsity, channels, params, macs; source Li et al.")
 
 
 def test_one_method_is_shown_in_full(cli: Cli):

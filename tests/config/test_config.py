@@ -62,8 +62,8 @@ def test_three_lines_are_a_whole_study():
 
 def test_a_method_without_options_has_its_defaults_and_a_table_may_change_them():
     study = parse_study('[[methods]]\nname = "l1-structured"\n[[methods]]\nname = "l1-structured"\nscope = "global"\n')
-    assert study.methods[0].options == {"scope": "local", "round_to": 0}
-    assert study.methods[1].options == {"scope": "global", "round_to": 0}
+    assert study.methods[0].options == {"scope": "local", "normalise": "mean", "round_to": 0}
+    assert study.methods[1].options == {"scope": "global", "normalise": "mean", "round_to": 0}
 
 
 def test_a_study_cannot_be_changed_once_read():
@@ -360,13 +360,13 @@ def test_methods_are_replaced_as_a_whole_or_changed_one_key_at_a_time():
         '[[methods]]\nname = "l1-structured"\n',
         ["methods[0].scope=global", "methods.0.round_to=8", "methods.0.label=x"],
     )
-    assert study.methods[0].options == {"scope": "global", "round_to": 8}
+    assert study.methods[0].options == {"scope": "global", "normalise": "mean", "round_to": 8}
     assert study.methods[0].label == "x"
 
 
 def test_a_method_given_by_its_name_alone_can_be_changed_too():
     study = parse_study('methods = ["l1-structured"]', ["methods[0].scope=global"])
-    assert study.methods[0].options == {"scope": "global", "round_to": 0}
+    assert study.methods[0].options == {"scope": "global", "normalise": "mean", "round_to": 0}
 
 
 @pytest.mark.parametrize(
@@ -475,7 +475,7 @@ def test_a_resolved_study_spells_out_what_each_method_runs():
     first, second = plain["methods"]
     assert first == {
         "name": "l1-structured", "target": "sparsity", "schedule": {"name": "one-shot"}, "sparsities": [0.5],
-        "scope": "local", "round_to": 0,
+        "scope": "local", "normalise": "mean", "round_to": 0,
     }  # fmt: skip
     assert (second["target"], second["sparsities"]) == ("threshold", [0.01, 0.03, 0.05, 0.1, 0.2])
 

@@ -131,6 +131,7 @@ def test_trials_are_counted_without_a_plan():
         ("'iterative'", 3 * 3),
         ("{name = 'iterative', steps = 4}", 3 * 4),
         ("{name = 'iterative', levels = [0.2, 0.4]}", 3 * 3),
+        ("'lottery-ticket'", 3 * (3 + 6)),  # 0.3 of the weights remain after 6 rounds of 0.8, and each value is one
         ("{name = 'gradual', steps = 5}", 3 * 5),
         ("{name = 'gradual', until = 0.5}", 3 * 5),
     ],

@@ -216,7 +216,7 @@ def test_a_local_method_leaves_layers_that_have_more_zeros(lively: Callable[...,
     [
         ("name='nm'", ["sparsities=[0.5]"]),
         ("name='global-unstructured'", ["schedule={name='iterative',steps=2}"]),
-        ("name='global-unstructured'", ["schedule=gradual", "finetune.epochs=2"]),
+        ("name='global-unstructured'", ["schedule={name='gradual',steps=2}", "finetune.epochs=2"]),
         ("name='rigl'", ["train.epochs=1", "train.batch_size=32"]),
         ("name='hybrid'\nparts=['l1-structured', 'global-unstructured']", []),
     ],

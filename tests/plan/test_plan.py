@@ -436,6 +436,17 @@ def test_pruned_at_initialisation_a_network_is_trained_as_the_dense_one_was():
     assert (high.id, high.schedule) == ("snip-at-init-0.9-s0", "at-init")
 
 
+@pytest.mark.parametrize("name", ["snip", "grasp", "synflow"])
+def test_what_is_meant_for_initialisation_prunes_there_unless_the_study_says_otherwise(name: str):
+    def schedules(*more: str) -> set[str]:
+        return {trial.schedule for trial in compared(planned(f"methods = ['{name}']\n", *more))}
+
+    assert schedules() == {"at-init"}
+    assert schedules("schedule=one-shot") == {"one-shot"}
+    with pytest.raises(ConfigError, match=r'a trained net is pruned with schedule = "one-shot"'):
+        schedules("train.epochs=0")
+
+
 def test_pruning_at_initialisation_needs_a_training_to_follow():
     with pytest.raises(ConfigError, match=r"methods\[0\].schedule: at-init prunes before training"):
         planned("methods = [{ name = 'snip', schedule = 'at-init' }]\n", "train.epochs=0")

@@ -31,7 +31,7 @@ SHAPES: dict[str, Callable[[int], str]] = {
     "one trajectory": lambda count: values(count) + "schedule = 'iterative'\n",
     "lottery tickets": lambda count: values(count) + "schedule = 'lottery-ticket'\n",
     "rates rewound": lambda count: values(count) + "schedule = 'lr-rewinding'\n",
-    "gradual": lambda count: values(count) + "schedule = 'gradual'\n",
+    "gradual": lambda count: values(count) + "schedule = { name = 'gradual', steps = 2 }\n",
     "own levels": lambda count: values(count) + "schedule = { name = 'iterative', steps = 3 }\n",
 }
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from prunetui.config import AtInit, Iterative, OneShot
 from prunetui.config.schedule import SCHEDULES, Dynamic, Gradual, LotteryTicket, LrRewinding
-from prunetui.plan.schedules import Again, levels, prune_epochs, rewinding, schedule_name, shares_path
+from prunetui.plan.schedules import Again, levels, prune_epochs, rewinding, rounds, schedule_name, shares_path
 
 VALUES = (0.5, 0.7, 0.9)
 
@@ -131,6 +131,15 @@ def test_a_lottery_ticket_rewinds_weights_and_learning_rates_the_other_only_thes
     assert rewinding(LrRewinding(), 15) == Again(7, weights=False)  # the middle
     assert rewinding(LrRewinding(epoch=12), 15) == Again(12, weights=False)
     assert rewinding(Iterative(), 15) is rewinding(OneShot(), 15) is rewinding(Gradual(), 15) is None
+
+
+def test_a_lottery_ticket_takes_at_most_a_fifth_of_what_remains_a_round():
+    """0.8 and 0.64 remain after two rounds; at halves one leads to 0.5, and two by the square root of 0.4 to 0.2."""
+    assert rounds(LotteryTicket(), (0.2, 0.488)) == pytest.approx((0.2, 0.36, 0.488))
+    assert rounds(LotteryTicket(), (0.1, 0.15)) == pytest.approx((0.1, 0.15))
+    assert rounds(LotteryTicket(rate=0.5), (0.8, 0.5)) == pytest.approx((0.5, 1 - 0.5 * 0.4**0.5, 0.8))
+    assert rounds(LotteryTicket(rate=1.0), (0.5, 0.9)) == rounds(Iterative(), (0.5, 0.9)) == (0.5, 0.9)
+    assert rounds(LotteryTicket(), (0.0,)) == (0.0,)
 
 
 # What all have in common ------------------------------------------------------------------------------

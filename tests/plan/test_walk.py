@@ -85,7 +85,8 @@ DENSE = "load, train 0-4"
             f"{DENSE}, statistics, recover 0-2, statistics, recover on 0-2, statistics, recover on 0-2",
         ),
         (
-            "'gradual'",  # both epochs of the recovery begin with a prune step, which its learning rate does not notice
+            # Both epochs of the recovery begin with a prune step, which its learning rate does not notice.
+            "{ name = 'gradual', steps = 2 }",
             f"{DENSE}, l1-structured 0.7, statistics, recover 0-1, l1-structured 0.8, statistics, recover on 1-2",
             f"{DENSE}, statistics, recover 0-2",
         ),
@@ -135,7 +136,7 @@ def test_the_steps_of_a_trial_and_of_its_control(schedule: str, trial: str, cont
             f"{DENSE}, recover 0-1, statistics, recover on 0-1, statistics, recover on 0-2",
         ),
         (
-            "{ name = 'movement', epochs = 1, schedule = 'gradual' }",
+            "{ name = 'movement', epochs = 1, schedule = { name = 'gradual', steps = 2 } }",
             f"{DENSE}, recover 0-1 by movement, movement 0.7, statistics, recover 0-1 by movement, movement 0.8, "
             "statistics, recover on 1-2",
             f"{DENSE}, recover 0-1, statistics, recover 0-2",
@@ -185,7 +186,7 @@ def test_progress_rises_to_one_along_a_schedule() -> None:
     for schedule in ("{ name = 'iterative', steps = 4 }", "{ name = 'lottery-ticket', steps = 4 }"):
         plan = planned(f"schedule = {schedule}", L1)
         assert [step.progress for step in steps(plan, only(plan).after, Prune)] == [0.25, 0.5, 0.75, 1.0]
-    plan = planned("schedule = 'gradual'", L1)
+    plan = planned("schedule = { name = 'gradual', steps = 2 }", L1)
     assert [step.progress for step in steps(plan, only(plan).after, Prune)] == [0.5, 1.0]
 
 
@@ -202,8 +203,19 @@ def test_the_levels_of_a_lottery_ticket_lie_on_one_path() -> None:
     assert low.control == middle.control == high.control == high.dense
 
 
+def test_the_rounds_of_a_lottery_ticket_of_masks_lie_on_the_path_between_the_values() -> None:
+    study = ("sparsities = [0.2, 0.488]", "methods = ['global-unstructured']")
+    low, high = compared(planned("schedule = 'lottery-ticket'", *study))
+    plan = planned("schedule = 'lottery-ticket'", *study)
+    pruned = [step.value for step in steps(plan, high.after, Prune)]
+    assert pruned == pytest.approx([0.2, 0.36, 0.488])
+    assert shared(plan, low.after, high.after) == len(plan.path(low.after))
+    once = planned("schedule = { name = 'lottery-ticket', rate = 1 }", *study)
+    assert [step.value for step in steps(once, compared(once)[1].after, Prune)] == [0.2, 0.488]
+
+
 def test_gradual_shares_no_edit_between_values_and_its_control_with_one_shot() -> None:
-    gradual = "{ name = 'l1-structured', schedule = 'gradual' }"
+    gradual = "{ name = 'l1-structured', schedule = { name = 'gradual', steps = 2 } }"
     plan = planned("sparsities = [0.5, 0.8]", f"methods = [{gradual}, 'l1-structured']")
     low, high, once, _ = compared(plan)
     assert shared(plan, low.after, high.after) == shared(plan, low.after, once.after) == 2  # the dense network
@@ -226,7 +238,7 @@ def test_a_dense_training_is_split_where_a_lottery_ticket_goes_back_to_and_nowhe
 def test_what_comes_before_the_split_does_not_know_how_long_training_goes_on_after_it() -> None:
     """Two studies share the early weights they go back to."""
     once = planned("schedule = 'lottery-ticket'", L1)
-    again = planned("schedule = 'lottery-ticket'", "sparsities = 0.5\nmethods = ['snip']")
+    again = planned("schedule = 'lottery-ticket'", "sparsities = 0.2\nmethods = ['snip']")
     assert only(once).dense == only(again).dense
     assert steps(once, only(once).after, Rewind) == steps(again, only(again).after, Rewind)
 
@@ -465,7 +477,7 @@ MIXED = "methods = ['rigl', 'snip', 'nm', { name = 'hybrid', parts = ['fpgm', 's
 
 def test_without_a_schedule_every_method_has_the_first_it_knows() -> None:
     plan = planned("sparsities = 0.5", MIXED)
-    assert [trial.schedule for trial in compared(plan)] == ["dynamic", "one-shot", "one-shot", "one-shot"]
+    assert [trial.schedule for trial in compared(plan)] == ["dynamic", "at-init", "one-shot", "one-shot"]
 
 
 def test_a_schedule_that_is_named_is_meant() -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import pytest
 from annotated_types import Ge
@@ -112,7 +112,8 @@ def test_options_are_read_with_their_type_default_and_docstring():
     info = method_info("l1-structured")
     assert (info.edit, info.family, info.module) == ("channels", "channels", "prunetui._methods.l1_structured")
     assert info.targets == ("sparsity", "channels", "params", "macs")
-    scope, round_to = info.options
+    scope, normalise, round_to = info.options
+    assert (normalise.name, normalise.type) == ("normalise", Literal["none", "mean", "l2"])
     assert (scope.name, scope.annotation, scope.default) == ("scope", "Scope", "local")
     assert scope.help.startswith("Rank across the whole net")
     assert (round_to.name, round_to.type, round_to.default) == ("round_to", Annotated[int, Ge(0)], 0)

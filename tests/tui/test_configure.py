@@ -265,7 +265,8 @@ def test_each_schedule_shows_its_own_fields(make):
         assert labels["one-shot"] == labels["at-init"] == labels["dynamic"] == set()
         assert labels["iterative"] == {"steps", "spacing", "levels", "epochs"}
         assert labels["gradual"] == {"steps", "until"}
-        assert labels["lottery-ticket"] == labels["lr-rewinding"] == {"steps", "spacing", "levels", "epoch"}
+        assert labels["lr-rewinding"] == {"steps", "spacing", "levels", "epoch"}
+        assert labels["lottery-ticket"] == labels["lr-rewinding"] | {"rate"}
 
     play(make(), scene)
 
@@ -296,7 +297,7 @@ def test_methods_are_searched_taken_and_told_their_options(make):
         await until(pilot, lambda: bool(screen.query(".method-page FieldRow")))
         form = screen.query_one(".method-page", Form)
         labels = [row.spec.label for row in form.query(FieldRow)]
-        assert labels[:4] == ["scope", "round_to", "epochs", "l1"]
+        assert labels[:4] == ["scope", "normalise", "round_to", "epochs"]
         assert "parts" not in labels
         place = len(screen.draft.methods) - 1
         await typed(pilot, form, ("methods", place, "epochs"), "2")
