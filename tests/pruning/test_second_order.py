@@ -251,7 +251,7 @@ def test_obc_of_a_linear_layer_is_exact(removed: int) -> None:
     random = torch.Generator().manual_seed(4)
     images, weights = torch.randn(20, 4, generator=random), torch.randn(3, 4, generator=random)
     keep, moved = rows_by_brute_force(weights, images.T @ images, removed)
-    batches = [(images[:12], torch.zeros(12)), (images[12:], torch.zeros(8))]
+    batches = [(images[:12], torch.zeros(12, dtype=torch.int64)), (images[12:], torch.zeros(8, dtype=torch.int64))]
     edit = pruned("obc", net(linear(weights.tolist()), batches), removed / 12, damping=SHARP)
     assert torch.equal(edit.keep["0"], keep)
     assert torch.allclose(edit.moved["0.weight"], moved.float(), atol=1e-4)
@@ -267,14 +267,16 @@ def test_obc_of_a_convolution_is_exact() -> None:
     patches = [padded[:, :, i : i + 3 : 2, j : j + 3 : 2].flatten(1) for i in (0, 2, 4) for j in (0, 2, 4)]
     hessian = sum((p.T @ p for p in patches), torch.zeros(8, 8))
     keep, moved = rows_by_brute_force(layer.weight.detach().flatten(1), hessian, 12)
-    edit = pruned("obc", net(nn.Sequential(layer), [(images, torch.zeros(18))]), 0.5, damping=SHARP)
+    edit = pruned("obc", net(nn.Sequential(layer), [(images, torch.zeros(18, dtype=torch.int64))]), 0.5, damping=SHARP)
     assert torch.equal(edit.keep["0"].flatten(1), keep)
     assert torch.allclose(edit.moved["0.weight"].flatten(1), moved.float(), atol=1e-4)
 
 
 def test_obc_compares_layers_by_what_they_lose_of_their_output() -> None:
     """Uncorrelated inputs: costs are w^2 over the layer's sum of squares, [1, 4, 9] / 14 and [16, 25, 36] / 77."""
-    subject = net(Apart(*linear([[1.0, 2.0, 3.0]], [[4.0, 5.0, 6.0]])), [(torch.eye(3), torch.zeros(3))])
+    subject = net(
+        Apart(*linear([[1.0, 2.0, 3.0]], [[4.0, 5.0, 6.0]])), [(torch.eye(3), torch.zeros(3, dtype=torch.int64))]
+    )
     assert pruned("obc", subject, 2 / 6, scope="global").keep["first"].tolist() == [[False, True, True]]
     assert pruned("obc", subject, 2 / 6, scope="global").keep["second"].tolist() == [[False, True, True]]
     assert pruned("obc", subject, 3 / 6, scope="global").keep["first"].tolist() == [[False, False, True]]
@@ -296,7 +298,7 @@ def test_obc_fits_each_layer_to_what_the_pruned_ones_before_it_hand_on() -> None
     random = torch.Generator().manual_seed(6)
     images = torch.randn(64, 6, generator=random)
     model = linear(torch.randn(6, 6, generator=random).tolist(), torch.randn(2, 6, generator=random).tolist())
-    subject = net(model, [(images, torch.zeros(64))])
+    subject = net(model, [(images, torch.zeros(64, dtype=torch.int64))])
     error = {}
     for sequential in (True, False):
         edit = pruned("obc", subject, 0.5, damping=SHARP, sequential=sequential)
@@ -321,7 +323,7 @@ def test_obc_in_parts_of_rows_fits_each_part_to_what_the_others_leave() -> None:
     images = torch.randn(40, 3, generator=random) @ torch.randn(3, 8, generator=random)  # inputs that resemble others
     images += 0.1 * torch.randn(40, 8, generator=random)
     weights = torch.randn(4, 8, generator=random)
-    subject = net(linear(weights.tolist()), [(images, torch.zeros(40))])
+    subject = net(linear(weights.tolist()), [(images, torch.zeros(40, dtype=torch.int64))])
     error = {}
     for block in (3, 8):
         edit = pruned("obc", subject, 0.5, block=block)
@@ -336,7 +338,11 @@ def test_obc_never_moves_what_is_already_pruned() -> None:
     random = torch.Generator().manual_seed(8)
     mask = torch.tensor([[True, False, True, True], [False, True, True, True]])
     weights = torch.randn(2, 4, generator=random) * mask
-    subject = net(linear(weights.tolist()), [(torch.randn(9, 4, generator=random), torch.zeros(9))], {"0": mask})
+    subject = net(
+        linear(weights.tolist()),
+        [(torch.randn(9, 4, generator=random), torch.zeros(9, dtype=torch.int64))],
+        {"0": mask},
+    )
     edit = pruned("obc", subject, 0.5)
     assert int(edit.keep["0"].sum()) == 4
     assert not (edit.keep["0"] & ~mask).any()
