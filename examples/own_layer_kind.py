@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from prunetui.engine.layers.kind import LayerKind, Shapes
+from prunetui.engine.layers.kind import LayerKind, Shapes, Stay
 
 
 class Convolution1d(LayerKind):
@@ -24,9 +24,9 @@ class Convolution1d(LayerKind):
     def fits(self, module: nn.Module) -> bool:
         return isinstance(module, nn.Conv1d) and module.groups == 1
 
-    def resize(self, module: nn.Module, shapes: Shapes) -> None:
-        assert isinstance(module, nn.Conv1d)
-        module.out_channels, module.in_channels = shapes["weight"][:2]
+    def attributes(self, module: nn.Module, shapes: Shapes, stay: Stay) -> dict[str, Any]:
+        outputs, inputs = shapes["weight"][:2]
+        return {"out_channels": outputs, "in_channels": inputs}
 
     def places(self, read: Tensor, made: Tensor) -> int:
         return math.prod(made.shape[2:])

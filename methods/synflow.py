@@ -1,7 +1,7 @@
 import torch
 from torch import Tensor
 
-from prunetui.api import Keep, Masks, Net, Positive, dataclass, keep_top, register
+from prunetui.api import Keep, Masks, Net, Positive, called_with, dataclass, keep_top, register
 
 
 @register("synflow", source="Tanaka et al. 2020, arXiv:2006.05467", schedule="at-init")
@@ -28,14 +28,16 @@ class SynFlow:
 
 def synaptic_flow(net: Net, keep: Keep) -> dict[str, Tensor]:
     """The score of every weight in float64, where products over many layers do not overflow."""
-    state = {name: t.abs().double() for name, t in net.model.state_dict().items() if t.is_floating_point()}
+    chosen = set(map(id, net.parameters().values()))  # a tensor may have several names
+    every = [*net.model.named_parameters(), *net.model.named_buffers()]
+    state = {n: t.detach().abs().double() for n, t in every if t.is_floating_point() and id(t) not in chosen}
     weights = {}
-    for name in net.weights():
-        weight = state[f"{name}.weight"]
+    for name, own in net.weights().items():
+        weight = own.abs().double()
         weights[name] = (weight * keep[name] if name in keep else weight).requires_grad_()
     state |= {f"{name}.weight": weight for name, weight in weights.items()}
     image = torch.ones_like(net.task.inputs(net.batches[0])[:1], dtype=torch.float64)
     with torch.enable_grad():
-        flow = torch.func.functional_call(net.model, state, (image,)).sum()
+        flow = called_with(net.model, state, (image,)).sum()
     gradients = torch.autograd.grad(flow, list(weights.values()))
     return {name: w.detach() * g for (name, w), g in zip(weights.items(), gradients, strict=True)}

@@ -15,6 +15,7 @@ from prunetui.api.activation_maps import activation_maps
 from prunetui.api.clusters import Clusters, cluster_filters, filter_weights
 from prunetui.api.density_budgets import keep_within, weights_kept
 from prunetui.api.edit import Channels, Masks, Modules, Shared
+from prunetui.api.functional_call import called_with
 from prunetui.api.groups import Group, Slice
 from prunetui.api.kernel_selection import keep_top_kernels, kernels_of, weights_left
 from prunetui.api.layer_budgets import erk_budgets, exchanged
@@ -64,6 +65,7 @@ __all__ = [
     "Training",
     "TrialError",
     "activation_maps",
+    "called_with",
     "compensated",
     "channel_maps",
     "channel_widths",

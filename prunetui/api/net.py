@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from prunetui.api.constraints import Constrained, Constraints
+from prunetui.api.functional_call import called_with
 from prunetui.api.source import Batch, called, count_of, mapped, tensors_in
 from prunetui.api.task import Task
 from prunetui.errors import TrialError
@@ -138,7 +139,7 @@ class Net(Constrained):
 
     def _gradients_of(self, tensors: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
         for batch in self.batches:
-            with torch.enable_grad():
+            with torch.enable_grad(), _differentiable(list(tensors.values())):
                 found = torch.autograd.grad(self.task.loss(self.model, batch), list(tensors.values()))
             yield dict(zip(tensors, found, strict=True))
 
@@ -153,16 +154,17 @@ class Net(Constrained):
 
     def image_gradients(self) -> Iterator[dict[str, Tensor]]:
         """Gradients of each example's own loss, a few examples at a time: [examples, *weight's shape]."""
-        parameters = {name: p.detach() for name, p in self.model.named_parameters()}
-        buffers = dict(self.model.named_buffers())
+        chosen = {f"{name}.weight": weight.detach() for name, weight in self.parameters().items()}
         names = {f"{name}.weight": name for name in self.layers()}
-        chosen = {name: parameters.pop(name) for name in names}
+        weights_of_layers = set(map(id, self.parameters().values()))  # of which some have other names, too
+        parameters = {n: p.detach() for n, p in self.model.named_parameters() if id(p) not in weights_of_layers}
+        buffers = dict(self.model.named_buffers())
 
         def loss(weights: dict[str, Tensor], example: Batch) -> Tensor:
             state = {**parameters, **weights, **buffers}
 
             def model(*inputs: Any, **named: Any) -> Any:
-                return torch.func.functional_call(self.model, state, inputs, named)
+                return called_with(self.model, state, inputs, named)
 
             return self.task.loss(model, mapped(example, lambda tensor: tensor[None]))
 
@@ -224,12 +226,12 @@ def _with_batch_statistics(norm: nn.Module, arguments: tuple[Any, ...]) -> None:
 
 @contextmanager
 def _differentiable(inputs: Any) -> Iterator[None]:
-    """What goes into a network is differentiated with respect to, as what its layers read is."""
-    floats = [tensor for tensor in tensors_in(inputs) if tensor.is_floating_point()]
-    for tensor in floats:
+    """Inputs of a network, or weights that are frozen, are differentiated with respect to; then as they were."""
+    frozen = [tensor for tensor in tensors_in(inputs) if tensor.is_floating_point() and not tensor.requires_grad]
+    for tensor in frozen:
         tensor.requires_grad_()
     try:
         yield
     finally:
-        for tensor in floats:
+        for tensor in frozen:
             tensor.requires_grad_(False)

@@ -43,7 +43,8 @@ def print_layers(
         say(told, err=True)
     side = architecture.size or OTHER_SIZE
     example = torch.zeros(1, channels, side, side)
-    check_network(architecture, Classification(), example)
+    for line in check_network(architecture, Classification(), example):
+        say(line, err=True)
     graph = trace(architecture, example)
     with torch.random.fork_rng(devices=[]):
         modules = dict(build(architecture).named_modules())

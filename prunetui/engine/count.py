@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from prunetui.api.source import called
-from prunetui.engine.layers import OTHER, Layer, LayerKind, kind_of
+from prunetui.engine.layers import OTHER, Layer, LayerKind, counted_names, kind_of
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,13 @@ def used_layers(model: nn.Module, example: Any) -> dict[str, Layer]:
     kind. A layer that is called several times has all its places, and a tensor with several names counts once.
     """
     layers: dict[str, Layer] = {}
-    shapes = _own_shapes(model)
+    shapes, elsewhere = _own_shapes(model)
 
     def watch(name: str, kind: LayerKind) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
         def record(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
             before = layers[name].places if name in layers else 0
-            layers[name] = Layer(kind, shapes.get(name, {}), before + (kind.places(inputs[0], output) if inputs else 0))
+            places = before + (kind.places(inputs[0], output) if inputs else 0)
+            layers[name] = Layer(kind, shapes.get(name, {}), places, elsewhere.get(name, frozenset()))
 
         return record
 
@@ -60,26 +61,33 @@ def used_layers(model: nn.Module, example: Any) -> dict[str, Layer]:
         model.train(was_training)
         for handle in handles:
             handle.remove()
-    other = {name: Layer(OTHER, own, 0) for name, own in shapes.items() if name not in layers}
+    other = {
+        name: Layer(OTHER, own, 0, elsewhere[name])
+        for name, own in shapes.items()
+        if name not in layers and own.keys() - elsewhere[name]
+    }
     return {**other, **layers}
 
 
-def _own_shapes(model: nn.Module) -> dict[str, dict[str, tuple[int, ...]]]:
-    """Of each module's own parameters, each under the first of its names."""
+def _own_shapes(model: nn.Module) -> tuple[dict[str, dict[str, tuple[int, ...]]], dict[str, frozenset[str]]]:
+    """By the names of modules: the shapes of their own parameters, and which of these count for another module."""
     shapes: dict[str, dict[str, tuple[int, ...]]] = {}
-    for full, parameter in model.named_parameters():
+    elsewhere: dict[str, frozenset[str]] = {}
+    counted = counted_names(model)
+    for full, parameter in model.named_parameters(remove_duplicate=False):
         name, _, own = full.rpartition(".")
         shapes.setdefault(name, {})[own] = tuple(parameter.shape)
-    return shapes
+        elsewhere[name] = elsewhere.get(name, frozenset()) | ({own} if full not in counted else set())
+    return shapes, elsewhere
 
 
 def count(model: nn.Module, example: Any, masks: Mapping[str, Tensor] | None = None) -> Counts:
     """Count a net; what a mask removes is zero even where the weight itself would be."""
     layers = used_layers(model, example)
-    parameters = dict(model.named_parameters())
-    zeros = {name: int((p == 0).sum()) for name, p in parameters.items()}
+    parameters = list(model.parameters())
+    zeros = {id(p): int((p == 0).sum()) for p in parameters}
     removed = {name: int((~keep).sum()) for name, keep in (masks or {}).items()}
-    params = sum(p.numel() for p in parameters.values())
+    params = sum(p.numel() for p in parameters)
     weights = sum(layer.cost("sparsity") for layer in layers.values())
     macs = sum(layer.cost("macs") for layer in layers.values())
     prunable = [name for name, layer in layers.items() if layer.prunable]
@@ -89,5 +97,10 @@ def count(model: nn.Module, example: Any, masks: Mapping[str, Tensor] | None = N
         weights=weights,
         weights_nonzero=weights - sum(removed.get(name, 0) for name in prunable),
         macs=macs,
-        macs_nonzero=macs - sum(zeros[f"{name}.weight"] * layers[name].places for name in prunable),
+        macs_nonzero=macs
+        - sum(
+            zeros[id(model.get_submodule(name).weight)] * layer.places
+            for name, layer in layers.items()
+            if layer.kind.prunable
+        ),
     )

@@ -17,9 +17,10 @@ from torch import Tensor
 from prunetui.api import Channels, Masks, Modules
 from prunetui.api.source import called, tensors_in
 from prunetui.engine.graph import Graph
+from prunetui.engine.layers import DoesNotFit
 from prunetui.engine.share_filters import share_filters
 from prunetui.engine.state import State, instantiate
-from prunetui.engine.tracing.cut_tensors import DoesNotFit
+from prunetui.engine.tied_tensors import ties_of
 from prunetui.engine.tracing.shrink import removal
 from prunetui.errors import TrialError
 from prunetui.formats.shared_filters import sharing_layers
@@ -47,15 +48,19 @@ def apply(edit: Masks | Channels | Modules, state: State, graph: Graph) -> State
 
 
 def move(moved: Mapping[str, Tensor], state: State) -> State:
-    """Give tensors new values."""
-    tensors = dict(state.tensors)
+    """Give tensors new values, under all of their names."""
+    tensors, ties = dict(state.tensors), ties_of(state.tensors)
     for name, value in moved.items():
         old = tensors.get(name)
         if old is None or old.shape != value.shape:
             raise TrialError(f"the new value of {name} does not fit: {'it is not there' if old is None else old.shape}")
         if not bool(torch.isfinite(value).all()):
             raise TrialError(f"the new value of {name} is not finite")
-        tensors[name] = value.detach().to(old.device, old.dtype, copy=True)  # one tensor may stand under many names
+        fresh = value.detach().to(old.device, old.dtype, copy=True)  # a method may give one tensor to many names
+        for other in ties.get(name, (name,)):
+            if other in moved and not torch.equal(moved[other], value):
+                raise TrialError(f"{name} and {other} are one tensor, and have two new values")
+            tensors[other] = fresh
     return replace(state, tensors=tensors)
 
 
@@ -70,24 +75,32 @@ def apply_masks(keep: Mapping[str, Tensor], state: State) -> State:
         if name in masks and bool((mask & ~masks[name].to(weight.device)).any()):
             raise TrialError(f"the mask of {name} brings back weights that an earlier step pruned")
         masks[name] = mask
+    ties = ties_of(state.tensors)
+    by_parameter: dict[str, Tensor] = {}
+    for name, mask in masks.items():
+        for alias in ties.get(f"{name}.weight", (f"{name}.weight",)):
+            by_parameter[alias] = by_parameter.get(alias, mask) & mask
+
+    def masked(name: str, tensor: Tensor) -> Tensor:
+        mask = by_parameter.get(name)
+        fits = mask is not None and tensor.shape == mask.shape
+        return tensor * mask.to(tensor.device) if fits and mask is not None else tensor
+
     return replace(
         state,
-        tensors=_masked(state.tensors, masks, lambda parameter: parameter),
-        momentum=_masked(state.momentum, masks, lambda buffer: buffer.partition("/")[2]),
+        tensors=_changed(state.tensors, masked),
+        momentum={name: masked(name.partition("/")[2], t) for name, t in state.momentum.items()},
         masks=masks,
     )
 
 
-def _masked(
-    tensors: Mapping[str, Tensor], masks: Mapping[str, Tensor], parameter: Callable[[str], str]
-) -> dict[str, Tensor]:
-    by_parameter = {f"{name}.weight": mask for name, mask in masks.items()}
-    masked = {}
+def _changed(tensors: Mapping[str, Tensor], change: Callable[[str, Tensor], Tensor]) -> dict[str, Tensor]:
+    """Every tensor after a change, made once of one with several names."""
+    made: dict[int, Tensor] = {}
     for name, tensor in tensors.items():
-        mask = by_parameter.get(parameter(name))
-        fits = mask is not None and tensor.shape == mask.shape
-        masked[name] = tensor * mask.to(tensor.device) if fits and mask is not None else tensor
-    return masked
+        if id(tensor) not in made:
+            made[id(tensor)] = change(name, tensor)
+    return {name: made[id(tensor)] for name, tensor in tensors.items()}
 
 
 def remove_channels(keep: Mapping[str, Tensor], state: State, graph: Graph) -> State:
@@ -105,7 +118,7 @@ def remove_channels(keep: Mapping[str, Tensor], state: State, graph: Graph) -> S
         kept={**state.kept, **_left(keep, state)},
         attributes={**state.attributes, **_attributes(keep, state, graph)},
         memory={},
-        tensors={name: cut(name, t) for name, t in state.tensors.items()},
+        tensors=_changed(state.tensors, cut),
         momentum={name: cut(name.partition("/")[2], t) for name, t in state.momentum.items()},
         masks={name: cut(f"{name}.weight", t) for name, t in state.masks.items()},
     )

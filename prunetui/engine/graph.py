@@ -46,6 +46,8 @@ class Graph:
     """Dimensions of tensors, as ``name[0]``, whose channels stay, each with the reason, where it is known."""
     ways: Mapping[str, Way] = field(default_factory=dict)
     """Groups whose channels are silent when their readers are zeroed, and not when what makes them is."""
+    aliases: frozenset[str] = frozenset()
+    """Names of tensors that count under another name; methods do not see these."""
     fallback: str = ""
     """Why the graph is Torch-Pruning's and not that of torch.export, where a network was to be traced by that."""
 
@@ -161,12 +163,17 @@ class Graph:
             layers = self.weighted
         return Constraints(
             layers=layers,
-            groups=[group for group in self.current(state) if only in (None, group.name)],
+            groups=[self._counted(group) for group in self.current(state) if only in (None, group.name)],
             costs=Costs(dense=self.dense, current=self.widths(state.tensors), cost=self.cost),
             target=target,
             floor=floor,
             sharing=sharing_layers(state.tensors),
         )
+
+    def _counted(self, group: Group) -> Group:
+        """The group with each tensor under the one name that it counts under."""
+        pieces = tuple(piece for piece in group.slices if piece.tensor not in self.aliases)
+        return replace(group, slices=pieces) if len(pieces) < len(group.slices) else group
 
     def units(self) -> Units:
         """What a sensitivity study prunes one at a time; channels that must stay are not among them."""

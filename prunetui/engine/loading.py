@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prunetui.api import logits_of
+from prunetui.api import called_with, logits_of
 from prunetui.engine.export_header import parse_header
 from prunetui.engine.models import Architecture
 from prunetui.engine.models.own_network import found_again
@@ -140,7 +140,7 @@ def _check_fits(net: nn.Module, architecture: Architecture) -> None:
         raise ValueError("it does not say the shape of its images")
     images = torch.empty(2, channels, size, size, device="meta")
     with torch.no_grad():
-        made = logits_of(torch.func.functional_call(net, tensors, (images,)))
+        made = logits_of(called_with(net, tensors, (images,)))
     if made.shape != (2, architecture.classes):
         raise ValueError(f"it gives {made.shape[-1]} values an image for {architecture.classes} classes")
 

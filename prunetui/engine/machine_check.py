@@ -21,6 +21,7 @@ import platformdirs
 import torch
 
 from prunetui.engine.device import Device
+from prunetui.engine.fresh_python import fresh_python
 from prunetui.engine.machine_cases import compute_safely
 from prunetui.files.atomic import write_atomic
 
@@ -197,9 +198,8 @@ def _write(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def command(asked: Mapping[str, Any]) -> list[str]:
-    """Starts the process that checks, with this process's import path and nothing of the working folder's."""
-    code = "import sys; sys.path[:] = sys.argv[2:]; from prunetui.engine.machine_cases import main; main(sys.argv[1])"
-    return [sys.executable, "-I", "-c", code, json.dumps(asked), *(str(Path(e).resolve()) for e in sys.path if e)]
+    """Starts the process that checks."""
+    return fresh_python("prunetui.engine.machine_cases", json.dumps(asked))
 
 
 def _environment(threads: int) -> dict[str, str]:

@@ -29,7 +29,7 @@ class MaskGuard:
     """Keeps pruned weights and their momentum at zero: one fused call each after an optimiser step."""
 
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, masks: Mapping[str, Tensor]) -> None:
-        parameters = dict(model.named_parameters())
+        parameters = dict(model.named_parameters(remove_duplicate=False))
         self._optimizer = optimizer
         self._weights: list[Tensor] = [parameters[f"{name}.weight"] for name in masks]
         self._masks = [m.to(w.device, w.dtype) for m, w in zip(masks.values(), self._weights, strict=True)]
@@ -40,9 +40,10 @@ class MaskGuard:
             return
         torch._foreach_mul_(self._weights, self._masks)
         for name in ("momentum_buffer", "exp_avg", "exp_avg_sq"):
-            state = [self._optimizer.state[weight].get(name) for weight in self._weights]
-            if state[0] is not None:
-                torch._foreach_mul_(state, self._masks)
+            held = [self._optimizer.state.get(weight, {}).get(name) for weight in self._weights]
+            known = [(buffer, mask) for buffer, mask in zip(held, self._masks, strict=True) if buffer is not None]
+            if known:  # frozen weights have none
+                torch._foreach_mul_(*map(list, zip(*known, strict=True)))
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe, device: Device) -> torch.optim.Optimizer:

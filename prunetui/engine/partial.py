@@ -6,6 +6,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from prunetui.engine.tied_tensors import once
 from prunetui.engine.train_job import TrainState
 
 KINDS = ("model", "momentum", "mask", "memory")
@@ -15,7 +16,7 @@ EPOCHS = "epochs"
 def partial_bytes(epoch: int, model: nn.Module, state: TrainState) -> bytes:
     """A safetensors file; ``epoch`` is the number of finished epochs of the recipe."""
     kinds = {
-        "model": model.state_dict(),
+        "model": once(model.state_dict(keep_vars=True)),
         "momentum": state.momentum,
         "mask": state.masks,
         "memory": state.memory,

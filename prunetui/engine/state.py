@@ -22,6 +22,7 @@ from prunetui.engine.convolutions import make_safe_for
 from prunetui.engine.layers import resize
 from prunetui.engine.models import Architecture, skeleton
 from prunetui.engine.models.in_memory import InMemory, copied, put_tensors
+from prunetui.engine.tied_tensors import Ties, copied_values, once, tie, ties_in, ties_of, under_all_names
 
 FORMAT = "prunetui/1"
 OTHERS = ("momentum", "kept", "memory", "attributes")
@@ -31,7 +32,7 @@ Tensors = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class State:
-    """The network after a step.
+    """The network after a step. A tensor with several names is one object under all of them.
 
     ``masks`` are bool, by layer name; ``momentum`` holds the optimiser's buffers by ``<buffer>/<parameter>``,
     each shaped like its parameter (or a scalar). ``kept`` are the indices of the dense net's channels that are left,
@@ -55,8 +56,7 @@ class State:
 
 def capture(model: nn.Module, state: State, momentum: Tensors | None = None) -> State:
     """The state of ``model``, which was made from ``state``."""
-    tensors = {name: t.detach().clone() for name, t in model.state_dict().items()}
-    return replace(state, tensors=tensors, momentum=momentum or {})
+    return replace(state, tensors=copied_values(model), momentum=momentum or {})
 
 
 def instantiate(state: State, device: torch.device) -> nn.Module:
@@ -64,14 +64,18 @@ def instantiate(state: State, device: torch.device) -> nn.Module:
     given = state.architecture.network if isinstance(state.architecture, InMemory) else None
     model = copy.deepcopy(_skeleton(state.architecture)) if given is None else copied(given)
     make_safe_for(model)
-    resize(model, state.tensors)
+    ties = ties_in(model)
+    tensors = under_all_names(state.tensors, ties)
+    resize(model, tensors)
     for place, value in state.attributes.items():
         set_attribute(model, place, value)
-    copies = {name: tensor.to(device, copy=True) for name, tensor in state.tensors.items()}
+    copies = {name: tensor.to(device, copy=True) for name, tensor in once(tensors).items()}
+    copies = under_all_names(copies, ties)
     if given is not None:
         put_tensors(model, copies, like=given)
         return model.eval()
     model.load_state_dict(copies, assign=True)
+    tie(model, ties)
     return model.to(device).to(memory_format=torch.channels_last).eval()
 
 
@@ -92,13 +96,23 @@ _skeleton = lru_cache(maxsize=8)(skeleton)
 """The dense network, of which each network is a copy."""
 
 
+def ties_by(architecture: Architecture) -> Ties:
+    """Which tensors of a network have several names; none of a built-in one."""
+    return {} if architecture.built_in else ties_in(_skeleton(architecture))
+
+
 def model_bytes(state: State, header: Mapping[str, Any] | None = None) -> bytes:
-    """The network as a safetensors file whose header holds the architecture and what else is given."""
+    """The network as a safetensors file whose header holds the architecture and what else is given.
+
+    A tensor with several names is held under the first; ``aliases`` of the header are the others -> that one.
+    """
     about = {"format": FORMAT, "architecture": json.dumps(state.architecture.plain())}
     about |= {key: json.dumps(value) for key, value in (header or {}).items()}
     if state.attributes:
         about["attributes"] = json.dumps({place: value.tolist() for place, value in state.attributes.items()})
-    return bytes(save({n: t.cpu().contiguous() for n, t in state.tensors.items()}, metadata=about))
+    if aliases := {name: names[0] for name, names in ties_of(state.tensors).items() if name != names[0]}:
+        about["aliases"] = json.dumps(aliases)
+    return bytes(save({n: t.cpu().contiguous() for n, t in once(state.tensors).items()}, metadata=about))
 
 
 def extra_bytes(state: State) -> bytes | None:
@@ -112,14 +126,15 @@ def extra_bytes(state: State) -> bytes | None:
 
 def from_files(model: Mapping[str, Tensor], extra: Mapping[str, Tensor], architecture: Architecture) -> State:
     """The state that ``model_bytes`` and ``extra_bytes`` wrote."""
+    tensors = under_all_names(model, ties_by(architecture))
     masks = {}
     others: dict[str, dict[str, Tensor]] = {name: {} for name in OTHERS}
     for key, tensor in extra.items():
         kind, _, name = key.partition("/")
         if kind == "mask":
-            shape = model[f"{name}.weight"].shape
+            shape = tensors[f"{name}.weight"].shape
             bits = np.unpackbits(tensor.numpy(), count=shape.numel())
             masks[name] = torch.from_numpy(bits.astype(bool)).view(shape)
         else:
             others[kind][name] = tensor
-    return State(architecture, dict(model), masks, **others)
+    return State(architecture, tensors, masks, **others)

@@ -22,6 +22,7 @@ from prunetui.engine.models import Architecture
 from prunetui.engine.partial import partial_bytes, read_partial
 from prunetui.engine.randomness import epoch_seed
 from prunetui.engine.state import State
+from prunetui.engine.tied_tensors import ties_of, under_all_names
 from prunetui.engine.train_job import TrainProgress, TrainState
 
 UNREADABLE = (SafetensorError, KeyError, ValueError, RuntimeError, TypeError)
@@ -80,4 +81,5 @@ class StepContext:
             self.partials.damaged(self.key, f"{type(error).__name__}: {error}")
             return first, start
         tensors, masks, momentum, memory = (saved[kind] for kind in ("model", "mask", "momentum", "memory"))
+        tensors = under_all_names(tensors, ties_of(start.tensors))
         return epochs, replace(start, tensors=tensors, masks=masks, momentum=momentum, memory=memory)

@@ -12,6 +12,7 @@ from prunetui.api import Group
 from prunetui.api.source import arguments_of, mapped
 from prunetui.engine.count import used_layers
 from prunetui.engine.graph import Graph
+from prunetui.engine.layers import counted_names
 from prunetui.engine.models import Architecture, build
 from prunetui.engine.tracing.cut_tensors import named_tensors
 from prunetui.engine.tracing.dependency_groups import dependency_groups
@@ -58,6 +59,7 @@ def proved_graph(model: nn.Module, example: Any, probes: Sequence[Example] = (),
         kept = {WHOLE: "; ".join(proof.notes) or "no channels were found that could go"}
     free = {layer for group in groups for layer in group.producers}
     held = [name for name, layer in layers.items() if layer.prunable and name not in free]
+    every = dict(model.named_parameters(remove_duplicate=False))
     ways = {group.name: proof.ways[group.name] for group in groups if group.name in proof.ways}
     return Graph(
         groups,
@@ -66,6 +68,7 @@ def proved_graph(model: nn.Module, example: Any, probes: Sequence[Example] = (),
         attributes=proof.proposal.attributes,
         kept=kept,
         ways=ways,
+        aliases=frozenset(every) - counted_names(model).keys(),
         fallback=next((note for note in proof.notes if note.startswith(label_graph.__name__)), ""),
     )
 

@@ -96,7 +96,8 @@ def _task_data_and_network(context: ExecutionContext) -> tuple[Task, LoadedSourc
         architecture = architecture_of(model, *shape)
     if given := given_to_factory(architecture):
         context.emit(events.Log("info", given))
-    check_network(architecture, task, example)
+    for line in check_network(architecture, task, example):
+        context.emit(events.Log("info", line))
     return task, source, architecture, trace(architecture, example).restricted(study.layers)
 
 

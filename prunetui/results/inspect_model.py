@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -101,11 +101,11 @@ def read_model(path: Path, dense: Path | None = None) -> ModelSummary:
     """
     before = _shapes(dense) if dense is not None else {}
     with _opened(path) as file:
-        layers = _layers(file)
+        layers, weights = _layers(file), _weights(file)
         limit = max([layer.histogram.limit for layer in layers], default=1.0)
         whole = [0] * BINS
         for layer in layers:
-            counts = _histogram(file.get_tensor(f"{layer.name}.weight"), limit).counts
+            counts = _histogram(file.get_tensor(weights[layer.name]), limit).counts
             whole = [a + b for a, b in zip(whole, counts, strict=True)]
     compared = tuple(replace(layer, dense=before.get(layer.name)) for layer in layers)
     return ModelSummary(compared, Histogram(limit, tuple(whole)), path.stat().st_size)
@@ -123,10 +123,9 @@ def kept_layers(path: Path, dense: Path | None = None) -> tuple[LayerSummary, ..
 
 
 def _layers(file: Any, histograms: bool = True) -> list[LayerSummary]:
-    keys = set(file.keys())
-    names = sorted((key.removesuffix(".weight") for key in keys if _is_layer(file, key)), key=_order(file))
-    sharing = sharing_layers(keys)
-    return [_layer(file, name, name in sharing, histograms) for name in names]
+    weights = _weights(file)
+    sharing = sharing_layers(set(file.keys()))
+    return [_layer(file, name, weights[name], name in sharing, histograms) for name in _in_order(file, weights)]
 
 
 @contextmanager
@@ -145,25 +144,27 @@ def _opened(path: Path) -> Iterator[Any]:
         raise DataError(f"{path.name} cannot be read: {error}") from None
 
 
-def _is_layer(file: Any, key: str) -> bool:
-    return key.endswith(".weight") and len(file.get_slice(key).get_shape()) in (2, 4)
+def _weights(file: Any) -> dict[str, str]:
+    """Layer -> the tensor of its weights. That of a projection of torch's attention is called ``in_proj_weight``."""
+    keys = [key for key in file.keys() if re.search(r"(\.|_proj_)weight$", key)]  # noqa: SIM118 - no mapping
+    return {key[: -len(".weight")]: key for key in keys if len(file.get_slice(key).get_shape()) in (2, 4)}
 
 
-def _order(file: Any) -> Any:
-    """As a network is walked: convolutions in the order of their numbers, then linear layers."""
+def _in_order(file: Any, weights: Mapping[str, str]) -> list[str]:
+    """Layers as a network is walked: convolutions in the order of their numbers, then linear layers."""
 
     def key(name: str) -> tuple[bool, list[tuple[bool, int, str]]]:
         parts = re.findall(r"\d+|\D+", name)
         numbered = [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
-        return len(file.get_slice(f"{name}.weight").get_shape()) == 2, numbered
+        return len(file.get_slice(weights[name]).get_shape()) == 2, numbered
 
-    return key
+    return sorted(weights, key=key)
 
 
-def _layer(file: Any, name: str, shared: bool, histogram: bool) -> LayerSummary:
+def _layer(file: Any, name: str, key: str, shared: bool, histogram: bool) -> LayerSummary:
     import numpy as np
 
-    weights = file.get_tensor(f"{name}.weight")
+    weights = file.get_tensor(key)
     outputs = file.get_slice(labels_of(name)).get_shape()[0] if shared else weights.shape[0]
     limit = float(np.abs(weights).max()) if weights.size and histogram else 0.0
     spread = _histogram(weights, limit if 0 < limit < float("inf") else 1.0) if histogram else Histogram(0.0, ())
@@ -179,8 +180,7 @@ def _histogram(weights: Any, limit: float) -> Histogram:
 
 def _shapes(path: Path) -> dict[str, Shape]:
     with _opened(path) as file:
-        keys = [key for key in file.keys() if _is_layer(file, key)]  # noqa: SIM118 - no mapping, it only has keys()
-        return {key.removesuffix(".weight"): tuple(file.get_slice(key).get_shape()) for key in keys}
+        return {name: tuple(file.get_slice(key).get_shape()) for name, key in _weights(file).items()}
 
 
 def _product(shape: Shape) -> int:

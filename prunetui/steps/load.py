@@ -24,8 +24,9 @@ class Load(Step):
 
         from prunetui.engine.models import build
         from prunetui.engine.state import State
+        from prunetui.engine.tied_tensors import copied
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(context.seed)
             net = build(context.architecture)
-        return State(context.architecture, {name: t.clone() for name, t in net.state_dict().items()})
+        return State(context.architecture, copied(net))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import copy
 import datetime
 import io
 import pathlib
@@ -385,9 +386,23 @@ def test_weight_norm_of_kernels_larger_than_one_pixel_is_computed(names: tuple[s
     assert found["conv.weight"].flatten(1).tolist() == [[6, 8, 0, 0, 0, 0, 0, 0], [2, 2, 2, 2, 2, 2, 2, 6]]
 
 
-def test_a_norm_that_is_not_read_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("norm", [nn.utils.spectral_norm, nn.utils.parametrizations.spectral_norm])
+@pytest.mark.parametrize(
+    "layer", [nn.Linear(3, 5), nn.Conv2d(4, 4, 3), nn.ConvTranspose2d(4, 4, 3), nn.ConvTranspose2d(3, 5, 2)]
+)
+def test_spectral_norm_is_computed(norm: Callable[[nn.Module], nn.Module], layer: nn.Module) -> None:
+    net = nn.Sequential(norm(copy.deepcopy(layer)))
+    example = torch.randn(2, 3) if isinstance(layer, nn.Linear) else torch.randn(2, layer.in_channels, 4, 4)
+    net(example)
+    net.eval()(example)
+    found, _ = computed(net.state_dict())
+    assert sorted(found) == ["0.bias", "0.weight"]
+    assert torch.allclose(found["0.weight"], net[0].weight, rtol=1e-5)
+
+
+def test_a_parametrisation_that_is_not_read_is_told(tmp_path: Path) -> None:
     net = Tiny()
-    nn.utils.parametrizations.spectral_norm(net.linear)
+    nn.utils.parametrizations.orthogonal(net.linear)
     with pytest.raises(UsageError, match=r"missing \(1\): linear\.weight(.|\n)*parametrisation that is not read"):
         read(saved(net.state_dict(), tmp_path / "net.pt"))
 

@@ -6,7 +6,7 @@ import copy
 import math
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ from prunetui.engine.count import count, used_layers
 from prunetui.engine.edits import apply, remove_channels, zero_channels
 from prunetui.engine.graph import Graph
 from prunetui.engine.layers.grouped_convolution import GroupedConvolution
-from prunetui.engine.layers.kind import LayerKind, Shapes
+from prunetui.engine.layers.kind import LayerKind, Shapes, Stay
 from prunetui.engine.models import Architecture
 from prunetui.engine.state import State
 from prunetui.engine.trace_network import trace_model
@@ -95,9 +95,9 @@ class Transposed(LayerKind):
     def fits(self, module: nn.Module) -> bool:
         return isinstance(module, nn.ConvTranspose2d) and module.groups == 1
 
-    def resize(self, module: nn.Module, shapes: Shapes) -> None:
-        assert isinstance(module, nn.ConvTranspose2d)
-        module.in_channels, module.out_channels = shapes["weight"][:2]
+    def attributes(self, module: nn.Module, shapes: Shapes, stay: Stay) -> dict[str, Any]:
+        inputs, outputs = shapes["weight"][:2]
+        return {"in_channels": inputs, "out_channels": outputs}
 
     def places(self, read: Tensor, made: Tensor) -> int:
         return math.prod(read.shape[2:])

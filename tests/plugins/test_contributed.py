@@ -18,7 +18,6 @@ from prunetui.tasks.classification import Classification
 HELPERS = """
 import torch
 from torch import nn
-from torch.nn.utils.parametrizations import weight_norm
 
 class Outputs(nn.Module):
     def __init__(self, classes):
@@ -27,10 +26,6 @@ class Outputs(nn.Module):
 
     def forward(self, x):
         return x * self.scale
-
-def tied(net):
-    net[2].weight = net[1].weight
-    return net
 """
 
 
@@ -42,14 +37,6 @@ def tied(net):
         ("return nn.Sequential(nn.Conv2d(channels, classes, 3))", "gives [2, 10, 6, 6] of 2 examples of 10 classes"),
         ("raise OSError('no disk')", "cannot be built: OSError: no disk"),
         ("return nn.Sequential(nn.AvgPool2d(8), nn.Flatten(), Outputs(classes))", "no convolution and no linear layer"),
-        (
-            "return tied(nn.Sequential(nn.Flatten(), nn.Linear(64, 64), nn.Linear(64, 64), nn.Linear(64, classes)))",
-            "it uses one tensor under several names (1.weight and 2.weight)",
-        ),
-        (
-            "return nn.Sequential(nn.Flatten(), weight_norm(nn.Linear(64, classes)))",
-            "it computes weights from others (1)",
-        ),
         ("return nn.Sequential(nn.Flatten(), nn.LazyLinear(classes))", "it learns shapes in its first pass"),
     ],
 )

@@ -44,6 +44,16 @@ def test_fewer_filters_than_the_dense_network(tmp_path: Path):
     assert (model.weights, model.nonzero) == (4 * 27 + 40, 4 * 27 + 40)
 
 
+def test_projections_of_attention_are_layers_by_the_names_that_torch_gives_them(tmp_path: Path):
+    tensors = {"a.in_proj_weight": ones(12, 4), "a.in_proj_bias": ones(12), "a.out_proj.weight": ones(4, 4)}
+    path = tmp_path / "m.safetensors"
+    save_file({**tensors, "token_weight": ones(3, 3)}, path)
+    assert [(layer.name, layer.shape) for layer in read_model(path).layers] == [
+        ("a.in_proj", (12, 4)),
+        ("a.out_proj", (4, 4)),
+    ]
+
+
 def test_outputs_that_share_filters_are_counted_by_their_labels(tmp_path: Path):
     path = saved(tmp_path, "m", conv__weight=ones(3, 2, 1, 1), conv__labels=np.array([0, 1, 2, 0, 1], "i8"))
     (layer,) = read_model(path).layers

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from prunetui.api.groups import Role
-from prunetui.engine.layers.kind import LayerKind, Shapes
+from prunetui.engine.layers.kind import LayerKind, Shapes, Stay
 
 
 class BatchNorm(LayerKind):
@@ -23,9 +23,9 @@ class BatchNorm(LayerKind):
     def fits(self, module: nn.Module) -> bool:
         return isinstance(module, _NormBase)
 
-    def resize(self, module: nn.Module, shapes: Shapes) -> None:
-        assert isinstance(module, _NormBase)
-        module.num_features = shapes["weight" if "weight" in shapes else "running_mean"][0]
+    def attributes(self, module: nn.Module, shapes: Shapes, stay: Stay) -> dict[str, Any]:
+        own = next((own for own in ("weight", "running_mean") if own in shapes), None)
+        return {} if own is None else {"num_features": shapes[own][0]}
 
     def places(self, read: Tensor, made: Tensor) -> int:
         return 0

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 import math
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-from prunetui.engine.layers.kind import LayerKind, Shapes
+from prunetui.engine.layers.kind import DoesNotFit, LayerKind, Shapes, Stay
 
 
 def is_convolution(module: nn.Module) -> TypeGuard[_ConvNd]:
     """Whether a module is a convolution of any number of dimensions; transposed ones are not."""
     return isinstance(module, _ConvNd) and not isinstance(module, _ConvTransposeNd)
+
+
+def blocks_left(blocks: int, stay: Tensor | None, what: str) -> int:
+    """How many equally large blocks are left: as many as before where each lost the same, else the whole ones.
+
+    Raises:
+        DoesNotFit: blocks would be left with different numbers.
+    """
+    if stay is None:
+        return blocks
+    left = stay.view(blocks, -1).sum(1)
+    size = len(stay) // blocks
+    if bool(((left == 0) | (left == size)).all()):
+        return int((left == size).sum())
+    if bool((left != left[0]).any()):
+        raise DoesNotFit(f"{what} would be left with {left.min()} to {left.max()} channels in each")
+    return blocks
 
 
 class Convolution(LayerKind):
@@ -23,9 +40,9 @@ class Convolution(LayerKind):
     def fits(self, module: nn.Module) -> bool:
         return is_convolution(module) and module.groups == 1
 
-    def resize(self, module: nn.Module, shapes: Shapes) -> None:
-        assert isinstance(module, _ConvNd)
-        module.out_channels, module.in_channels = shapes["weight"][:2]
+    def attributes(self, module: nn.Module, shapes: Shapes, stay: Stay) -> dict[str, Any]:
+        outputs, inputs = shapes["weight"][:2]
+        return {"out_channels": outputs, "in_channels": inputs}
 
     def places(self, read: Tensor, made: Tensor) -> int:
         return math.prod(made.shape[2:])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import nn
-from torch.nn.modules.conv import _ConvNd
 
 from prunetui.engine.layers.convolution import Convolution, is_convolution
-from prunetui.engine.layers.kind import Shapes
+from prunetui.engine.layers.kind import Shapes, Stay
 
 
 class DepthwiseConvolution(Convolution):
@@ -17,9 +18,8 @@ class DepthwiseConvolution(Convolution):
     def fits(self, module: nn.Module) -> bool:
         return is_convolution(module) and 1 < module.groups == module.in_channels == module.out_channels
 
-    def resize(self, module: nn.Module, shapes: Shapes) -> None:
-        assert isinstance(module, _ConvNd)
-        module.groups = module.in_channels = module.out_channels = shapes["weight"][0]
+    def attributes(self, module: nn.Module, shapes: Shapes, stay: Stay) -> dict[str, Any]:
+        return dict.fromkeys(("groups", "in_channels", "out_channels"), shapes["weight"][0])
 
     def matrix_product(self, module: nn.Module) -> nn.Module | None:
         return None

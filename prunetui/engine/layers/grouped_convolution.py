@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
 from prunetui.api.groups import Indices, Slice
-from prunetui.engine.layers.convolution import Convolution, is_convolution
-from prunetui.engine.layers.kind import Shapes, Side
+from prunetui.engine.layers.convolution import Convolution, blocks_left, is_convolution
+from prunetui.engine.layers.kind import Shapes, Side, Stay
 
 
 class GroupedConvolution(Convolution):
-    """Weights [out, in / groups, k, k]. The number of groups stays, so every group must lose equally many channels."""
+    """Weights [out, in / groups, k, k]. Every group loses equally many channels, or some go whole."""
 
     def fits(self, module: nn.Module) -> bool:
         return is_convolution(module) and module.groups > 1
 
-    def resize(self, module: nn.Module, shapes: Shapes) -> None:
+    def attributes(self, module: nn.Module, shapes: Shapes, stay: Stay) -> dict[str, Any]:
         assert isinstance(module, _ConvNd)
-        module.out_channels = shapes["weight"][0]
-        module.in_channels = shapes["weight"][1] * module.groups
+        rows = stay.get("weight", {}).get(0)
+        groups = blocks_left(module.groups, rows, f"a convolution of {module.groups} groups")
+        return {"out_channels": shapes["weight"][0], "in_channels": shapes["weight"][1] * groups, "groups": groups}
 
     def width(self, module: nn.Module, side: Side) -> int:
         assert isinstance(module, _ConvNd)

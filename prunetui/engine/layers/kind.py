@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -14,7 +14,13 @@ from prunetui.api.groups import Indices, Role, Slice
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Of a layer's tensors, by the names that they have in the layer."""
+Stay = Mapping[str, Mapping[int, Tensor]]
+"""Of a layer's tensors: what is kept of a dimension that loses something, bool [its size before]."""
 Side = Literal["outputs", "inputs"]
+
+
+class DoesNotFit(ValueError):
+    """Channels that cannot be removed from this network, in words."""
 
 
 class LayerKind(ABC):
@@ -34,8 +40,14 @@ class LayerKind(ABC):
         """Whether a module is a layer of this kind."""
 
     @abstractmethod
-    def resize(self, module: nn.Module, shapes: Shapes) -> None:
-        """Set the attributes that go with tensors of these shapes, which are of a narrower layer."""
+    def attributes(self, module: nn.Module, shapes: Shapes, stay: Stay) -> dict[str, Any]:
+        """What the module notes of its widths when its tensors have these shapes, by attribute.
+
+        ``shapes`` are those of all of its own tensors; where only these are known ``stay`` is empty.
+
+        Raises:
+            DoesNotFit: what is left is no layer of this kind.
+        """
 
     @abstractmethod
     def places(self, read: Tensor, made: Tensor) -> int:
@@ -75,19 +87,21 @@ class Layer:
     kind: LayerKind
     shapes: Shapes
     places: int
+    elsewhere: frozenset[str] = frozenset()
+    """Its own tensors that are another layer's, too, and count for that one."""
 
     @property
     def prunable(self) -> bool:
         """Whether its weights count for a sparsity."""
-        return self.kind.prunable
+        return self.kind.prunable and "weight" not in self.elsewhere
 
     def cost(self, what: str, shapes: Shapes | None = None) -> int:
         """Prunable weights (``sparsity``), ``params`` or ``macs``, of the layer as it is or with these ``shapes``."""
         shapes = self.shapes if shapes is None else shapes
         if what == "params":
-            return sum(math.prod(shape) for shape in shapes.values())
+            return sum(math.prod(shape) for own, shape in shapes.items() if own not in self.elsewhere)
         if what == "macs":
             return self.kind.macs(shapes, self.places)
         if what == "sparsity":
-            return math.prod(shapes["weight"]) if self.kind.prunable else 0
+            return math.prod(shapes["weight"]) if self.prunable else 0
         raise ValueError(f"a layer has no cost called {what}: there are sparsity, params and macs")

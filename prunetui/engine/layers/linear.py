@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from torch import Tensor, nn
 
-from prunetui.engine.layers.kind import LayerKind, Shapes
+from prunetui.engine.layers.kind import LayerKind, Shapes, Stay
 
 
 class Linear(LayerKind):
@@ -15,9 +16,9 @@ class Linear(LayerKind):
     def fits(self, module: nn.Module) -> bool:
         return isinstance(module, nn.Linear)
 
-    def resize(self, module: nn.Module, shapes: Shapes) -> None:
-        assert isinstance(module, nn.Linear)
-        module.out_features, module.in_features = shapes["weight"]
+    def attributes(self, module: nn.Module, shapes: Shapes, stay: Stay) -> dict[str, Any]:
+        outputs, inputs = shapes["weight"]
+        return {"out_features": outputs, "in_features": inputs}
 
     def places(self, read: Tensor, made: Tensor) -> int:
         return math.prod(made.shape[1:-1])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from prunetui.engine.layers.kind import LayerKind, Shapes
+from prunetui.engine.layers.kind import LayerKind, Shapes, Stay
+from prunetui.engine.layers.noted_widths import noted_widths
 
 
 class OtherLayer(LayerKind):
@@ -20,8 +21,8 @@ class OtherLayer(LayerKind):
     def fits(self, module: nn.Module) -> bool:
         return any(True for _ in module.parameters(recurse=False))
 
-    def resize(self, module: nn.Module, shapes: Shapes) -> None:
-        """Its attributes are those that a removal notes; see ``State.attributes``."""
+    def attributes(self, module: nn.Module, shapes: Shapes, stay: Stay) -> dict[str, Any]:
+        return noted_widths(module, shapes, stay)
 
     def places(self, read: Tensor, made: Tensor) -> int:
         return 0

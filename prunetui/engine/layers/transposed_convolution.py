@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvTransposeNd
 
-from prunetui.engine.layers.kind import LayerKind, Shapes
+from prunetui.engine.layers.convolution import blocks_left
+from prunetui.engine.layers.kind import LayerKind, Shapes, Stay
 
 
 class TransposedConvolution(LayerKind):
@@ -21,9 +22,11 @@ class TransposedConvolution(LayerKind):
     def fits(self, module: nn.Module) -> bool:
         return isinstance(module, _ConvTransposeNd)
 
-    def resize(self, module: nn.Module, shapes: Shapes) -> None:
+    def attributes(self, module: nn.Module, shapes: Shapes, stay: Stay) -> dict[str, Any]:
         assert isinstance(module, _ConvTransposeNd)
-        module.in_channels, module.out_channels = shapes["weight"][0], shapes["weight"][1] * module.groups
+        rows = stay.get("weight", {}).get(0)
+        groups = blocks_left(module.groups, rows, f"a convolution of {module.groups} groups")
+        return {"in_channels": shapes["weight"][0], "out_channels": shapes["weight"][1] * groups, "groups": groups}
 
     def places(self, read: Tensor, made: Tensor) -> int:
         return math.prod(read.shape[2:])

@@ -15,6 +15,7 @@ from torch.overrides import TorchFunctionMode
 from prunetui.api.source import called
 from prunetui.engine.convolutions import KindsUsed
 from prunetui.engine.models.factories import network_by
+from prunetui.engine.models.plain_network import plain
 from prunetui.errors import UsageError
 from prunetui.plugins.catalogue import contribution
 from prunetui.plugins.contribution import Contribution
@@ -76,10 +77,20 @@ def takes(name: str, parameter: str) -> bool:
 
 
 def build(architecture: Architecture) -> nn.Module:
-    """The freshly initialised dense network; draws from torch's default generator.
+    """The freshly initialised dense network, as it can be pruned; draws from torch's default generator.
 
     Raises:
         UsageError: the factory is not there, fails, or makes something else than a network.
+    """
+    made = by_factory(architecture)
+    return made if architecture.built_in else plain(made)
+
+
+def by_factory(architecture: Architecture) -> nn.Module:
+    """The network as its factory makes it.
+
+    Raises:
+        UsageError: as of ``build``.
     """
     found = contribution("model", architecture.name)
     if found.origin != "built-in" and architecture.digest not in (None, found.digest):

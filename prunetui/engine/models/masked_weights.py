@@ -1,9 +1,9 @@
-"""Weights that are stored as what they are computed from: masks of ``torch.nn.utils.prune``, weight norm."""
+"""Weights stored as what they are computed from: masks of ``torch.nn.utils.prune``, weight norm, spectral norm."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -11,7 +11,6 @@ from torch import Tensor
 from prunetui.formats.finite_values import PLAIN
 
 OLD, NEW = "_orig", "parametrizations."
-DIRECTION = (("weight_g", "weight_v"), ("parametrizations.weight.original0", "parametrizations.weight.original1"))
 UNREAD = ("_orig", "_u", "_v", "_g", ".original", ".original0", ".original1")
 Tensors = dict[str, Tensor]
 
@@ -20,7 +19,7 @@ def computed(tensors: Mapping[str, Tensor]) -> tuple[Tensors, Tensors]:
     """The tensors with every masked or normalised weight as its module computes it, and the masks by its name.
 
     Read exactly: ``weight_orig`` x ``weight_mask`` (torch.nn.utils.prune), ``parametrizations.weight.original`` x
-    ``parametrizations.weight.0.mask`` (torch.ao.pruning), and weight norm in both spellings. What else a
+    ``parametrizations.weight.0.mask`` (torch.ao.pruning), weight norm and spectral norm in both spellings. What else a
     parametrisation may be stays as it is, and is then missing under the name of the weight.
     """
     found = dict(tensors)
@@ -36,15 +35,16 @@ def computed(tensors: Mapping[str, Tensor]) -> tuple[Tensors, Tensors]:
             masks[weight] = keep
             found[weight] = torch.where(keep, found.pop(name), 0)  # a product would keep NaN where the mask is 0
             del found[mask]
-    for magnitude, direction in DIRECTION:
-        for name in [n for n in found if n.endswith(f".{magnitude}")]:
-            base = name.removesuffix(magnitude)
-            other = f"{base}{direction}"
-            if other in found and f"{base}weight" not in found:
-                weight_norm = _normalised(found[name], found[other])
-                if weight_norm is not None:
-                    found[f"{base}weight"] = weight_norm
-                    del found[name], found[other]
+    for names, made in RECIPES:
+        for name in [n for n in found if n.endswith(f".{names[0]}")]:
+            base = name.removesuffix(names[0])
+            own = [f"{base}{n}" for n in names]
+            alone = pieces[_parametrised(name)] == len(names) if _parametrised(name) else True
+            known = alone and all(n in found for n in own) and f"{base}weight" not in found
+            if known and (value := made(*(found[n] for n in own))) is not None:
+                found[f"{base}weight"] = value
+                for piece in own:
+                    del found[piece]
     return found, masks
 
 
@@ -77,6 +77,35 @@ def _normalised(magnitude: Tensor, direction: Tensor) -> Tensor | None:
         return None
     norm = torch.linalg.vector_norm(direction, dim=over, keepdim=True) if over else direction.abs()
     return direction * (magnitude / norm)
+
+
+def _over_norm(weight: Tensor, left: Tensor, right: Tensor) -> Tensor | None:
+    """The weight over its spectral norm u' W v, as evaluation has it.
+
+    W is the weight as a matrix with a row for each output: its first dimension, of transposed convolutions its second.
+    Where both are of one size it is the one for which u is nearer to W v, as the iteration leaves it.
+    """
+    if any(t.dtype not in PLAIN for t in (weight, left, right)) or (left.dim(), right.dim()) != (1, 1):
+        return None
+    found = []
+    for dimension in range(min(2, weight.dim())):
+        matrix = weight.transpose(0, dimension).flatten(1)
+        if matrix.shape == (len(left), len(right)):
+            made = matrix @ right
+            found.append((float(torch.dot(left, made) / made.norm().clamp_min(1e-12)), torch.dot(left, made)))
+    return weight / max(found, key=lambda pair: pair[0])[1] if found else None
+
+
+RECIPES: tuple[tuple[tuple[str, ...], Callable[..., Tensor | None]], ...] = (
+    (("weight_g", "weight_v"), _normalised),
+    (("parametrizations.weight.original0", "parametrizations.weight.original1"), _normalised),
+    (("weight_orig", "weight_u", "weight_v"), _over_norm),
+    (
+        ("parametrizations.weight.original", "parametrizations.weight.0._u", "parametrizations.weight.0._v"),
+        _over_norm,
+    ),
+)
+"""Names of the tensors that a weight is computed from, and how."""
 
 
 def unread(names: list[str]) -> list[str]:

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
-from torch.nn.utils.parametrize import is_parametrized
 
 from prunetui.api import Task
 from prunetui.api.source import called, mapped, tensors_in
 from prunetui.engine.layers import prunable_layers
-from prunetui.engine.models import Architecture, build, from_data
+from prunetui.engine.models import Architecture, by_factory, from_data
 from prunetui.engine.models.factories import told_of
+from prunetui.engine.models.plain_network import proved_plain
 from prunetui.errors import UsageError
 from prunetui.plugins.catalogue import contribution, runs_code
 from prunetui.plugins.installed import names_installed
@@ -26,19 +26,20 @@ from prunetui.plugins.own_files import copy_of, file_of, names_own_file, short
 NAMED = 5
 
 
-def check_network(architecture: Architecture, task: Task, example: Any) -> None:
+def check_network(architecture: Architecture, task: Task, example: Any) -> tuple[str, ...]:
     """Refuse a network that is not built in and that cannot be trained and pruned yet; says what it has that cannot.
 
-    ``example`` is what goes into it, a batch of one; it is given two.
+    ``example`` is what goes into it, a batch of one; it is given two. Returns a line for everything of it that is
+    changed before it is pruned, which is proved to change nothing that it computes.
 
     Raises:
         UsageError: it cannot be built, takes other inputs or gives other outputs, or has layers of other kinds.
     """
     if architecture.built_in:
-        return
+        return ()
     a = architecture
     with torch.random.fork_rng(devices=[]), torch.no_grad():
-        net = build(a).eval()
+        net = by_factory(a).eval()
         if other := _unsupported(net):
             raise UsageError(f"the model {a.name} cannot be pruned yet: {other}")
         try:
@@ -48,6 +49,7 @@ def check_network(architecture: Architecture, task: Task, example: Any) -> None:
             raise UsageError(f"the model {a.name} does not take {inputs}: {type(error).__name__}: {error}") from error
     if wrong := task.check_outputs(made, 2, a.classes):
         raise UsageError(f"the model {a.name} {wrong}")
+    return proved_plain(net, torch.randn(2, a.channels, a.size, a.size, generator=torch.Generator().manual_seed(0)))
 
 
 def words_of(example: Any) -> str:
@@ -72,16 +74,6 @@ def given_to_factory(architecture: Architecture) -> str:
 
 def _unsupported(net: nn.Module) -> str:
     """What a network has, or has not, for which it cannot be pruned yet; empty where that is nothing."""
-    names: dict[int, list[str]] = {}
-    for name, parameter in net.named_parameters(remove_duplicate=False):
-        names.setdefault(id(parameter), []).append(name)
-    if tied := [" and ".join(same) for same in names.values() if len(same) > 1]:
-        return f"it uses one tensor under several names ({_some(tied)})"
-    if computed := [name for name, module in net.named_modules() if is_parametrized(module)]:
-        return (
-            f"it computes weights from others ({_some(computed)}); torch.nn.utils.parametrize.remove_parametrizations "
-            "in its factory makes them plain"
-        )
     if lazy := [name for name, parameter in net.named_parameters() if is_lazy(parameter)]:
         return f"it learns shapes in its first pass ({_some(lazy)}); its factory has to make one"
     return "" if prunable_layers(net) else "it has no convolution and no linear layer"

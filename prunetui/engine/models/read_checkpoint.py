@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
@@ -21,6 +22,7 @@ from prunetui.engine.models.flat import flattened
 from prunetui.engine.models.masked_weights import computed, unread
 from prunetui.engine.models.parts import COUNTER, StateDictPart, by_preference, nearest, parts_of, under
 from prunetui.engine.models.unpickle import unpickled
+from prunetui.engine.tied_tensors import Ties, ties_in, under_all_names
 from prunetui.errors import UsageError
 from prunetui.formats.finite_values import in_types_of
 from prunetui.formats.refused import reason
@@ -85,9 +87,11 @@ def fit(tensors: Mapping[str, Tensor], model: nn.Module, path: Path, key: str | 
     Raises:
         UsageError: some are missing, unexpected, of another shape or no finite numbers; lists them.
     """
-    wanted = model.state_dict()
+    wanted, ties = model.state_dict(), ties_in(model)
     tensors, masks = computed(tensors)
     parts = parts_of(tensors, wanted)
+    for one in parts:
+        one.names = {**under_all_names(one.names, ties), **one.names}  # a file has each tensor once, or under all names
     if key is not None:
         parts = _at(parts, key, wanted, path)
     whole = by_preference([part for part in parts if part.is_whole(wanted, tensors)])
@@ -99,8 +103,17 @@ def fit(tensors: Mapping[str, Tensor], model: nn.Module, path: Path, key: str | 
     given = {ours: tensors[theirs] for ours, theirs in part.names.items()}
     given |= {n: t for n, t in wanted.items() if n.endswith(COUNTER) and (n not in given or given[n].shape != t.shape)}
     notes = _choice(whole, path) + _left_out(part, whole, tensors, path)
+    _check_ties(ties, given, path)
     found = {ours: masks[theirs] for ours, theirs in part.names.items() if theirs in masks}
-    return Fit(in_types_of(wanted, given, path), found, tuple(notes))
+    return Fit(under_all_names(in_types_of(wanted, given, path), ties), found, tuple(notes))
+
+
+def _check_ties(ties: Ties, given: Mapping[str, Tensor], path: Path) -> None:
+    for names in set(ties.values()):
+        first, *others = names
+        if parted := [name for name in others if not torch.equal(given[name], given[first])]:
+            other = f"other values of {parted[0]} than of {first}"
+            raise UsageError(f"the checkpoint {path} has {other}, which are one tensor of the model")
 
 
 def _at(parts: list[StateDictPart], key: str, wanted: Mapping[str, Tensor], path: Path) -> list[StateDictPart]:

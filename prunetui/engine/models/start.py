@@ -17,6 +17,7 @@ from prunetui.engine.models.masked_weights import computed
 from prunetui.engine.models.parts import StateDictPart, by_preference, nearest, parts_of, under
 from prunetui.engine.models.read_checkpoint import LoadedCheckpoint, fit, read_checkpoint
 from prunetui.engine.models.zeros import told_zeros, zero_masks
+from prunetui.engine.tied_tensors import ties_in, under_all_names
 from prunetui.errors import UsageError
 from prunetui.formats.shared_filters import labels_of, sharing_layers
 from prunetui.plugins.catalogue import contribution
@@ -128,7 +129,7 @@ def _check_ends(tensors: Mapping[str, Tensor], architecture: Architecture, model
 
 def _is_narrower(tensors: Mapping[str, Tensor], net: nn.Module) -> bool:
     """Whether a file has the names of a network and not its widths, or filters that are shared."""
-    wanted = net.state_dict()
+    wanted, tensors = net.state_dict(), under_all_names(tensors, ties_in(net))
     same = set(wanted) == set(tensors) - {labels_of(layer) for layer in sharing_layers(tensors)}
     return same and any(tensors[n].shape != t.shape for n, t in wanted.items())
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from prunetui.api.groups import Group
+from prunetui.engine.layers import DoesNotFit
 
 Keep = Mapping[str, Tensor]
 """Group -> bool [width], True survives. A group that is not named stays whole."""
 Kept = dict[str, dict[int, Tensor]]
 """Tensor -> dimension -> bool [size of that dimension], True survives."""
-
-
-class DoesNotFit(ValueError):
-    """Channels that cannot be removed from this network, in words."""
 
 
 def named_tensors(model: nn.Module) -> dict[str, Tensor]:
@@ -25,6 +23,16 @@ def named_tensors(model: nn.Module) -> dict[str, Tensor]:
         **dict(model.named_parameters(remove_duplicate=False)),
         **dict(model.named_buffers(remove_duplicate=False)),
     }
+
+
+def put_tensor(model: nn.Module, name: str, tensor: Tensor) -> None:
+    """Put a tensor in the place of a parameter or buffer, as it is."""
+    module, _, own = name.rpartition(".")
+    owner = model.get_submodule(module)
+    store: dict[str, Any] = owner._parameters if own in owner._parameters else owner._buffers
+    store[own] = tensor
+    if isinstance(owner, nn.RNNBase) and own in owner._flat_weights_names:  # it computes with a list of them
+        owner._flat_weights[owner._flat_weights_names.index(own)] = tensor
 
 
 def kept_indices(groups: Iterable[Group], keep: Keep, tensors: Mapping[str, Tensor]) -> Kept:
@@ -90,8 +98,3 @@ def cut(tensor: Tensor, cuts: Mapping[int, Tensor]) -> Tensor:
     order = sorted(range(tensor.dim()), key=lambda d: (-strides[d], d))
     back = [order.index(d) for d in range(tensor.dim())]
     return left.permute(order).contiguous().permute(back)
-
-
-def left_shape(tensor: Tensor, cuts: Mapping[int, Tensor]) -> tuple[int, ...]:
-    """The shape of a tensor that is cut."""
-    return tuple(int(cuts[d].sum()) if d in cuts else size for d, size in enumerate(tensor.shape))

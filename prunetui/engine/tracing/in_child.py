@@ -19,11 +19,11 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 import torch
 
+from prunetui.engine.fresh_python import fresh_python
 from prunetui.files.safe_json import read_json
 
 Start = Literal["fork", "fresh"]
@@ -141,17 +141,14 @@ def _answer(work: Callable[[], Any]) -> bytes:
 
 # Started anew -------------------------------------------------------------------------------------------
 
-CODE = "import sys; sys.path[:] = sys.argv[1:]; from prunetui.engine.tracing.in_child import main; main()"
-
 
 def _fresh(work: Callable[[], Any], seconds: float) -> bytes:
     try:
         task = pickle.dumps(work)
     except Exception as error:
         raise ChildFailed(f"cannot be sent to another process: {type(error).__name__}: {error}") from error
-    command = [sys.executable, "-I", "-c", CODE, *(str(Path(entry).resolve()) for entry in sys.path if entry)]
     try:
-        done = subprocess.run(command, input=task, stdout=subprocess.PIPE, timeout=seconds, check=False)
+        done = subprocess.run(fresh_python(__name__), input=task, stdout=subprocess.PIPE, timeout=seconds, check=False)
     except subprocess.TimeoutExpired:
         raise ChildFailed(f"did not end within {seconds:g} s") from None
     except OSError as error:

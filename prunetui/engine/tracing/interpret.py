@@ -12,7 +12,7 @@ from torch.export.graph_signature import OutputKind
 from torch.utils import _pytree as pytree
 
 from prunetui.engine.tracing import labelled
-from prunetui.engine.tracing.attributes import ReshapedChannels
+from prunetui.engine.tracing.candidate_attributes import ReshapedChannels
 from prunetui.engine.tracing.labelled import Labelled
 from prunetui.engine.tracing.operations import RULES, Call
 from prunetui.engine.tracing.tensor_labels import TensorLabels
@@ -58,11 +58,12 @@ class Interpreter:
         signature = program.graph_signature
         named = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
         inputs: list[Any] = []
+        live = live_nodes(program.graph)
         for node in program.graph.nodes:
             if node.op == "placeholder":
                 value = node.meta.get("val")
                 if node.name in named and named[node.name] in self.tensors.first:
-                    inputs.append(self.tensors.tensor(named[node.name], used=bool(node.users)))
+                    inputs.append(self.tensors.tensor(named[node.name], used=node in live))
                 else:
                     inputs.append(Labelled(tuple(value.shape), why=INPUT) if isinstance(value, Tensor) else value)
         outputs = self._graph(program.graph_module, inputs)
@@ -73,10 +74,12 @@ class Interpreter:
     def _graph(self, module: fx.GraphModule, inputs: Sequence[Any]) -> list[Any]:
         """One graph from its inputs to its outputs; graphs inside it (under ``no_grad``) in their turn."""
         values: dict[fx.Node, Any] = {}
-        given = iter(inputs)
+        given, live = iter(inputs), live_nodes(module.graph)
         for node in module.graph.nodes:
             if node.op == "placeholder":
                 values[node] = next(given)
+            elif node not in live:
+                continue
             elif node.op == "get_attr":
                 values[node] = _attribute(module, str(node.target))
             elif node.op == "output":
@@ -181,6 +184,20 @@ class Interpreter:
             if len(along) > 1 and not bool(self.labels.pinned(labelling).all()):
                 largest = max(along, key=lambda d: labelling.shape[d])
                 labelled.unite_along(self.labels, labelling, along - {largest})
+
+
+def live_nodes(graph: fx.Graph) -> set[fx.Node]:
+    """The nodes that something comes of: an output, or a change of a tensor in place.
+
+    Attention that is asked for its weights, which nobody looks at, takes a mean over its heads for nothing.
+    """
+    live: set[fx.Node] = set()
+    for node in reversed(graph.nodes):
+        schema = getattr(node.target, "_schema", None)
+        acts = node.op == "output" or (node.op == "call_function" and (schema is None or schema.is_mutable))
+        if (acts and node.target is not operator.getitem) or not live.isdisjoint(node.users):
+            live.add(node)
+    return live
 
 
 def module_of(node: fx.Node) -> str:

@@ -115,7 +115,7 @@ def _sources(model: nn.Module) -> Iterator[str]:
             raise NotInFile(name)
         top = sys.modules.get(name.split(".")[0])
         yield f"{name} {getattr(top, '__version__', '')} {_of_file(Path(file))}"
-        if not _is_installed(Path(file)):
+        if not _is_installed(Path(file)) and not name.startswith(f"{__package__.partition('.')[0]}."):
             yield from _beside(name, Path(file).resolve())
 
 

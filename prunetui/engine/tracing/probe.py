@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from prunetui.api.groups import Group
-from prunetui.engine.tracing.cut_tensors import DoesNotFit
+from prunetui.engine.layers import DoesNotFit
 from prunetui.engine.tracing.output_tensors import Difference, difference
 from prunetui.engine.tracing.probe_network import ProbeNetwork
 from prunetui.engine.tracing.proposal import AttributeRule

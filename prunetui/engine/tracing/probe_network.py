@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from prunetui.engine.tracing.cut_tensors import DoesNotFit, cut, named_tensors
+from prunetui.engine.layers import DoesNotFit
+from prunetui.engine.tracing.cut_tensors import cut, named_tensors, put_tensor
 from prunetui.engine.tracing.exact_mode import exactly
 from prunetui.engine.tracing.output_tensors import output_tensors
 from prunetui.engine.tracing.probe_values import disturb, randomise
@@ -104,14 +105,9 @@ class ProbeNetwork:
     def _put(self, tensors: Mapping[str, Tensor]) -> None:
         parameters: dict[int, nn.Parameter] = {}
         for name, tensor in tensors.items():
-            module, _, own = name.rpartition(".")
-            owner = self.model.get_submodule(module)
-            if own in owner._buffers:
-                owner._buffers[own] = tensor
-            elif isinstance(tensor, nn.Parameter):
-                owner._parameters[own] = tensor
-            else:
-                owner._parameters[own] = parameters.setdefault(id(tensor), nn.Parameter(tensor, requires_grad=False))
+            if isinstance(self.tensors[name], nn.Parameter) and not isinstance(tensor, nn.Parameter):
+                tensor = parameters.setdefault(id(tensor), nn.Parameter(tensor, requires_grad=False))
+            put_tensor(self.model, name, tensor)
 
 
 def _wide(value: Any) -> Any:

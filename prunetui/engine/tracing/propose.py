@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from prunetui.engine.tracing.attributes import ReshapedChannels, candidate_rules, known_rules
+from prunetui.engine.tracing.candidate_attributes import ReshapedChannels, candidate_rules
 from prunetui.engine.tracing.export_graph import export_both
 from prunetui.engine.tracing.interpret import Interpreter
 from prunetui.engine.tracing.label_classes import Labels
@@ -34,9 +34,9 @@ class LabelGraph:
 
     @cached_property
     def proposal(self) -> Proposal:
-        """Groups, sure attributes of layers, and what stays with the reason."""
+        """Groups, and what stays with the reason."""
         units = units_of(self._tensors)
-        return Proposal(units.groups, known_rules(self._model, units.groups), units.kept)
+        return Proposal(units.groups, (), units.kept)
 
     @property
     def unknown(self) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ def label_graph(model: nn.Module, examples: Sequence[Example]) -> Proposal:
     graph = LabelGraph(model, arguments, named)
     found = graph.proposal
     candidates = tuple(rule for group in found.groups for rule in graph.candidates(group.name))
-    return Proposal(found.groups, (*found.attributes, *candidates), found.kept)
+    return Proposal(found.groups, candidates, found.kept)
 
 
 def torch_pruning_graph(model: nn.Module, examples: Sequence[Example]) -> Proposal:

@@ -16,11 +16,10 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from prunetui.api.groups import Group
+from prunetui.engine.layers import DoesNotFit, following_attributes
 from prunetui.engine.tracing.attribute_search import AttributeSearch, misfit
 from prunetui.engine.tracing.check_slices import misfits
-from prunetui.engine.tracing.cut_tensors import DoesNotFit
 from prunetui.engine.tracing.influence import without_influence
-from prunetui.engine.tracing.layer_attributes import following_attributes
 from prunetui.engine.tracing.probe import Failure, Probe, Prober, Situation
 from prunetui.engine.tracing.probe_network import Example, ProbeNetwork
 from prunetui.engine.tracing.proposal import AttributeRule, Proposal

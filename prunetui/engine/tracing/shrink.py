@@ -10,8 +10,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from prunetui.api.groups import Group
-from prunetui.engine.tracing.cut_tensors import DoesNotFit, Keep, Kept, cut, kept_indices, named_tensors
-from prunetui.engine.tracing.layer_attributes import following_attributes
+from prunetui.engine.layers import DoesNotFit, following_attributes
+from prunetui.engine.tracing.cut_tensors import Keep, Kept, cut, kept_indices, named_tensors, put_tensor
 from prunetui.engine.tracing.proposal import AttributeRule, Proposal
 
 
@@ -42,7 +42,7 @@ def shrink(model: nn.Module, proposal: Proposal, keep: Keep) -> None:
             fresh[id(old)] = _like(old, cut(old, cuts))
     for name, old in tensors.items():
         if id(old) in fresh:
-            _put(model, name, fresh[id(old)])
+            put_tensor(model, name, fresh[id(old)])
     for (module, attribute), value in change.attributes.items():
         setattr(model.get_submodule(module), attribute, value)
 
@@ -53,13 +53,6 @@ def _like(old: Tensor, values: Tensor) -> Tensor:
     fresh = nn.Parameter(values, requires_grad=old.requires_grad)
     fresh.__dict__.update(old.__dict__)  # what optimisers are told by marks on parameters, as to decay no weights
     return fresh
-
-
-def _put(model: nn.Module, name: str, tensor: Tensor) -> None:
-    module, _, own = name.rpartition(".")
-    owner = model.get_submodule(module)
-    store: dict[str, Any] = owner._parameters if own in owner._parameters else owner._buffers
-    store[own] = tensor
 
 
 def removal(model: nn.Module, groups: Sequence[Group], rules: Iterable[AttributeRule], keep: Keep) -> Removal:

@@ -26,6 +26,8 @@ class TensorLabels:
     dimensions: dict[str, list[Tensor]] = field(default_factory=dict)
     """First name -> labels of each dimension."""
     roles: dict[tuple[str, int], Role] = field(default_factory=dict)
+    reading: set[tuple[str, int]] = field(default_factory=set)
+    """Dimensions of first names that read channels, whatever else they do: a tied weight may make and read the same."""
     used: set[str] = field(default_factory=set)
 
     @classmethod
@@ -72,5 +74,7 @@ class TensorLabels:
             name, d = owner
             if label > int(self.dimensions[name][d][-1]):
                 continue  # labels of padding belong to no tensor
+            if role == "reads":
+                self.reading.add(owner)
             if self.roles.get(owner, "scales") == "scales":
                 self.roles[owner] = role

@@ -72,7 +72,7 @@ def _objection(tensors: TensorLabels, unit: Unit) -> str:
     roles = _roles(tensors, unit).values()
     if "makes" not in roles:
         return NOT_MADE
-    return "" if "reads" in roles else NOT_READ
+    return "" if any(place in tensors.reading for place in unit) else NOT_READ
 
 
 def _roles(tensors: TensorLabels, unit: Unit) -> dict[Place, Role]:

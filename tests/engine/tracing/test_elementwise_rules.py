@@ -81,17 +81,20 @@ def test_an_operation_without_a_rule_keeps_what_it_touches():
     assert found.proposal.kept["b.weight[1]"] == "operation special_i0 is not known"
 
 
+OVER = "statistics over channels ({}): without some of them all others would change"
+
+
 def test_statistics_over_channels_keep_them():
     tokens = {"a": nn.Linear(3, 4, bias=False), "b": nn.Linear(4, 2)}
     found = kept(lambda s, x: s.b(s.n(s.a(x))), image(2, 5, 3), **tokens, n=nn.LayerNorm(4))
     assert found["a.weight[0]"] == found["n.weight[0]"] == found["b.weight[1]"]
-    assert found["a.weight[0]"] == "statistics over channels (layer_norm)"
+    assert found["a.weight[0]"] == OVER.format("layer_norm")
     found = kept(lambda s, x: s.b(s.a(x).softmax(-1)), image(2, 5, 3), **tokens)
-    assert found["a.weight[0]"] == "statistics over channels (softmax)"
-    found = kept(lambda s, x: s.b(s.n(s.a(x))), IMAGE, a=conv(4), n=nn.GroupNorm(2, 4), b=conv(2, 4))
-    assert found["a.weight[0]"] == "statistics over channels (group_norm)"
+    assert found["a.weight[0]"] == OVER.format("softmax")
+    found = kept(lambda s, x: s.b(s.n(s.a(x))), IMAGE, a=conv(4), n=nn.GroupNorm(1, 4), b=conv(2, 4))
+    assert found["a.weight[0]"] == OVER.format("group_norm")
     found = kept(lambda s, x: s.b(s.a(x)) * s.a(x).mean(1, keepdim=True), IMAGE, a=conv(4), b=conv(2, 4))
-    assert found["a.weight[0]"] == "statistics over channels (mean)"
+    assert found["a.weight[0]"] == OVER.format("mean")
 
 
 def test_a_norm_of_each_channel_passes():
@@ -99,6 +102,12 @@ def test_a_norm_of_each_channel_passes():
     assert found["a"]["n.weight[0]"] == "0 1"
     found = groups(lambda s, x: s.b(s.n(s.a(x))), IMAGE, a=conv(2), n=nn.GroupNorm(2, 2), b=conv(3, 2))
     assert found["a"]["n.bias[0]"] == "0 1"
+
+
+def test_channels_of_one_group_of_a_norm_go_together():
+    found = groups(lambda s, x: s.b(s.n(s.a(x))), IMAGE, a=conv(6), n=nn.GroupNorm(3, 6), b=conv(2, 6))
+    pairs = "0,1 2,3 4,5"
+    assert found == {"a": {"a.weight[0]": pairs, "n.weight[0]": pairs, "n.bias[0]": pairs, "b.weight[1]": pairs}}
 
 
 def test_pooling_and_resizing_pass():

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from prunetui.api.groups import Group, Role, Slice, one_each
-from prunetui.engine.tracing.cut_tensors import DoesNotFit, named_tensors
+from prunetui.engine.layers import DoesNotFit
+from prunetui.engine.tracing.cut_tensors import named_tensors
 from prunetui.engine.tracing.proposal import AttributeRule, Proposal
 from prunetui.engine.tracing.shrink import shrink
 from prunetui.engine.tracing.silence import silence

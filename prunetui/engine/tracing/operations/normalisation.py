@@ -38,11 +38,16 @@ def over_last(call: Call) -> Labelled:
 
 @operation("group_norm", "native_group_norm")
 def over_groups(call: Call) -> Labelled:
-    """Statistics over the channels of each group; one channel a group is an instance norm."""
+    """Statistics over the channels of each group, which go together; one channel a group is an instance norm."""
     value = call.tensor("input")
     groups = call["num_groups"] if call["num_groups"] is not None else call["group"]
-    if groups != value.shape[1]:
+    if groups == 1:
         statistics_over(call, value, [1])
+    for labelling in value.labellings if 1 < groups < value.shape[1] else ():
+        small = labelled.compact(labelling)
+        if small.shape[1] > 1:
+            divided = small.reshape(small.shape[0], groups, -1, *small.shape[2:])
+            labelled.unite_along(call.labels, divided, [2])
     return _with_parameters(call, value, (1, value.shape[1], *[1] * (len(value.shape) - 2)))
 
 
@@ -51,7 +56,8 @@ def statistics_over(call: Call, value: Labelled, over: range | list[int]) -> Non
     for labelling in value.labellings:
         along = labelled.varies(call.labels, labelling)
         if along and along <= set(over):
-            call.labels.pin(labelled.compact(labelling), f"statistics over channels ({call.operation})")
+            why = f"statistics over channels ({call.operation}): without some of them all others would change"
+            call.labels.pin(labelled.compact(labelling), why)
         else:
             labelled.unite_along(call.labels, labelling, along & set(over))
 
