@@ -40,7 +40,8 @@ def achieved(kind: str, state: State, graph: Graph) -> float:
         return 1 - sum(graph.widths(state.tensors).values()) / max(1, sum(graph.dense.values()))
     left = graph.present(kind, state.tensors)
     if kind == "sparsity":
-        left -= sum(int((~mask).sum()) for name, mask in state.masks.items() if name not in graph.exempt)
+        counted = set(graph.prunable)
+        left -= sum(int((~mask).sum()) for name, mask in state.masks.items() if name in counted)
     return 1 - left / graph.cost(kind, graph.dense)
 
 

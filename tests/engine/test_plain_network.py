@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
 
+from prunetui.engine.layers.own_heads import OwnHeadsAttention
 from prunetui.engine.models import plain_network
 from prunetui.engine.models.plain_network import plain, proved_plain
 from prunetui.errors import UsageError
@@ -48,14 +49,14 @@ def test_weights_that_are_computed_become_plain(change: Callable[[nn.Module], nn
     assert type(net[1]) is nn.Linear
     assert not net[1]._forward_pre_hooks
     copy.deepcopy(net).load_state_dict(net.state_dict())
-    assert proved_plain(network(change, frozen), IMAGES) == (FOLDED,)
+    assert proved_plain(network(change, frozen), IMAGES)[1] == (FOLDED,)
 
 
 def test_wrappers_are_taken_off() -> None:
     inner = network(lambda layer: layer)
     inner[1]._compiled_call_impl = inner[1]._call_impl  # as inner[1].compile() would, without importing the compiler
     net = nn.Sequential(nn.DataParallel(inner))
-    assert proved_plain(copy.copy(net), IMAGES) == ("taken off the network: DataParallel, torch.compile",)
+    assert proved_plain(copy.copy(net), IMAGES)[1] == ("taken off the network: DataParallel, torch.compile",)
     assert inner[1]._compiled_call_impl is None
     assert plain(nn.DataParallel(inner)) is inner
 
@@ -64,7 +65,7 @@ def test_wrappers_are_taken_off() -> None:
 def test_a_compiled_network_is_what_was_compiled() -> None:
     inner = network(lambda layer: layer)
     net = nn.Sequential(torch.compile(inner))
-    assert proved_plain(copy.copy(net), IMAGES) == ("taken off the network: torch.compile",)
+    assert proved_plain(copy.copy(net), IMAGES)[1] == ("taken off the network: torch.compile",)
     assert plain(torch.compile(inner)) is inner
 
 
@@ -81,7 +82,8 @@ class Attending(nn.Module):
 
 
 def test_attention_is_replaced_and_said() -> None:
-    (line,) = proved_plain(Attending(), IMAGES)
+    net, (line,) = proved_plain(Attending(), IMAGES)
+    assert type(net.attention) is OwnHeadsAttention
     assert line == ("replaced by attention that computes the same and can lose heads: attention (MultiheadAttention)")
 
 
@@ -95,4 +97,5 @@ def test_a_change_that_changes_what_is_computed_is_refused(monkeypatch: pytest.M
 
 
 def test_a_network_of_plain_layers_stays_as_it_is() -> None:
-    assert proved_plain(network(lambda layer: layer), IMAGES) == ()
+    net = network(lambda layer: layer)
+    assert proved_plain(net, IMAGES) == (net, ())

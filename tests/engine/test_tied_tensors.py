@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 import prunetui
 from prunetui.api import called_with
+from prunetui.cli.list_layers import print_layers
 from prunetui.config import parse_study
 from prunetui.engine.count import count, used_layers
 from prunetui.engine.edits import apply_masks, move
@@ -161,7 +163,7 @@ def made() -> nn.Module:
 
 
 def test_a_study_of_a_network_with_ties_attention_and_frozen_layers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.py").write_text(NET)
@@ -198,6 +200,19 @@ def test_a_study_of_a_network_with_ties_attention_and_frozen_layers(
     assert sum(p.numel() for p in narrow.net.parameters()) == int(rows["l1-structured"]["params"])
     images = torch.rand(2, 1, 8, 8)
     assert torch.equal(narrow(images), prunetui.load(file, trust=True)(images))
+
+    capsys.readouterr()
+    print_layers("net.py:make", 1, 8, 10, [], True)
+    listed = capsys.readouterr()
+    assert told in listed.err
+    layers = {layer["name"]: layer for layer in json.loads(listed.out)}
+    assert sum(layer["params"] for layer in layers.values()) == params
+    assert layers["attention.in_proj"] == {
+        "name": "attention.in_proj", "kind": "Linear", "shape": {"weight": [24, 8], "bias": [24]}, "params": 216,
+        "macs": 192 * 16, "weights_may_go": True, "channels_may_go": True, "group": "attention", "width": 2,
+        "reason": None,
+    }  # fmt: skip
+    assert (layers["again"]["params"], layers["again"]["weights_may_go"], layers["again"]["group"]) == (12, False, "up")
 
 
 def test_a_file_of_torch_s_attention_starts_a_study_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import torch
 
 from prunetui.config import DataTable, ModelTable
 from prunetui.engine.data import load_dataset
+from prunetui.engine.models import build
 from prunetui.engine.models.own_network import check_network
 from prunetui.engine.models.start import architecture_of
 from prunetui.errors import DataError, UsageError
@@ -46,6 +47,17 @@ def test_a_network_that_cannot_be_pruned_yet_is_refused_in_words(tmp_path: Path,
     architecture = architecture_of(ModelTable(name=f"{file}:net"), 1, 8, 10)
     with pytest.raises(UsageError, match=re.escape(words)):
         check_network(architecture, Classification(), torch.zeros(1, 1, 8, 8))
+
+
+def test_a_network_that_computes_its_weights_is_taken_and_what_is_changed_is_said(tmp_path: Path):
+    """Before they are plain no layer has a weight of its own."""
+    file = tmp_path / "net.py"
+    layer = "nn.utils.parametrizations.weight_norm(nn.Linear(64, classes))"
+    file.write_text(f"{HELPERS}\n\ndef net(channels, classes):\n    return nn.Sequential(nn.Flatten(), {layer})\n")
+    architecture = architecture_of(ModelTable(name=f"{file}:net"), 1, 8, 10)
+    (line,) = check_network(architecture, Classification())
+    assert line == "weights that were computed from others are plain weights from here on: 1.weight"
+    assert list(build(architecture).state_dict()) == ["1.bias", "1.weight"]
 
 
 @pytest.mark.parametrize(

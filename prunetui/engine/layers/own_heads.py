@@ -119,10 +119,11 @@ class OwnHeadsAttention(nn.MultiheadAttention):
 
 def _sharing(weight: nn.Parameter, bias: nn.Parameter | None) -> nn.Linear:
     """A linear layer of these very tensors."""
-    layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None, device="meta")
+    layer = nn.Linear.__new__(nn.Linear)  # without initial weights, which would be drawn for nothing
+    nn.Module.__init__(layer)
+    layer.out_features, layer.in_features = weight.shape
     layer.weight = weight
-    if bias is not None:
-        layer.bias = bias
+    layer.register_parameter("bias", bias)
     return layer
 
 

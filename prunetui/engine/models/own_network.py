@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 from torch.nn.parameter import is_lazy
 
 from prunetui.api import Task
@@ -38,18 +37,23 @@ def check_network(architecture: Architecture, task: Task, example: Any) -> tuple
     if architecture.built_in:
         return ()
     a = architecture
+    two = mapped(example, lambda tensor: torch.cat([tensor, tensor]))
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         net = by_factory(a).eval()
-        if other := _unsupported(net):
-            raise UsageError(f"the model {a.name} cannot be pruned yet: {other}")
+        if lazy := [name for name, parameter in net.named_parameters() if is_lazy(parameter)]:
+            learns = f"it learns shapes in its first pass ({_some(lazy)}); its factory has to make one"
+            raise UsageError(f"the model {a.name} cannot be pruned yet: {learns}")
         try:
-            made = called(net, mapped(example, lambda tensor: torch.cat([tensor, tensor])))
+            made = called(net, two)
         except Exception as error:
             inputs = words_of(example)
             raise UsageError(f"the model {a.name} does not take {inputs}: {type(error).__name__}: {error}") from error
     if wrong := task.check_outputs(made, 2, a.classes):
         raise UsageError(f"the model {a.name} {wrong}")
-    return proved_plain(net, torch.randn(2, a.channels, a.size, a.size, generator=torch.Generator().manual_seed(0)))
+    net, lines = proved_plain(net, two)
+    if not prunable_layers(net):
+        raise UsageError(f"the model {a.name} cannot be pruned: it has no convolution and no linear layer")
+    return lines
 
 
 def words_of(example: Any) -> str:
@@ -70,13 +74,6 @@ def given_to_factory(architecture: Architecture) -> str:
     if found.origin != "installed":
         return ""
     return told_of(found, from_data(architecture), dict(architecture.options))
-
-
-def _unsupported(net: nn.Module) -> str:
-    """What a network has, or has not, for which it cannot be pruned yet; empty where that is nothing."""
-    if lazy := [name for name, parameter in net.named_parameters() if is_lazy(parameter)]:
-        return f"it learns shapes in its first pass ({_some(lazy)}); its factory has to make one"
-    return "" if prunable_layers(net) else "it has no convolution and no linear layer"
 
 
 def _some(names: list[str]) -> str:

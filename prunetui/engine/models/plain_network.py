@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from prunetui.api.source import called, mapped
 from prunetui.engine.layers.own_heads import OwnHeadsAttention
 from prunetui.engine.models.computed_weights import computed_weights, fold
 from prunetui.engine.tracing.exact_mode import exactly
@@ -49,35 +51,37 @@ def plain(network: nn.Module) -> nn.Module:
     return network
 
 
-def proved_plain(network: nn.Module, images: Tensor) -> tuple[str, ...]:
-    """A line for each change that ``plain`` makes of a network, proved on this very network.
+def proved_plain(network: nn.Module, inputs: Any) -> tuple[nn.Module, tuple[str, ...]]:
+    """The network as ``plain`` makes it, in float64, and a line for each change, proved on this very network.
 
-    The network is changed, and left in float64.
+    ``inputs`` are an example of what goes into it; floats among them are replaced by random ones.
 
     Raises:
         UsageError: it computes something else after a change.
     """
-    network, images = network.double(), images.double()
+    random = torch.Generator().manual_seed(0)
+    network = network.double()
+    inputs = mapped(inputs, lambda x: torch.randn(x.shape, generator=random).double() if x.is_floating_point() else x)
     lines = []
     for change in CHANGES:
         found = change.find(network)
         if not found:
             continue
         line = change.line(found)
-        before = [_computed(network, images, training) for training in change.modes]
+        before = [_computed(network, inputs, training) for training in change.modes]
         network = change.make(network)
         for training, wanted in zip(change.modes, before, strict=True):
-            apart = difference(_computed(network, images, training), wanted)
+            apart = difference(_computed(network, inputs, training), wanted)
             if not apart.relative <= TOLERANCE:
                 what = apart.words or f"its outputs differ by {apart.relative:.2g} of their size"
                 raise UsageError(f"the network is not the same any more after a change ({line}): {what}")
         lines.append(line)
-    return tuple(lines)
+    return network, tuple(lines)
 
 
-def _computed(network: nn.Module, images: Tensor, training: bool) -> list[Tensor]:
+def _computed(network: nn.Module, inputs: Any, training: bool) -> list[Tensor]:
     with unchanged(network), exactly(network, training), torch.no_grad():
-        return output_tensors(network(images.clone()))
+        return output_tensors(called(network, mapped(inputs, torch.clone)))
 
 
 # Wrappers --------------------------------------------------------------------------------------------------
