@@ -53,15 +53,15 @@ def prunable_layers(model: nn.Module) -> list[str]:
 def counted_names(model: nn.Module) -> dict[str, Tensor]:
     """The parameters, each under the one of its names that it counts for.
 
-    Of several names that is the weight of the first layer whose single weights may be pruned, otherwise the first.
+    Of several names that is the one in the first layer whose single weights may be pruned, otherwise the first.
     """
     every = dict(model.named_parameters(remove_duplicate=False))
     modules = dict(model.named_modules())
 
     def is_pruned(name: str) -> bool:
-        layer, _, own = name.rpartition(".")
+        layer = name.rpartition(".")[0]
         kind = kind_of(modules[layer]) if layer in modules else None
-        return own == "weight" and kind is not None and kind.prunable
+        return kind is not None and kind.prunable
 
     ties = ties_of(every)
     chosen = {names: next(filter(is_pruned, names), names[0]) for names in set(ties.values())}
