@@ -55,7 +55,7 @@ def test_a_network_that_computes_its_weights_is_taken_and_what_is_changed_is_sai
     layer = "nn.utils.parametrizations.weight_norm(nn.Linear(64, classes))"
     file.write_text(f"{HELPERS}\n\ndef net(channels, classes):\n    return nn.Sequential(nn.Flatten(), {layer})\n")
     architecture = architecture_of(ModelTable(name=f"{file}:net"), 1, 8, 10)
-    (line,) = check_network(architecture, Classification())
+    (line,) = check_network(architecture, Classification(), torch.zeros(1, 1, 8, 8))
     assert line == "weights that were computed from others are plain weights from here on: 1.weight"
     assert list(build(architecture).state_dict()) == ["1.bias", "1.weight"]
 
