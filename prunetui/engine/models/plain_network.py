@@ -107,7 +107,8 @@ def _unwrapped(network: nn.Module) -> nn.Module:
         if module._compiled_call_impl is not None:
             module._compiled_call_impl = None
         for name, child in list(module.named_children()):
-            setattr(module, name, _inner(child))
+            if (inner := _inner(child)) is not child:
+                setattr(module, name, inner)
     return network
 
 
