@@ -29,7 +29,7 @@ def ties_in(model: nn.Module) -> Ties:
     return ties_of(model.state_dict(keep_vars=True))
 
 
-def copied(model: nn.Module) -> dict[str, Tensor]:
+def copied_values(model: nn.Module) -> dict[str, Tensor]:
     """The values of a network's state dict; names of one tensor hold one copy."""
     copies: dict[int, Tensor] = {}
     tensors = model.state_dict(keep_vars=True)

@@ -24,9 +24,9 @@ class Load(Step):
 
         from prunetui.engine.models import build
         from prunetui.engine.state import State
-        from prunetui.engine.tied_tensors import copied
+        from prunetui.engine.tied_tensors import copied_values
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(context.seed)
             net = build(context.architecture)
-        return State(context.architecture, copied(net))
+        return State(context.architecture, copied_values(net))

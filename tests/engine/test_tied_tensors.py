@@ -21,7 +21,7 @@ from prunetui.engine.models.read_checkpoint import fit
 from prunetui.engine.models.start import started
 from prunetui.engine.optimizer import SGD, MaskGuard
 from prunetui.engine.state import State
-from prunetui.engine.tied_tensors import copied, once, ties_in, under_all_names
+from prunetui.engine.tied_tensors import copied_values, once, ties_in, under_all_names
 from prunetui.errors import TrialError, UsageError
 from prunetui.execute.execution import execute
 from prunetui.execute.submit import submit
@@ -83,7 +83,7 @@ NAMES = ("table.weight", "a.weight", "b.weight")
 def test_names_of_one_tensor() -> None:
     net = Tied()
     assert ties_in(net) == dict.fromkeys(NAMES, NAMES)
-    copies = copied(net)
+    copies = copied_values(net)
     assert copies["a.weight"] is copies["b.weight"]
     assert copies["a.weight"] is not net.a.weight
     assert list(once(copies)) == ["table.weight", "b.bias"]
@@ -103,7 +103,7 @@ def test_it_counts_once_for_the_layer_whose_weights_may_be_pruned() -> None:
 
 
 def tied_state() -> State:
-    return State(Architecture("x", 1, 1, 5), copied(Tied()), momentum={"m/table.weight": torch.ones(5, 3)})
+    return State(Architecture("x", 1, 1, 5), copied_values(Tied()), momentum={"m/table.weight": torch.ones(5, 3)})
 
 
 def test_a_mask_and_a_new_value_are_those_of_all_names() -> None:

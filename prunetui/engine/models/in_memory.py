@@ -7,22 +7,21 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
-from torch.nn.utils import parametrize, prune, remove_spectral_norm, remove_weight_norm
 
+from prunetui.api.groups import full_name
 from prunetui.engine.models import Architecture
+from prunetui.engine.models.computed_weights import computed_weights, fold
 from prunetui.engine.tracing.cut_tensors import named_tensors
 from prunetui.errors import UsageError
 
 NAMED = 5
-MASKED, WEIGHT_NORM, SPECTRAL_NORM = "BasePruningMethod", "WeightNorm", "SpectralNorm"
-"""Classes of torch's hooks that compute a weight from other tensors before each pass, and that can be made plain."""
 
 
 @dataclass(frozen=True)
@@ -92,39 +91,13 @@ def check_supported(network: nn.Module) -> torch.device:
 
 
 def folded(network: nn.Module) -> tuple[str, ...]:
-    """Make weights plain that are computed from others in each pass, in place; returns their names.
-
-    Parametrisations (as of weight and spectral norms), their hooks of older kind, and torch's masks.
-    """
+    """Make weights plain that are computed from others in each pass, in place; returns their names."""
     names: list[str] = []
-    for name, module in network.named_modules():
-        if parametrize.is_parametrized(module):
-            names += _without_parametrisations(name, module)
-        for own, remove in list(_computing_hooks(module)):
-            remove(module, own)
-            names.append(f"{name}.{own}" if name else own)
+    for name, module in list(network.named_modules()):
+        for own in computed_weights(module):
+            fold(module, own)
+            names.append(full_name(name, own))
     return tuple(names)
-
-
-def _without_parametrisations(name: str, module: nn.Module) -> Iterator[str]:
-    parametrised: Any = module.parametrizations
-    was_training = module.training
-    module.eval()  # a spectral norm takes another step in training mode
-    for own in list(parametrised):
-        parametrize.remove_parametrizations(module, own, leave_parametrized=True)
-        yield f"{name}.{own}" if name else own
-    module.train(was_training)
-
-
-def _computing_hooks(module: nn.Module) -> Iterator[tuple[str, Callable[[Any, str], Any]]]:
-    for hook in list(module._forward_pre_hooks.values()):
-        kinds = {base.__name__ for base in type(hook).__mro__ if base.__module__.startswith("torch.nn.utils.")}
-        if MASKED in kinds:
-            yield str(hook._tensor_name), prune.remove  # type: ignore[attr-defined]
-        elif WEIGHT_NORM in kinds:
-            yield str(hook.name), remove_weight_norm  # type: ignore[attr-defined]
-        elif SPECTRAL_NORM in kinds:
-            yield str(hook.name), remove_spectral_norm  # type: ignore[attr-defined]
 
 
 def put_tensors(model: nn.Module, tensors: Mapping[str, Tensor], like: nn.Module | None = None) -> None:

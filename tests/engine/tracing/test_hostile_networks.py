@@ -20,7 +20,7 @@ from prunetui.engine.layers import OTHER, Layer
 from prunetui.engine.models import Architecture, build
 from prunetui.engine.models.start import architecture_of
 from prunetui.engine.state import State, extra_bytes, from_files, instantiate, model_bytes
-from prunetui.engine.tied_tensors import copied
+from prunetui.engine.tied_tensors import copied_values
 from prunetui.engine.tracing.cut_tensors import named_tensors
 from prunetui.engine.tracing.export_graph import UntraceableError
 from prunetui.engine.tracing.output_tensors import output_tensors
@@ -125,7 +125,7 @@ def check_file(
 ) -> None:
     """What is removed by the engine is what was removed from the live network, and is the same from its file."""
     built = architecture(kind)
-    state = remove_channels(keep, State(built, copied(model)), graph_of(model, proof))
+    state = remove_channels(keep, State(built, copied_values(model)), graph_of(model, proof))
     extra = extra_bytes(state)
     again = from_files(load(model_bytes(state)), load(extra) if extra else {}, built)
     args, named = call
