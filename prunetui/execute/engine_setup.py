@@ -97,7 +97,9 @@ def _task_data_and_network(context: ExecutionContext) -> tuple[Task, LoadedSourc
     if given := given_to_factory(architecture):
         context.emit(events.Log("info", given))
     check_network(architecture, task, example)
-    return task, source, architecture, trace(architecture, example).restricted(study.layers)
+    graph = trace(architecture, example).restricted(study.layers)
+    graph.check_methods(study.methods)
+    return task, source, architecture, graph
 
 
 def _what_stays(graph: Graph) -> str:
