@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from prunetui.api import Accumulator, Batch, Literal, Metric, Network, Positive, Task, TrialError, logits_of, task
+from prunetui.api import Accumulator, Batch, Literal, Metric, Network, Positive, Task, TrialError, called, logits_of, task
 
 RMSE = Metric("rmse", "RMSE", "", "lower", ".4f", noun="error", about="Root of the mean squared error of test examples")
 MAE = Metric("mae", "MAE", "", "lower", ".4f", about="Mean absolute error of test examples")
@@ -93,7 +93,7 @@ def _both(model: Network, inputs: Any, batch: Batch, at_least: int = 1) -> tuple
     Raises:
         TrialError: their shapes differ in more than dimensions of size 1 at their end.
     """
-    found, targets = logits_of(model(inputs)).float(), batch[1]
+    found, targets = logits_of(called(model, inputs)).float(), batch[1]
     shape = list(targets.shape)
     while len(shape) > found.dim() and shape[-1] == 1:
         shape.pop()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from prunetui.api import Accumulator, Batch, Factor, Literal, Metric, Network, Task, TrialError, logits_of, task
+from prunetui.api import Accumulator, Batch, Factor, Literal, Metric, Network, Task, TrialError, called, logits_of, task
 from prunetui.tasks.imitation import imitated
 
 MIOU = Metric(
@@ -52,7 +52,7 @@ class Segmentation(Task):
     def training_loss(self, model: Network, batch: Batch, label_smoothing: float) -> Tensor:
         """Labels are smoothed in the cross-entropy only."""
         images, masks = _pair(batch)
-        outputs = model(images)
+        outputs = called(model, images)
         loss = self._loss_of(logits_of(outputs), masks, label_smoothing)
         more = outputs.get(AUXILIARY) if isinstance(outputs, Mapping) else None
         if isinstance(more, Tensor):
@@ -74,7 +74,7 @@ class Segmentation(Task):
 
     def metrics(self, model: Network, batch: Batch, accumulator: Accumulator) -> None:
         images, masks = _pair(batch)
-        logits = resized(logits_of(model(images)), masks)
+        logits = resized(logits_of(called(model, images)), masks)
         accumulator.add("confusion", confusion(logits.argmax(1), masks, logits.shape[1], self.ignore_index))
 
     def figures(self, accumulator: Accumulator) -> Mapping[str, float]:
