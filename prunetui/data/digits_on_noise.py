@@ -45,7 +45,7 @@ def digits_on_noise(size: int | None, digits: Positive = 3, noise: Factor = 0.3)
 def placed(
     drawn: NDArray[np.float64], labels: NDArray[np.int64], side: int, digits: int, noise: float, seed: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Images float32 [N, 1, side, side], normalised, and masks int64 [N, side, side], of N digits [N, 8, 8] in [0, 1]."""
+    """Normalised images float32 [N, 1, side, side] and masks int64 [N, side, side] of digits [N, 8, 8] in [0, 1]."""
     random = np.random.default_rng(seed)
     count = len(drawn)
     large = drawn.repeat(2, 1).repeat(2, 2)

@@ -75,9 +75,11 @@ def _own(folder: Path) -> list[Document]:
     Raises:
         DataError: there is no such folder, or no text in it.
     """
-    files = sorted(file for file in folder.rglob("*") if file.suffix in ENDINGS and file.is_file()) if is_dir(folder) else []
+    found = folder.rglob("*") if is_dir(folder) else ()
+    files = sorted(file for file in found if file.suffix in ENDINGS and file.is_file())
     if not files:
-        raise DataError(f"system-text: data.options.folder = {str(folder)!r} is no folder with files {', '.join(ENDINGS)}")
+        endings = ", ".join(ENDINGS)
+        raise DataError(f"system-text: data.options.folder = {str(folder)!r} is no folder with files {endings}")
     return [(file.relative_to(folder).as_posix(), _reader(file)) for file in files]
 
 

@@ -29,7 +29,9 @@ class TinyTransformer(nn.Module):
         """
         length = input_ids.shape[1]
         if length > self.context:
-            raise TrialError(f"texts have {length} tokens, the model {self.context}: set model.options.context = {length}")
+            raise TrialError(
+                f"texts have {length} tokens, the model {self.context}: set model.options.context = {length}"
+            )
         places = torch.arange(length, device=input_ids.device)
         logits: Tensor = self.linear(self.norm(self.blocks(self.embedding(input_ids) + self.positions(places))))
         return logits

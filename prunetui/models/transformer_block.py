@@ -69,7 +69,7 @@ def blocks(depth: int, width: int, heads: int, causal: bool) -> nn.Sequential:
         UsageError: the heads do not share the width evenly.
     """
     if width % heads:
-        raise UsageError(f"model.width = {width} is no multiple of model.options.heads = {heads}: heads share it evenly")
+        raise UsageError(f"model.width = {width} is no multiple of model.options.heads = {heads}: they share it evenly")
     return nn.Sequential(*(Block(width, heads, causal) for _ in range(depth)))
 
 

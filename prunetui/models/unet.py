@@ -15,7 +15,8 @@ class TwoConvolutions(nn.Sequential):
     def __init__(self, inputs: int, width: int) -> None:
         layers: list[nn.Module] = []
         for channels in (inputs, width):
-            layers += [nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
+            layers.append(nn.Conv2d(channels, width, 3, padding=1, bias=False))
+            layers += [nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
         super().__init__(*layers)
 
 

@@ -10,7 +10,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from prunetui.api import Accumulator, Batch, Literal, Metric, Network, Positive, Task, TrialError, called, logits_of, task
+from prunetui.api import (
+    Accumulator,
+    Batch,
+    Literal,
+    Metric,
+    Network,
+    Positive,
+    Task,
+    TrialError,
+    called,
+    logits_of,
+    task,
+)
 
 RMSE = Metric("rmse", "RMSE", "", "lower", ".4f", noun="error", about="Root of the mean squared error of test examples")
 MAE = Metric("mae", "MAE", "", "lower", ".4f", about="Mean absolute error of test examples")

@@ -148,8 +148,8 @@ def confusion(found: Tensor, there: Tensor, classes: int, ignore_index: int) -> 
     if there.device.type == "cpu" and bool((((there < 0) | (there >= classes)) & known).any()):
         wrong = int(there[((there < 0) | (there >= classes)) & known][0])
         raise TrialError(
-            f"a mask holds {wrong}, and the network tells {classes} classes apart, from 0; pixels that do not count are "
-            f"marked by the task's option ignore_index, here {ignore_index}"
+            f"a mask holds {wrong}, and the network tells {classes} classes apart, from 0; pixels that do not count "
+            f"are marked by the task's option ignore_index, here {ignore_index}"
         )
     # Pixels that do not count go to one more place. No shape depends on values, so a CUDA graph can repeat it.
     place = torch.where(known, there * classes + found, classes**2).flatten()

@@ -59,7 +59,7 @@ def test_a_vision_transformer_reads_pixels_that_are_no_whole_patch() -> None:
 
 
 def test_heads_share_the_width_evenly() -> None:
-    with pytest.raises(UsageError, match="width = 6 is no multiple of model.options.heads = 4"):
+    with pytest.raises(UsageError, match="width = 6 is no multiple of model.options.heads = 4: they"):
         build(Architecture("vit", 1, 8, 3, width=6))
 
 

@@ -27,8 +27,9 @@ NAMED = 5
 
 
 def check_network(architecture: Architecture, task: Task, example: Any) -> None:
-    """Refuse a network that cannot be trained and pruned yet; says what it has that cannot. Built-in ones can, but those
-    that are proved like all others may not fit the data or the task.
+    """Refuse a network that cannot be trained and pruned yet; says what it has that cannot.
+
+    Built-in ones can; those that are proved like all others may still not fit the data or the task.
 
     ``example`` is what goes into it, a batch of one; it is given two.
 
