@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from prunetui.api import Factor, Positive, Splits, data
 from prunetui.errors import DataError

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -30,7 +32,7 @@ class UNet(nn.Module):
         super().__init__()
         widths = [width << level for level in range(depth)]
         self.down = nn.ModuleList(map(TwoConvolutions, [channels, *widths], widths))
-        ups = [TwoConvolutions(upper + lower, upper) for upper, lower in zip(widths, widths[1:], strict=False)]
+        ups = [TwoConvolutions(upper + lower, upper) for upper, lower in itertools.pairwise(widths)]
         self.up = nn.ModuleList(reversed(ups))
         self.head = nn.Conv2d(width, classes, 1)
         for module in self.modules():

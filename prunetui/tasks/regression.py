@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -53,7 +52,11 @@ class Regression(Task):
         return self._distance(found, targets)
 
     def _distance(self, found: Tensor, targets: Tensor) -> Tensor:
-        distances = {"mse": F.mse_loss, "mae": F.l1_loss, "huber": F.huber_loss}
+        distances: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+            "mse": F.mse_loss,
+            "mae": F.l1_loss,
+            "huber": F.huber_loss,
+        }
         return distances[self.kind](found, targets)
 
     def metrics(self, model: Network, batch: Batch, accumulator: Accumulator) -> None:

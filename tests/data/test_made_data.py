@@ -59,7 +59,7 @@ def test_texts_of_ones_own_become_bytes_in_an_order_that_their_names_tell(texts:
 def test_too_little_text_is_told(texts: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has 84 bytes; two examples of 64"):
         system_text(length=64, folder=str(texts))
-    with pytest.raises(DataError, match="is no folder with files .txt, .md, .rst"):
+    with pytest.raises(DataError, match=r"is no folder with files \.txt, \.md, \.rst"):
         system_text(folder=str(tmp_path / "nowhere"))
 
 

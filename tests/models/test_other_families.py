@@ -45,7 +45,7 @@ def test_a_causal_transformer_does_not_read_ahead() -> None:
     assert one.shape == (4, 5)
     torch.testing.assert_close(one[:2], other[:2])
     assert not torch.allclose(one[2], other[2])
-    with pytest.raises(TrialError, match="texts have 7 tokens, the model 6: set model.options.context = 7"):
+    with pytest.raises(TrialError, match=r"texts have 7 tokens, the model 6: set model\.options\.context = 7"):
         net(torch.zeros(1, 7, dtype=torch.int64))
 
 
@@ -59,7 +59,7 @@ def test_a_vision_transformer_reads_pixels_that_are_no_whole_patch() -> None:
 
 
 def test_heads_share_the_width_evenly() -> None:
-    with pytest.raises(UsageError, match="width = 6 is no multiple of model.options.heads = 4: they"):
+    with pytest.raises(UsageError, match=r"width = 6 is no multiple of model\.options\.heads = 4: they"):
         build(Architecture("vit", 1, 8, 3, width=6))
 
 

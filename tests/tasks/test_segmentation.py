@@ -39,8 +39,8 @@ def test_overlaps_are_of_classes_that_are_there_or_found_and_pixels_without_a_cl
 def test_pixels_add_up_over_batches() -> None:
     other = torch.full((1, 2, 3), 2)  # of which one is found
     both = figures(surely(FOUND), MASKS, other)
-    # Class 0: 1 of 1 + 1 + 1; class 1: 2 of 3 + 3; class 2: 2 of 7.
-    assert both["miou"] == pytest.approx(100 * (1 / 3 + 2 / 6 + 2 / 7) / 3)
+    # Class 0: 1 of 4 found; class 1: 2 of 5 found and 1 missed; class 2: 2 of 7 there.
+    assert both["miou"] == pytest.approx(100 * (1 / 4 + 2 / 6 + 2 / 7) / 3)
     assert both["pixel_accuracy"] == pytest.approx(100 * 5 / 11)
 
 
