@@ -16,7 +16,7 @@ from prunetui.report.write_report import made
 from prunetui.store import Run, Status, create_run
 
 COMMON = """
-sparsities = [0.3]
+sparsities = [0.15]
 train = { epochs = 1, batch_size = 32, lr = 3e-3, optimizer = "adamw" }
 finetune = { epochs = 1, batch_size = 32, lr = 1e-3, optimizer = "adamw" }
 measure = { latency = false, calibrate = 32, recalibrate = 64 }
@@ -25,19 +25,19 @@ SEGMENTATION = """
 task = { name = "segmentation" }
 data = { name = "digits-on-noise", limit = 160, size = 16 }
 model = { name = "unet", width = 4, options = { depth = 2 } }
-methods = ["taylor", { name = "l1-structured", target = "macs" }]
+methods = ["global-unstructured", { name = "l1-structured", target = "macs" }]
 """
 LANGUAGE = """
 task = { name = "language-modelling" }
 data = { name = "system-text", options = { length = 16, megabytes = 0.01 } }
 model = { name = "tiny-transformer", width = 8, options = { depth = 1, heads = 2, context = 16 } }
-methods = ["wanda", { name = "group-norm", target = "macs" }]
+methods = ["taylor", { name = "group-norm", target = "macs" }]
 """
 REGRESSION = """
 task = { name = "regression" }
 data = { name = "digits", limit = 160 }
 model = { name = "vit", width = 8, options = { depth = 1, heads = 2 } }
-methods = ["obc", { name = "l2-structured", target = "macs", exclude = ["*.mlp.*"] }]
+methods = ["obc", { name = "l2-structured", target = "macs", exclude = ["*.attention.*"] }]
 """
 execute = partial(execute_with, executor="inline")
 
@@ -77,10 +77,10 @@ def test_a_task_runs_from_its_data_to_its_report(
         assert all(math.isfinite(float(row[column])) for column in columns)
         assert all(low <= float(row[key]) <= high for key, (low, high) in others.items())
     dense, masked, narrow = rows
-    assert float(masked["sparsity"]) == pytest.approx(0.3, abs=0.01)
+    assert float(masked["sparsity"]) == pytest.approx(0.15, abs=0.01)
     assert masked["params"] == dense["params"]
     assert int(narrow["params"]) < int(dense["params"])
-    assert int(narrow["macs"]) == pytest.approx(0.7 * int(dense["macs"]), rel=0.03)
+    assert int(narrow["macs"]) == pytest.approx(0.85 * int(dense["macs"]), rel=0.03)
     status = run.status()
     assert status is not None
     assert (status.metrics.primary.key, status.metrics.primary.direction) == (primary, direction)
@@ -89,4 +89,5 @@ def test_a_task_runs_from_its_data_to_its_report(
 
     print_run(tmp_path, run.id, as_json=False)
     assert title in capsys.readouterr().out
-    assert f"{title} against" in made(gather(tmp_path, [run.id]), "html").decode()
+    page = made(gather(tmp_path, [run.id]), "html").decode()
+    assert f"{title} against".lower() in page.lower()
