@@ -10,8 +10,8 @@ from prunetui.data.digits import TEST, read_digits
 from prunetui.data.stratified import stratified
 from prunetui.errors import DataError
 
-SIZE, DIGIT = 32, 16
-"""Side in pixels of an image, and of a digit in it: twice its own."""
+DIGIT = 16
+"""Side of a digit in pixels: twice its own."""
 INK = 4 / 16
 """The grey level from which a pixel belongs to a digit."""
 MEAN, DEVIATION = 0.1, 0.4
@@ -19,7 +19,7 @@ MEAN, DEVIATION = 0.1, 0.4
 
 
 @data("digits-on-noise", images=(1437, 360))
-def digits_on_noise(size: int | None, digits: Positive = 3, noise: Factor = 0.3) -> Splits:
+def digits_on_noise(side: Positive = 32, digits: Positive = 3, noise: Factor = 0.3) -> Splits:
     """Made-up scenes of real handwritten digits on Gaussian noise; classes are the background and the ten digits.
 
     Each of the 1,797 digits of scikit-learn, twice as large as it is there, lies in one image beside others of its
@@ -27,12 +27,12 @@ def digits_on_noise(size: int | None, digits: Positive = 3, noise: Factor = 0.3)
     image shows.
 
     Args:
+        side: Side of an image in pixels.
         digits: How many lie in an image.
         noise: Standard deviation of the noise, where ink is 1.
     """
-    side = size or SIZE
     if side < DIGIT:
-        raise DataError(f"data.size = {side}: a digit has {DIGIT} pixels a side, so images have as many at least")
+        raise DataError(f"data.options.side = {side}: a digit has {DIGIT} pixels a side, images as many at least")
     images, labels = read_digits()
     test, train = stratified(labels, TEST, seed=0)
     made = [

@@ -9,6 +9,8 @@ from prunetui.errors import UsageError
 
 WIDENING = 4
 """How much wider the hidden layer is (Vaswani et al. 2017)."""
+MOST_BLOCKS = 256
+"""A file may say any number, and each takes time and memory."""
 DEVIATION = 0.02
 """Standard deviation of initial weights (Radford et al. 2019)."""
 
@@ -66,8 +68,10 @@ def blocks(depth: int, width: int, heads: int, causal: bool) -> nn.Sequential:
     """``depth`` blocks.
 
     Raises:
-        UsageError: the heads do not share the width evenly.
+        UsageError: the heads do not share the width evenly, or there are very many blocks.
     """
+    if depth > MOST_BLOCKS:
+        raise UsageError(f"model.options.depth = {depth}: {MOST_BLOCKS} at most")
     if width % heads:
         raise UsageError(f"model.width = {width} is no multiple of model.options.heads = {heads}: they share it evenly")
     return nn.Sequential(*(Block(width, heads, causal) for _ in range(depth)))

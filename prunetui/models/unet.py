@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from prunetui.api import Positive, model
+from prunetui.api import Literal, model
 
 
 class TwoConvolutions(nn.Sequential):
@@ -53,7 +53,7 @@ class UNet(nn.Module):
 
 
 @model("unet", source="Ronneberger et al. 2015, arXiv:1505.04597", proved=True)
-def unet(channels: int, classes: int, width: int = 16, depth: Positive = 3) -> nn.Module:
+def unet(channels: int, classes: int, width: int = 16, depth: Literal[1, 2, 3, 4, 5, 6] = 3) -> nn.Module:
     """A U-Net with padded convolutions and skip concatenations: as many logits as pixels.
 
     Args:

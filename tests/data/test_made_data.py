@@ -25,7 +25,7 @@ def test_a_digit_lies_somewhere_twice_as_large_and_its_mask_is_where_its_ink_is(
 
 
 def test_scenes_are_the_same_every_time_and_show_every_digit_of_their_split() -> None:
-    first, second = digits_on_noise(None), digits_on_noise(None)
+    first, second = digits_on_noise(), digits_on_noise()
     for split, count in (("train", 1437), ("test", 360)):
         images, masks = getattr(first, split)
         assert images.shape == (count, 1, 32, 32)
@@ -33,7 +33,7 @@ def test_scenes_are_the_same_every_time_and_show_every_digit_of_their_split() ->
         np.testing.assert_array_equal(images, getattr(second, split)[0])
     assert first.prepared
     assert first.classes == ("background", *"0123456789")
-    with pytest.raises(DataError, match=r"data.size = 12: a digit has 16 pixels"):
+    with pytest.raises(DataError, match=r"side = 12: a digit has 16 pixels"):
         digits_on_noise(12)
 
 

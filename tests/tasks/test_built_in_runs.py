@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from prunetui.cli.measure_checkpoint import evaluate_checkpoint
 from prunetui.cli.show_run import print_run
 from prunetui.config import parse_study, study_toml
 from prunetui.execute.execution import execute as execute_with
@@ -23,7 +25,7 @@ measure = { latency = false, calibrate = 32, recalibrate = 64 }
 """
 SEGMENTATION = """
 task = { name = "segmentation" }
-data = { name = "digits-on-noise", limit = 160, size = 16 }
+data = { name = "digits-on-noise", limit = 160, options = { side = 16 } }
 model = { name = "unet", width = 4, options = { depth = 2 } }
 methods = ["global-unstructured", { name = "l1-structured", target = "macs" }]
 """
@@ -91,3 +93,8 @@ def test_a_task_runs_from_its_data_to_its_report(
     assert title in capsys.readouterr().out
     page = made(gather(tmp_path, [run.id]), "html").decode()
     assert f"{title} against".lower() in page.lower()
+
+    saved = run.models / f"{narrow['trial']}.safetensors"
+    evaluate_checkpoint(saved, None, None, ["data.limit=160"] if "limit" in text else [], "cpu", as_json=True)
+    again = json.loads(capsys.readouterr().out)
+    assert again[primary] == pytest.approx(float(narrow[primary]), rel=1e-4)
