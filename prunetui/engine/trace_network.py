@@ -32,11 +32,11 @@ WIDER = 16
 def trace(architecture: Architecture, example: Any) -> Graph:
     """The graph of an architecture that computes ``example``, a batch of one of its inputs.
 
-    That of a built-in network is Torch-Pruning's, which the tests of every method and architecture go over.
+    That of a built-in network which does not ask for proofs is Torch-Pruning's: the tests go over all of them.
     """
     with torch.random.fork_rng(devices=[]):
         model = build(architecture)
-    return trace_model(model, example) if architecture.built_in else proved_graph(model, example)
+    return proved_graph(model, example) if architecture.proved else trace_model(model, example)
 
 
 def trace_model(model: nn.Module, example: Any) -> Graph:

@@ -169,7 +169,9 @@ def _widths_fit(step: Asked, edit: Edit, after: State, graph: Graph) -> bool:
     else:
         widths = graph.widths(after.tensors)
         some = (isinstance(edit, Channels) and edit.moved) or step.only
-        dense = {g: width for g, width in graph.dense.items() if g in edit.keep or not some}
+        apart = graph.excluded(step.rules.get("exclude", ()))
+        may = {group.name for group in graph.groups if not apart & {*group.producers}}
+        dense = {g: width for g, width in graph.dense.items() if g in (edit.keep if some else may)}
     unit = width_unit(graph.dense, _round_to(step, 1 if isinstance(edit, Modules) else 0))
     floor = step.rules["floor"]
 

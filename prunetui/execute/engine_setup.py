@@ -98,7 +98,9 @@ def _task_data_and_network(context: ExecutionContext) -> tuple[Task, LoadedSourc
         context.emit(events.Log("info", given))
     for line in check_network(architecture, task, example):
         context.emit(events.Log("info", line))
-    return task, source, architecture, trace(architecture, example).restricted(study.layers)
+    graph = trace(architecture, example).restricted(study.layers)
+    graph.check_methods(study.methods)
+    return task, source, architecture, graph
 
 
 def _what_stays(graph: Graph) -> str:

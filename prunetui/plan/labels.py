@@ -49,5 +49,7 @@ def _starts(words: list[str | None]) -> list[Words]:
 
 def _settings(study: Study, method: MethodTable) -> dict[str, str]:
     options = {key: f"{key}={value}" for key, value in method.options.items()}
+    if method.exclude:
+        options["exclude"] = f"without {', '.join(method.exclude)}"
     schedule = schedule_name(schedule_of(study, method))
     return {"schedule": schedule, "target": target_of(study, method), **options}

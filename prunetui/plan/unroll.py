@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 from prunetui.config import DataTable, MethodTable, ModelTable, OneShot, Study
@@ -93,7 +94,8 @@ def _only(study: Study, method: MethodTable, units: Units | None) -> Sequence[tu
         return [()]
     if units is None:
         return []
-    return [(layer,) for layer in units.layers] if is_masked(method) else units.groups
+    every = [(layer,) for layer in units.layers] if is_masked(method) else units.groups
+    return [unit for unit in every if not any(fnmatchcase(name, p) for name in unit for p in method.exclude or ())]
 
 
 def _skipped(study: Study, method: MethodTable, label: str, seed: int, units: Units | None) -> list[dict[str, Any]]:

@@ -239,7 +239,8 @@ class Walk:
 
     @cached_property
     def _rules(self) -> dict[str, Any]:
-        return self.study.layers.model_dump()
+        rules = self.study.layers
+        return {**rules.model_dump(), "exclude": (*rules.exclude, *(self.method.exclude or ()))}
 
     @cached_property
     def target(self) -> str:

@@ -32,7 +32,7 @@ class Prune(Step):
     images: int
     """Training images a data-driven method may look at."""
     rules: dict[str, Any] = field(default_factory=lambda: {"floor": 0.0})
-    """The study's layer rules."""
+    """The study's layer rules, with the layers that the method leaves alone besides."""
     only: str | None = None
     """The one layer, or group of coupled channels, that is pruned; ``value`` is then a fraction of it."""
 
@@ -87,7 +87,12 @@ class Prune(Step):
             batches=list(context.source.sample(self.images, generator, CALIBRATION_BATCH)),
             generator=generator,
             constraints=graph.constraints(
-                state, edit=edit, target=self.target, floor=self.rules["floor"], only=self.only
+                state,
+                edit=edit,
+                target=self.target,
+                floor=self.rules["floor"],
+                only=self.only,
+                exclude=self.rules.get("exclude", ()),
             ),
             progress=self.progress,
             task=context.task,

@@ -146,6 +146,7 @@ class Train(Step):
                 edit=info.edit,
                 target=self.shaped.get("target", "sparsity"),
                 floor=self.shaped["rules"]["floor"],
+                exclude=self.shaped["rules"].get("exclude", ()),
             ),
         )
 

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from prunetui.api import Accumulator, Batch, Evaluation, IndexedSource, Network, Task, logits_of, task
 from prunetui.api.source import called
 from prunetui.metrics import CLASSIFICATION, LOSS
+from prunetui.tasks.imitation import imitated
 from prunetui.tasks.labelled_batch import inputs_and_labels
 from prunetui.tasks.screened_logits import FIRST, SplitLogits, screened
 
@@ -51,10 +52,7 @@ class Classification(Task):
         accumulator.mean(TOP1.key, 100 * (logits_of(called(model, inputs)).argmax(1) == labels).double())
 
     def imitation(self, loss: Tensor, outputs: Any, taught: Any, weight: float, temperature: float) -> Tensor:
-        """``(1 - weight) * loss + weight * T^2 * KL(teacher || student)`` at temperature T (Hinton et al. 2015)."""
-        ours, theirs = (F.log_softmax(logits_of(given) / temperature, 1) for given in (outputs, taught))
-        divergence = F.kl_div(ours, theirs, log_target=True, reduction="batchmean")
-        return (1 - weight) * loss + weight * temperature**2 * divergence
+        return imitated(loss, logits_of(outputs), logits_of(taught), weight, temperature)
 
     def check_outputs(self, outputs: object, examples: int, classes: int | None) -> str:
         logits = logits_of(outputs)

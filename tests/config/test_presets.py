@@ -26,6 +26,9 @@ SHARING = ("five-methods-small", "kmeans-small", "ninety-nine-small", "ninety-ni
         ("fine-vs-channel", 3 * (4 * 3 + 1)), ("fine-vs-channel-small", 3 * (3 * 3 + 1)),
         ("gradual-vs-instant", 10 * (10 * 2 + 1)), ("gradual-vs-instant-small", 10 * (2 + 1 + 2 + 1)),
         ("imp-rewinding", 3 * (4 + 1)),
+        ("vit-heads", 3 * (4 * 2 + 1)), ("vit-heads-small", 3 * (4 * 2 + 1)),
+        ("unet-segmentation", 3 * (5 * 3 + 1)), ("unet-segmentation-small", 3 * (4 * 2 + 1)),
+        ("tiny-language-model", 3 * (3 * 2 + 1 + 2 * 2 + 1)), ("tiny-language-model-small", 3 * 2 + 1 + 2 * 2 + 1),
     ],
 )  # fmt: skip
 def test_a_preset_has_this_many_trials(name: str, trials: int):
@@ -111,3 +114,22 @@ def test_all_presets_are_told_apart_by_a_first_line_that_fits():
     assert max(summaries.values()) == 1
     assert all(20 < len(summary) <= 120 for summary in summaries)
     assert preset_summary("quickstart").startswith("The default study: real handwritten digits")
+
+
+@pytest.mark.parametrize("name", ["vit-heads", "unet-segmentation", "tiny-language-model"])
+def test_a_small_version_asks_the_same_of_the_same_kind_of_network(name: str):
+    full, small = load_study(name), load_study(f"{name}-small")
+    assert (small.model.name, small.task) == (full.model.name, full.task)
+    assert {(method.title, method.exclude) for method in small.methods} <= {
+        (method.title, method.exclude) for method in full.methods
+    }
+
+
+@pytest.mark.parametrize("name", ["vit-heads", "tiny-language-model"])
+def test_heads_are_compared_with_hidden_widths_at_equal_macs(name: str):
+    study = load_study(name)
+    chosen = {method.label: method for method in study.methods if method.name == "taylor-structured"}
+    heads, widths = chosen["heads"], chosen["hidden widths"]
+    assert (heads.exclude, widths.exclude) == (("*.mlp.*",), ("*.attention.*",))
+    assert {heads.target or study.target, widths.target or study.target} == {"macs"}
+    assert heads.sparsities == widths.sparsities

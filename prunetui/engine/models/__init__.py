@@ -60,6 +60,11 @@ class Architecture:
         """Whether its factory is part of prunetui."""
         return self.digest is None
 
+    @property
+    def proved(self) -> bool:
+        """Whether its channels are found and proved on it; not so of built-in ones that do not ask for it."""
+        return not self.built_in or bool(contribution("model", self.name).given.get("proved"))
+
 
 def _pairs(options: Any) -> Pairs:
     """Options in one order, which can be hashed and compared."""

@@ -26,7 +26,9 @@ NAMED = 5
 
 
 def check_network(architecture: Architecture, task: Task, example: Any) -> tuple[str, ...]:
-    """Refuse a network that is not built in and that cannot be trained and pruned yet; says what it has that cannot.
+    """Refuse a network that cannot be trained and pruned yet; says what it has that cannot.
+
+    Built-in ones can; those that are proved like all others may still not fit the data or the task.
 
     ``example`` is what goes into it, a batch of one; it is given two. Returns a line for everything of it that is
     changed before it is pruned, which is proved to change nothing that it computes.
@@ -34,7 +36,7 @@ def check_network(architecture: Architecture, task: Task, example: Any) -> tuple
     Raises:
         UsageError: it cannot be built, takes other inputs or gives other outputs, or has layers of other kinds.
     """
-    if architecture.built_in:
+    if not architecture.proved:
         return ()
     a = architecture
     two = mapped(example, lambda tensor: torch.cat([tensor, tensor]))

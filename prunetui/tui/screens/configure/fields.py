@@ -115,7 +115,8 @@ def method_specs(info: MethodInfo, place: int) -> tuple[Spec, ...]:
             continue
         if spec.label == "target":
             spec = replace(spec, choices=info.targets)
-        unset = {"label": info.name, "parts": "two or more methods"}.get(spec.label, "as the study says")
+        told = {"label": info.name, "parts": "two or more methods", "exclude": "no more than [layers] does"}
+        unset = told.get(spec.label, "as the study says")
         found.append(replace(spec.under("methods", place), unset=unset))
     return tuple(found)
 
