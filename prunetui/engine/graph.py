@@ -193,9 +193,7 @@ class Graph:
         return Constraints(
             layers=layers,
             groups=[
-                self._counted(g)
-                for g in self.current(state)
-                if only in (None, g.name) and not apart & {*g.producers}
+                self._counted(g) for g in self.current(state) if only in (None, g.name) and not apart & {*g.producers}
             ],
             costs=Costs(dense=self.dense, current=self.widths(state.tensors), cost=self.cost),
             target=target,
