@@ -16,6 +16,7 @@ WIDTH, HEIGHT = 500, 375
 def photo_tree(root: Path, train: int, test: int) -> Path:
     """An image tree whose files are links to ``DIFFERENT`` ones of about 80 KB."""
     random = np.random.default_rng(0)
+    root.mkdir(parents=True, exist_ok=True)
     sources = []
     for i in range(DIFFERENT):
         sources.append(root / f"{i}.jpg")

@@ -15,6 +15,8 @@ from prunetui.engine.data.source_loader import load_source
 from prunetui.errors import DataError
 from prunetui.tasks.labelled_batch import inputs_and_labels
 
+pytestmark = pytest.mark.filterwarnings("ignore")  # of the package itself
+
 
 def test_without_its_package_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)

@@ -278,6 +278,32 @@ def test_workers_end_with_a_process_that_is_killed(tree: Path, tmp_path: Path) -
     assert not any(_alive(worker) for worker in workers)
 
 
+CHILD = """
+import multiprocessing, sys
+from functools import partial
+from prunetui.data.tree.streamed import decoded_pixels, in_processes
+
+def use(paths):
+    work = partial(decoded_pixels, size=8, ranges={})
+    print(len(list(in_processes(work, [[path] for path in paths], 1))), flush=True)
+
+if __name__ == "__main__":
+    child = multiprocessing.get_context("spawn").Process(target=use, args=(sys.argv[1:],))
+    child.start()
+    child.join(60)
+    print(child.exitcode)
+    child.kill()
+"""
+
+
+def test_a_process_of_multiprocessing_ends_with_its_workers(tree: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(CHILD)
+    images = [str(tree / "test" / name / "0.png") for name in CLASSES]
+    done = subprocess.run([sys.executable, str(script), *images], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["3", "0"], done.stderr
+
+
 def _alive(process: int) -> bool:
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"

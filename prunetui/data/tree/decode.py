@@ -88,6 +88,16 @@ def decode(paths: Sequence[str], size: int, ranges: Mapping[str, Range]) -> Deco
 
     An image of a depth that ``ranges`` has not is left black, and the extent of its levels is told.
     """
+    found = decode_only(paths, size, ranges)
+    planes, facts = np.ascontiguousarray(found.pixels.transpose(0, 3, 1, 2)), found.facts
+    read = np.ones(len(paths), dtype=bool)
+    read[[i for i, _ in (*found.corrupt, *found.deep)]] = False
+    facts[read] |= _level_facts(planes[read])
+    return found._replace(pixels=planes)
+
+
+def decode_only(paths: Sequence[str], size: int, ranges: Mapping[str, Range]) -> Decoded:
+    """As ``decode``, without the facts that levels tell, and with the channels last [N, size, size, 3]."""
     pixels = np.zeros((len(paths), size, size, 3), dtype=np.uint8)
     facts = np.zeros(len(paths), dtype=np.uint16)
     corrupt: list[tuple[int, str]] = []
@@ -103,11 +113,7 @@ def decode(paths: Sequence[str], size: int, ranges: Mapping[str, Range]) -> Deco
             deep.append((i, found))
         else:
             pixels[i], facts[i] = found
-    planes = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
-    read = np.ones(len(paths), dtype=bool)
-    read[[i for i, _ in (*corrupt, *deep)]] = False
-    facts[read] |= _level_facts(planes[read])
-    return Decoded(planes, facts, corrupt, deep)
+    return Decoded(pixels, facts, corrupt, deep)
 
 
 def reason(error: Exception) -> str:

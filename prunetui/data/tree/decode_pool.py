@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache
+from multiprocessing.util import Finalize
 
 from prunetui.data.tree.decode import begin_worker
 from prunetui.errors import DataError
@@ -25,7 +26,10 @@ def pool(workers: int) -> ProcessPoolExecutor:
 
     Started anew: a fork of a process that runs torch's threads may hang.
     """
-    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), begin_worker)
+    made = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), begin_worker)
+    # A process of multiprocessing's waits for its children before it would tell them to end.
+    Finalize(None, made.shutdown, kwargs={"cancel_futures": True}, exitpriority=100)
+    return made
 
 
 @contextlib.contextmanager

@@ -26,7 +26,7 @@ from prunetui.data.lazy_images import (
     look_at,
 )
 from prunetui.data.tree import decoded_cache
-from prunetui.data.tree.decode import Decoded, decode
+from prunetui.data.tree.decode import Decoded, decode, decode_only
 from prunetui.data.tree.decode_pool import can_start, pool, pool_broken
 from prunetui.data.tree.judge import Ranges, Reader, check_all_there, judged, ranges_of, tell_corrupt
 from prunetui.data.tree.levels import Range
@@ -62,7 +62,8 @@ class FileImages(LazyImages):
         decoded = self._decoded([self.paths[i] for i in part] for part in parts)
         for count in counts:
             pieces = [next(decoded) for _ in range(count)]
-            yield pieces[0] if count == 1 else np.concatenate(pieces)
+            whole = pieces[0] if count == 1 else np.concatenate(pieces)
+            yield whole.transpose(0, 3, 1, 2)  # as a view: channels last is how networks read them
 
     def _decoded(self, chunks: Iterator[list[str]]) -> Iterator[Pixels]:
         return in_processes(partial(decoded_pixels, size=self.side, ranges=self.ranges), chunks, self.workers)
@@ -78,12 +79,12 @@ def in_processes(work: Callable[[list[str]], Any], chunks: Iterable[list[str]], 
 
 
 def decoded_pixels(paths: Sequence[str], size: int, ranges: Mapping[str, Range]) -> Pixels:
-    """Files that could be decoded before, as RGB [N, 3, size, size].
+    """Files that could be decoded before, as RGB [N, size, size, 3].
 
     Raises:
         DataError: one cannot be any more.
     """
-    found = decode(paths, size, ranges)
+    found = decode_only(paths, size, ranges)
     if found.corrupt or found.deep:
         i, why = found.corrupt[0] if found.corrupt else (found.deep[0][0], "its levels have become of another depth")
         raise DataError(f"{shown(paths[i])} was changed since the data was read: {why}")

@@ -18,7 +18,7 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Images:
-    """``pixels`` [N, C, H, W] from 0 to 255, uint8 but after a resize, and int64 ``labels`` [N] on one device."""
+    """``pixels`` [N, C, H, W] from 0 to 255, uint8 but after a resize on a GPU, and int64 ``labels`` [N]."""
 
     pixels: Tensor
     labels: Tensor

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -42,7 +41,7 @@ class StreamedImages:
         device = self.labels.device
         read = self.lazy.read([index.cpu().numpy() for index in indices])
         for index, found in zip(indices, read, strict=True):
-            pixels = torch.from_numpy(np.ascontiguousarray(found))
+            pixels = torch.from_numpy(found)
             pixels = pixels.pin_memory() if device.type == "cuda" else pixels
             yield Images(pixels.to(device, non_blocking=True), self.labels[index.to(device)])
 
