@@ -194,18 +194,13 @@ class Walk:
         if not info.trains or not (isinstance(self.schedule, Dynamic) or shaping_epochs(self.method)):
             return None
         told = {"target": self.target, "value": value} if info.trains == "by value" else {}
-        rules = self._rules
-        return {"method": info.name, "options": self.method.options, "digest": info.digest, "rules": rules, **told}
+        about = {"method": info.name, "options": self.method.options, "digest": info.digest}
+        return {**about, "rules": self._rules, **told}
 
     def _recover(
-        self,
-        start: str,
-        epochs: int,
-        carry: bool = False,
-        first: int = 0,
-        last: int | None = None,
+        self, start: str, epochs: int, carry: bool = False, first: int = 0, last: int | None = None,
         shaped: dict[str, Any] | None = None,
-    ) -> str:
+    ) -> str:  # fmt: skip
         teacher = self.dense if self.study.finetune.distill else None
         return self._add(start, self.trainings.recovery(epochs, carry, first, last, shaped, teacher))
 
