@@ -30,7 +30,8 @@ def pooled(channels, classes):
     return nn.Sequential(nn.Conv2d(channels, 3, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, classes))
 
 def deep(channels, classes):
-    return nn.Sequential(nn.Unflatten(1, (1, channels)), nn.Conv3d(1, 3, 1), nn.Flatten(), nn.Linear(48 * channels, classes))
+    volume = nn.Sequential(nn.Unflatten(1, (1, channels)), nn.Conv3d(1, 3, 1), nn.Flatten())
+    return nn.Sequential(volume, nn.Linear(48 * channels, classes))
 """
 IMAGES = torch.randn(2, 2, 4, 4, generator=torch.Generator().manual_seed(0)).to(memory_format=torch.channels_last)
 
