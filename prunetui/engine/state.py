@@ -61,7 +61,7 @@ def capture(model: nn.Module, state: State, momentum: Tensors | None = None) -> 
 
 
 def instantiate(state: State, device: torch.device) -> nn.Module:
-    """A network with these tensors, in evaluation mode on ``device``; one of a factory is laid out for speed."""
+    """A network with these tensors, in evaluation mode on ``device``; what a factory builds is laid out for speed."""
     given = state.architecture.network if isinstance(state.architecture, InMemory) else None
     model = copy.deepcopy(_skeleton(state.architecture)) if given is None else copied(given)
     make_safe_for(model)
