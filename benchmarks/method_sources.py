@@ -63,6 +63,11 @@ SOURCES: dict[str, tuple[str, str, str]] = {
         "weights that grow start at zero, as in RigL's comparison",
     ),
     "snip": ("one batch, at initialisation", "all calibration images, at initialisation", "less noise"),
+    "sparsegpt": (
+        "column by column, masks of 128 columns, block by block, n:m too; linear layers of language models",
+        "the same layer by layer, unstructured; a convolution is the linear layer of its unfolded input",
+        "n:m is `nm`'s",
+    ),
     "synflow": (SAME + ", 100 rounds, at initialisation", SAME, ""),
     "taylor": ("(weight x gradient)^2 of whole filters", "of single weights", "`taylor-structured` is the paper's"),
     "threshold": (
@@ -72,7 +77,7 @@ SOURCES: dict[str, tuple[str, str, str]] = {
     ),
     "wanda": (
         "linear layers of language models, block by block, within each output",
-        "the same; a kernel element of a convolution has the norm of all that it reads",
+        "the same, and `ria`, `owl`, `alpha` as options; a kernel element has the norm of all that it reads",
         "the convolution as the linear layer it is",
     ),
     "kernel-norm": ("within a layer, by the sum of magnitudes", "across the net, per average weight, L2", "options"),

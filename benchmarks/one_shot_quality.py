@@ -27,7 +27,19 @@ from prunetui.execute.execution import execute
 from prunetui.store import Run, Status, create_run
 from prunetui.terminal.output import aligned
 
-METHODS = {"magnitude": "global-unstructured", "obd": "obd", "obs": "obs", "obc": "obc"}
+METHODS: dict[str, dict[str, Any]] = {
+    "magnitude": {"name": "global-unstructured"},
+    "obd": {"name": "obd"},
+    "obs": {"name": "obs"},
+    "obc": {"name": "obc"},
+    "sparsegpt": {"name": "sparsegpt"},
+    "wanda": {"name": "wanda"},
+    "ria": {"name": "wanda", "score": "ria"},
+    **{
+        f"magnitude, {budget}": {"name": "l1-unstructured", "budget": budget}
+        for budget in ("uniform", "erk", "owl", "alpha")
+    },
+}
 SPARSITIES = (0.5, 0.6, 0.7, 0.8, 0.9)
 
 
@@ -46,7 +58,7 @@ def study_text(
         "model": {"name": "resnet20", "shortcut": "A", "checkpoint": str(checkpoint)},
         "finetune": {"epochs": 0},
         "measure": {"calibrate": images, "keep_models": False},
-        "methods": [{"name": METHODS[label], "label": label} for label in methods],
+        "methods": [{**METHODS[label], "label": label} for label in methods],
     }
     return study_toml(rooted(parse_study(tomli_w.dumps(plain))))
 

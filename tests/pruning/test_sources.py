@@ -535,3 +535,58 @@ def test_a_local_score_takes_a_layer_budget(residual: Net, name: str, budget: An
     for layer, share in shares.items():
         assert share == pytest.approx(wanted[layer] / sizes[layer], abs=2 / sizes[layer])
     assert max(shares.values()) - min(shares.values()) > 0.05
+
+
+# SparseGPT --------------------------------------------------------------------------------------------
+
+
+def column_by_column(w: Tensor, hessian: Tensor, share: float, columns: int) -> tuple[Tensor, Tensor]:
+    """Optimal Brain Surgeon on the columns that are left, each time with the inverse of what is left of the Hessian."""
+    w, keep = w.clone(), torch.ones_like(w, dtype=torch.bool)
+    for start in range(0, w.shape[1], columns):
+        stop = min(start + columns, w.shape[1])
+        inverse = [torch.linalg.inv(hessian[p:, p:]) for p in range(start, stop)]
+        cost = torch.stack([w[:, p] ** 2 / inverse[p - start][0, 0] for p in range(start, stop)], 1)
+        lowest = cost.flatten().argsort()[: round(share * cost.numel())]
+        block = torch.ones(cost.numel(), dtype=torch.bool)
+        block[lowest] = False
+        keep[:, start:stop] = block.view_as(cost)
+        for p in range(start, stop):
+            gone = torch.where(keep[:, p], 0.0, w[:, p])
+            w[:, p:] -= gone[:, None] / inverse[p - start][0, 0] * inverse[p - start][0]
+    return keep, w * keep
+
+
+@pytest.mark.parametrize("columns", [2, 4, 8])
+def test_sparsegpt_is_optimal_brain_surgeon_on_the_columns_that_are_left(columns: int) -> None:
+    """Three batches; the second layer reads what the pruned first one hands on."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 4)).double()
+    data = [(torch.randn(n, 8).double(), torch.zeros(n, dtype=torch.long)) for n in (20, 16, 4)]
+    subject = net(model, data)
+    found = method_catalogue.load("sparsegpt")(columns=columns, damping=0.1).prune(subject, 0.5)
+    read = torch.cat([inputs for inputs, _ in data])
+    for place in ("0", "2"):
+        layer: Any = model[int(place)]
+        hessian = read.T @ read
+        hessian += 0.1 * hessian.diagonal().mean() * torch.eye(len(hessian)).double()
+        keep, values = column_by_column(layer.weight.detach(), hessian, 0.5, columns)
+        assert torch.equal(found.keep[place], keep)
+        torch.testing.assert_close(found.moved[f"{place}.weight"].double(), values, rtol=1e-4, atol=1e-5)
+        read = F.relu(read @ values.T + layer.bias.detach())
+
+
+def test_sparsegpt_of_a_convolution_makes_up_for_what_goes(residual: Net) -> None:
+    """The first layer's output is nearer to the dense one than with the same mask and its weights as they were."""
+    rules = dataclasses.replace(residual.constraints, target="sparsity")
+    smooth = [(images.cumsum(3), labels) for images, labels in residual.batches]  # whose pixels stand in for others
+    subject = dataclasses.replace(residual, constraints=rules, batches=smooth)
+    edit = method_catalogue.load("sparsegpt")().prune(subject, 0.6)
+    images = torch.cat([part for part, _ in smooth])
+    weight = residual.weights()["stem"]
+    dense, masked, moved = (
+        F.conv2d(images, w.double(), padding=1) for w in (weight, weight * edit.keep["stem"], edit.moved["stem.weight"])
+    )
+    assert (moved - dense).square().sum() < 0.8 * (masked - dense).square().sum()
+    assert int((~edit.keep["stem"]).sum()) == round(0.6 * weight.numel())
+    assert not edit.moved["stem.weight"][~edit.keep["stem"]].any()
