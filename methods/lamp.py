@@ -9,8 +9,7 @@ class Lamp:
     """Zero the weights with the smallest layer-adaptive magnitude: global pruning without hand-set layer budgets.
 
     The score of a weight is w^2 / sum of v^2 over all weights v of its layer that are at least as large. The paper
-    ranks all layers; here those that the study's rules let go: `[layers] first = "prune"` and
-    `last = "prune"` for the paper's.
+    ranks all layers; here those that the study's rules let go (`[layers] first = "prune"`, `last = "prune"` for all).
     """
 
     def prune(self, net: Net, sparsity: float) -> Masks:
