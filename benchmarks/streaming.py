@@ -24,7 +24,7 @@ from benchmarks._turns import Work, in_turns
 from prunetui.config import DataTable
 from prunetui.engine.data import load_source
 
-IMAGES, BATCH, SIZE = 1280, 64, 224
+IMAGES, BATCH, SIZE = 640, 64, 224
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
