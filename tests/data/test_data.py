@@ -19,7 +19,7 @@ from sklearn.datasets import load_digits
 
 from prunetui.config import DataTable
 from prunetui.config.schema import StatisticsTable
-from prunetui.data.digits import _read
+from prunetui.data.digits import read_digits
 from prunetui.data.stratified import stratified
 from prunetui.engine.data import Dataset, Images, images, load_dataset
 from prunetui.engine.data.augment import crop
@@ -31,7 +31,7 @@ from prunetui.errors import DataError
 
 
 def test_digits_are_what_scikit_learn_says_they_are() -> None:
-    pixels, labels = _read()
+    pixels, labels = read_digits()
     theirs = load_digits()
     assert np.array_equal(pixels, theirs.data)
     assert np.array_equal(labels, theirs.target)
