@@ -31,7 +31,8 @@ def _contiguous(_: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) ->
 
 
 def _as_written(value: Any) -> Any:
-    return value.contiguous() if isinstance(value, Tensor) and value.dim() == 4 else value
+    """The same in the order of its dimensions. Of one channel both layouts are contiguous, but not alike to kernels."""
+    return value.flatten().view(value.shape) if isinstance(value, Tensor) and value.dim() == 4 else value
 
 
 @lru_cache(maxsize=32)
