@@ -79,11 +79,21 @@ seed, first and last layer kept).
 | `obd` | as it was | 67.58 | 44.46 | 16.97 | 10.00 | 10.07 |
 | `obs` | as it was | 80.54 | 80.53 | 78.82 | 74.92 | 56.12 |
 | `obc` | as it was | 80.76 | 80.48 | 79.43 | 76.09 | 61.28 |
+| `sparsegpt` | as it was | 78.94 | 74.70 | 63.04 | 27.18 | 10.03 |
+| `wanda` | as it was | 64.04 | 51.29 | 27.22 | 10.70 | 10.25 |
+| `wanda`, `score = "ria"` | as it was | 74.53 | 58.61 | 24.39 | 13.35 | 10.11 |
+| magnitude a layer (`l1-unstructured`) | as it was | 77.98 | 65.66 | 45.29 | 34.11 | 16.02 |
 | magnitude (`global-unstructured`) | re-estimated | 77.69 | 75.78 | 70.55 | 59.70 | 35.02 |
 | `obd` | re-estimated | 75.66 | 70.93 | 59.05 | 38.54 | 14.40 |
 | `obs` | re-estimated | 78.88 | 78.03 | 76.12 | 71.31 | 52.99 |
 | `obc` | re-estimated | 79.54 | 79.39 | 78.94 | 77.68 | 68.04 |
+| `sparsegpt` | re-estimated | 79.35 | 79.02 | 76.19 | 55.73 | 20.24 |
+| `wanda` | re-estimated | 78.50 | 73.99 | 57.46 | 23.30 | 14.18 |
+| `wanda`, `score = "ria"` | re-estimated | 77.43 | 75.28 | 67.76 | 40.04 | 17.16 |
+| magnitude a layer (`l1-unstructured`) | re-estimated | 77.35 | 74.39 | 68.07 | 57.07 | 27.15 |
 
+`sparsegpt`, `wanda` and its variant were made for the wide linear layers of language models; in this net of narrow
+convolutions they stay behind `obc`, and `wanda` behind magnitude. The command prints layer budgets too.
 `obs` fits the loss at the statistics it finds, so re-estimating them afterwards costs it (and the dense net) something.
 """
 
