@@ -74,7 +74,7 @@ def input_energies(net: Net, names: Sequence[str]) -> dict[str, Tensor]:
 def input_energy(layer: nn.Module, squares: Tensor) -> Tensor:
     """Sum over images and places of the squared input a weight reads: [1, in, k, k], or [1, in] of a linear layer."""
     if not isinstance(layer, nn.Conv2d):
-        return squares.sum(0, keepdim=True)
+        return squares.flatten(0, -2).sum(0, keepdim=True)
     shape = (1, squares.shape[1], *layer.kernel_size)
     with torch.enable_grad():  # the gradient of a convolution with respect to its kernel is just this sum
         kernel = torch.zeros(shape, device=squares.device, requires_grad=True)
