@@ -12,6 +12,9 @@ from prunetui.models.transformer_block import blocks, initialise
 class TinyTransformer(nn.Module):
     """Learned positions, pre-norm blocks, and a head of its own: it does not share the embedding's weights."""
 
+    main_input_name = "input_ids"
+    """As transformers' networks say what goes into them: words, where no data tells."""
+
     def __init__(self, tokens: int, width: int, depth: int, heads: int, context: int) -> None:
         super().__init__()
         self.context = context
