@@ -132,7 +132,8 @@ class Pruning:
         working = copied(self.network)
         for parameter in working.parameters():  # methods look at gradients of frozen ones, too
             parameter.requires_grad_(parameter.is_floating_point() or parameter.is_complex())
-        tensors = {name: tensor.detach().clone() for name, tensor in named_tensors(working).items()}
+        copies: dict[int, Tensor] = {}  # names of one tensor hold one copy
+        tensors = {name: copies.setdefault(id(t), t.detach().clone()) for name, t in named_tensors(working).items()}
         state = State(in_memory(working), tensors)
         options = self.chosen.options
         request = Request(self.chosen.name, options, self.target, self.amount, {"floor": self.rules.floor})
