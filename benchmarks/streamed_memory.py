@@ -23,7 +23,7 @@ from torch import nn
 
 
 def net(classes: int) -> nn.Module:
-    layers = [nn.AvgPool2d(8), nn.Conv2d(3, 8, 3, 2), nn.ReLU(), nn.Conv2d(8, 8, 3, 2), nn.ReLU()]
+    layers = [nn.AvgPool2d(8), nn.Conv2d(3, 8, 3, 2), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3, 2), nn.ReLU()]
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, classes))
 """
 STUDY = """
@@ -31,7 +31,7 @@ sparsities = [0.5]
 methods = ["l1-unstructured"]
 data = {{ name = "folder", root = "{root}", size = 224, memory = "stream", augment = "resized-crop+flip" }}
 model = {{ name = "{net}:net" }}
-train = {{ epochs = 1, batch_size = 64 }}
+train = {{ epochs = 1, batch_size = 64, lr = 0.01 }}
 finetune = {{ epochs = 0 }}
 measure = {{ latency = false, control = false }}
 """
@@ -62,6 +62,8 @@ def main(images: int = 100_000) -> int:
             peak = max(peak, _memory(process.pid))
             time.sleep(0.5)
         seconds = time.monotonic() - started
+        if process.returncode:
+            print(*(log.read_text() for log in Path(folder).glob("runs/*/worker.log")), file=sys.stderr)
     print(f"{images:,} images: {peak / 1e9:.2f} GB at most, {seconds:.0f} s, exit code {process.returncode}")
     return process.returncode
 
