@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from prunetui.api.constraints import Constrained, Constraints
@@ -49,8 +50,21 @@ class Net(Constrained):
     """What the method's ``during_training`` has noted, by the names it chose."""
 
     def weights(self) -> dict[str, Tensor]:
-        """Prunable weights by layer name: of convolutions [out, in, k, k] and linear layers [out, in]."""
+        """Prunable weights by layer name: of convolutions [out, in, k, k] and linear layers [out, in].
+
+        Masks have these shapes. Some kinds of layers keep [in, out, ...]; ``by_output`` has them the other way round.
+        """
         return {name: weight.detach() for name, weight in self.parameters().items()}
+
+    def by_output(self, values: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+        """``weights``, or ``values`` shaped like them, with the outputs of every layer on the first dimension."""
+        turned = self.constraints.turned
+        given = self.weights() if values is None else values
+        return {name: value.transpose(0, 1) if name in turned else value for name, value in given.items()}
+
+    def as_weights(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Values shaped as ``by_output`` says, as the layers keep their weights."""
+        return {name: value.contiguous() for name, value in self.by_output(values).items()}  # turned twice is as before
 
     def with_masks(self, masks: Keep) -> Net:
         """The same net with other masks in force, for methods that prune in rounds."""
@@ -140,8 +154,14 @@ class Net(Constrained):
     def _gradients_of(self, tensors: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
         for batch in self.batches:
             with torch.enable_grad(), _differentiable(list(tensors.values())):
-                found = torch.autograd.grad(self.task.loss(self.model, batch), list(tensors.values()))
-            yield dict(zip(tensors, found, strict=True))
+                found = self._gradients(self.task.loss(self.model, batch), tensors)
+            yield found
+
+    def _gradients(self, loss: Tensor, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Of what took part; zeros of the rest, which changes nothing."""
+        found = torch.autograd.grad(loss, list(tensors.values()), allow_unused=bool(self.constraints.uncalled))
+        every = zip(tensors.items(), found, strict=True)
+        return {name: torch.zeros_like(tensor) if of is None else of for (name, tensor), of in every}
 
     def fisher(self) -> dict[str, Tensor]:
         """Diagonal of the empirical Fisher matrix: the mean over examples of each one's squared gradient."""
@@ -168,20 +188,37 @@ class Net(Constrained):
 
             return self.task.loss(model, mapped(example, lambda tensor: tensor[None]))
 
-        gradient = torch.func.grad(loss)
-        each = torch.func.vmap(gradient, in_dims=(None, 0))
+        each = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0))
+        together = True
         for batch in self.batches:
             for i in range(0, count_of(batch), PER_IMAGE_CHUNK):
                 part = mapped(batch, itemgetter(slice(i, i + PER_IMAGE_CHUNK)))
-                if count_of(part) == 1:  # vmap over one example falls back to slow paths
-                    only = mapped(part, lambda tensor: tensor[0])
-                    found = {name: g[None] for name, g in gradient(chosen, only).items()}
-                else:
-                    found = each(chosen, part)
-                yield {names[name]: gradients for name, gradients in found.items()}
+                if together and count_of(part) > 1:  # vmap over one example falls back to slow paths
+                    try:
+                        with sdpa_kernel(SDPBackend.MATH):  # other kernels of attention have no batched version
+                            found = each(chosen, part)
+                    except (RuntimeError, NotImplementedError, ValueError):  # such as a branch on values of the data
+                        together = False
+                if not together or count_of(part) == 1:
+                    found = self._one_by_one(part)
+                yield {names.get(name, name): gradients for name, gradients in found.items()}
+
+    def _one_by_one(self, part: Batch) -> dict[str, Tensor]:
+        """Gradients of each example's own loss, computed without ``vmap``, by layer name."""
+        weights = self.parameters()
+        found = []
+        for i in range(count_of(part)):
+            with torch.enable_grad():
+                loss = self.task.loss(self.model, mapped(part, itemgetter(slice(i, i + 1))))
+            found.append(self._gradients(loss, weights))
+        return {name: torch.stack([each[name] for each in found]) for name in weights}
 
     def inputs(self) -> Iterator[dict[str, Tensor]]:
-        """What each layer reads, one batch after the other: [B, C, H, W] or [B, C]."""
+        """What each layer reads, one batch after the other: [B, C, H, W], or [B, ..., C] of linear layers.
+
+        Raises:
+            TrialError: a layer is not called with these examples.
+        """
         for seen, _ in self._observed(with_gradients=False):
             yield seen
 
@@ -217,6 +254,10 @@ class Net(Constrained):
             finally:
                 for handle in handles:
                     handle.remove()
+            if unseen := [name for name in self.layers() if name not in seen and name not in self.constraints.uncalled]:
+                raise TrialError(
+                    f"{', '.join(unseen[:3])} reads nothing of these examples; layers.exclude keeps it as it is"
+                )
             yield {n: x.detach() for n, x in seen.items()}, dict(zip(seen, found, strict=False))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -21,7 +21,7 @@ from prunetui.api.groups import full_name, left_of
 from prunetui.config import LayersTable, MethodTable
 from prunetui.engine.layers import Layer
 from prunetui.engine.state import State
-from prunetui.engine.tracing.proposal import AttributeRule
+from prunetui.engine.tracing.proposal import AttributeRule, Product
 from prunetui.engine.tracing.silence import Way
 from prunetui.errors import UsageError
 from prunetui.formats.shared_filters import sharing_layers
@@ -50,6 +50,16 @@ class Graph:
     """Names of tensors that count under another name; methods do not see these."""
     fallback: str = ""
     """Why the graph is Torch-Pruning's and not that of torch.export, where a network was to be traced by that."""
+    products: tuple[Product, ...] = ()
+    """What is multiplied besides the weights of layers, such as queries with keys; and layers whose weights are used
+    more or less often when channels go."""
+    fixed_macs: int = 0
+    """Multiply-accumulates that are computed and of which the graph does not tell what they follow."""
+    cut_short: bool = False
+    """Whether this machine had too little time or memory to find and prove all channels."""
+    CUT_SHORT: ClassVar[str] = (
+        "this machine had too little time or memory to find all channels that may go: another one may find more"
+    )
 
     def restricted(self, rules: LayersTable) -> Graph:
         """The same graph without the layers and channels that a study's rules keep.
@@ -136,7 +146,46 @@ class Graph:
 
     def cost(self, kind: str, widths: Widths) -> int:
         """Prunable weights (``sparsity``), ``params`` or ``macs`` of the net at these widths."""
-        return sum(self._cost(name, kind, widths) for name in (self.prunable if kind == "sparsity" else self.layers))
+        of_layers = sum(
+            self._cost(name, kind, widths) for name in (self.prunable if kind == "sparsity" else self.layers)
+        )
+        return of_layers + (self._multiplied(widths) if kind == "macs" else 0)
+
+    def _multiplied(self, widths: Widths) -> int:
+        """The multiply-accumulates of what is no layer."""
+        return self.fixed_macs + sum(self._times(i, widths) for i, one in enumerate(self.products) if not one.of_layer)
+
+    @property
+    def uncertain(self) -> str:
+        """One line on multiply-accumulates that are counted as those of the dense network; empty where none are."""
+        if not self.fixed_macs or not self.groups:
+            return ""
+        return (
+            f"{abs(self.fixed_macs):,} of {self.cost('macs', self.dense):,} MACs are counted as in the dense network: "
+            "the graph does not tell which channels they go with"
+        )
+
+    def _times(self, number: int, widths: Widths) -> int:
+        product = self.products[number]
+        key = (number, *(widths.get(group) for group in product.groups))
+        if key not in self._costs:
+            lost = {group: dense - widths[group] for group, dense in self.dense.items() if group in product.groups}
+            self._costs[key] = product.times(lost)
+        return self._costs[key]
+
+    def _places(self, name: str, widths: Widths) -> int | None:
+        """How often a layer's weights are used, where that depends on widths."""
+        uses = self._uses.get(name)
+        return sum(self._times(i, widths) for i in uses) if uses else None
+
+    @cached_property
+    def _uses(self) -> dict[str, list[int]]:
+        """Layer -> the numbers of the products that it is."""
+        found: dict[str, list[int]] = {}
+        for i, product in enumerate(self.products):
+            if product.of_layer:
+                found.setdefault(product.module, []).append(i)
+        return found
 
     def _cost(self, name: str, kind: str, widths: Widths) -> int:
         """The cost of one layer, looked up where a net with these widths there has been counted before."""
@@ -148,7 +197,7 @@ class Graph:
                 cuts = self._cuts.get(full_name(name, own), {})
                 gone = [sum(lost[group] * each for group, each in cuts.get(d, ())) for d in range(len(dense))]
                 shapes[own] = tuple(size - less for size, less in zip(dense, gone, strict=True))
-            self._costs[key] = self.layers[name].cost(kind, shapes)
+            self._costs[key] = self.layers[name].cost(kind, shapes, self._places(name, widths))
         return self._costs[key]
 
     @cached_property
@@ -158,6 +207,9 @@ class Graph:
         for group in self.groups:
             for piece in group.slices:
                 found.setdefault(piece.layer, {})[group.name] = None
+        for name, uses in self._uses.items():
+            used = [group for i in uses for group in self.products[i].groups if group in self.dense]
+            found.setdefault(name, {}).update(dict.fromkeys(used))
         return {name: list(groups) for name, groups in found.items()}
 
     @cached_property
@@ -166,10 +218,11 @@ class Graph:
 
     def present(self, kind: str, tensors: Mapping[str, Tensor]) -> int:
         """What ``cost`` counts, of the tensors that are there."""
-        total = 0
+        widths = self.widths(tensors) if kind == "macs" and self.products else {}
+        total = self._multiplied(widths) if kind == "macs" else 0
         for name in self.prunable if kind == "sparsity" else self.layers:
             shapes = {own: tuple(tensors[full_name(name, own)].shape) for own in self.layers[name].shapes}
-            total += self.layers[name].cost(kind, shapes)
+            total += self.layers[name].cost(kind, shapes, self._places(name, widths))
         return total
 
     def constraints(
@@ -188,8 +241,10 @@ class Graph:
         """
         apart = self.excluded(exclude)
         layers = [name for name in self.prunable if name not in apart] if only is None else [only]
+        uncalled: list[str] = []
         if edit == "channels":  # of which it only sees those that may go; it may look at the weights of any layer
-            layers = self.weighted
+            uncalled = [name for name, layer in self.layers.items() if layer.kind.prunable and not layer.called]
+            layers = [*self.weighted, *uncalled]
         return Constraints(
             layers=layers,
             groups=[
@@ -199,12 +254,19 @@ class Graph:
             target=target,
             floor=floor,
             sharing=sharing_layers(state.tensors),
+            uncalled=frozenset(uncalled),
+            turned=frozenset(name for name in layers if self.layers[name].kind.outputs["weight"] == 1),
         )
 
     def _counted(self, group: Group) -> Group:
         """The group with each tensor under the one name that it counts under."""
         pieces = tuple(piece for piece in group.slices if piece.tensor not in self.aliases)
         return replace(group, slices=pieces) if len(pieces) < len(group.slices) else group
+
+    @property
+    def plain_groups(self) -> list[list[Any]]:
+        """Names and widths, as plain data."""
+        return [[group.name, group.width] for group in self.groups]
 
     def units(self) -> Units:
         """What a sensitivity study prunes one at a time; channels that must stay are not among them."""
