@@ -6,23 +6,19 @@ import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from operator import itemgetter
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from prunetui.api.constraints import Constrained, Constraints
-from prunetui.api.functional_call import called_with
+from prunetui.api.example_gradients import example_gradients, gradients_or_zeros
 from prunetui.api.source import Batch, called, count_of, mapped, tensors_in
 from prunetui.api.task import Task
 from prunetui.errors import TrialError
 
 Keep = Mapping[str, Tensor]
-PER_IMAGE_CHUNK = 16
-"""Images whose single gradients are in memory together: 16 x 45 MB for ResNet-18."""
 
 
 @dataclass(frozen=True)
@@ -154,14 +150,8 @@ class Net(Constrained):
     def _gradients_of(self, tensors: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
         for batch in self.batches:
             with torch.enable_grad(), _differentiable(list(tensors.values())):
-                found = self._gradients(self.task.loss(self.model, batch), tensors)
+                found = gradients_or_zeros(self, self.task.loss(self.model, batch), tensors)
             yield found
-
-    def _gradients(self, loss: Tensor, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Of what took part; zeros of the rest, which changes nothing."""
-        found = torch.autograd.grad(loss, list(tensors.values()), allow_unused=bool(self.constraints.uncalled))
-        every = zip(tensors.items(), found, strict=True)
-        return {name: torch.zeros_like(tensor) if of is None else of for (name, tensor), of in every}
 
     def fisher(self) -> dict[str, Tensor]:
         """Diagonal of the empirical Fisher matrix: the mean over examples of each one's squared gradient."""
@@ -174,44 +164,7 @@ class Net(Constrained):
 
     def image_gradients(self) -> Iterator[dict[str, Tensor]]:
         """Gradients of each example's own loss, a few examples at a time: [examples, *weight's shape]."""
-        chosen = {f"{name}.weight": weight.detach() for name, weight in self.parameters().items()}
-        names = {f"{name}.weight": name for name in self.layers()}
-        weights_of_layers = set(map(id, self.parameters().values()))  # of which some have other names, too
-        parameters = {n: p.detach() for n, p in self.model.named_parameters() if id(p) not in weights_of_layers}
-        buffers = dict(self.model.named_buffers())
-
-        def loss(weights: dict[str, Tensor], example: Batch) -> Tensor:
-            state = {**parameters, **weights, **buffers}
-
-            def model(*inputs: Any, **named: Any) -> Any:
-                return called_with(self.model, state, inputs, named)
-
-            return self.task.loss(model, mapped(example, lambda tensor: tensor[None]))
-
-        each = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0))
-        together = True
-        for batch in self.batches:
-            for i in range(0, count_of(batch), PER_IMAGE_CHUNK):
-                part = mapped(batch, itemgetter(slice(i, i + PER_IMAGE_CHUNK)))
-                if together and count_of(part) > 1:  # vmap over one example falls back to slow paths
-                    try:
-                        with sdpa_kernel(SDPBackend.MATH):  # other kernels of attention have no batched version
-                            found = each(chosen, part)
-                    except (RuntimeError, NotImplementedError, ValueError):  # such as a branch on values of the data
-                        together = False
-                if not together or count_of(part) == 1:
-                    found = self._one_by_one(part)
-                yield {names.get(name, name): gradients for name, gradients in found.items()}
-
-    def _one_by_one(self, part: Batch) -> dict[str, Tensor]:
-        """Gradients of each example's own loss, computed without ``vmap``, by layer name."""
-        weights = self.parameters()
-        found = []
-        for i in range(count_of(part)):
-            with torch.enable_grad():
-                loss = self.task.loss(self.model, mapped(part, itemgetter(slice(i, i + 1))))
-            found.append(self._gradients(loss, weights))
-        return {name: torch.stack([each[name] for each in found]) for name in weights}
+        return example_gradients(self, self.task, iter(self.batches))
 
     def inputs(self) -> Iterator[dict[str, Tensor]]:
         """What each layer reads, one batch after the other: [B, C, H, W], or [B, ..., C] of linear layers.

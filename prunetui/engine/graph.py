@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from prunetui.api.constraints import Constraints
 from prunetui.api.groups import full_name, left_of
 from prunetui.config import LayersTable, MethodTable
 from prunetui.engine.layers import Layer
+from prunetui.engine.product_costs import ProductCosts
 from prunetui.engine.state import State
 from prunetui.engine.tracing.proposal import AttributeRule, Product
 from prunetui.engine.tracing.silence import Way
@@ -57,9 +58,6 @@ class Graph:
     """Multiply-accumulates that are computed and of which the graph does not tell what they follow."""
     cut_short: bool = False
     """Whether this machine had too little time or memory to find and prove all channels."""
-    CUT_SHORT: ClassVar[str] = (
-        "this machine had too little time or memory to find all channels that may go: another one may find more"
-    )
 
     def restricted(self, rules: LayersTable) -> Graph:
         """The same graph without the layers and channels that a study's rules keep.
@@ -146,14 +144,13 @@ class Graph:
 
     def cost(self, kind: str, widths: Widths) -> int:
         """Prunable weights (``sparsity``), ``params`` or ``macs`` of the net at these widths."""
-        of_layers = sum(
-            self._cost(name, kind, widths) for name in (self.prunable if kind == "sparsity" else self.layers)
-        )
-        return of_layers + (self._multiplied(widths) if kind == "macs" else 0)
+        names = self.prunable if kind == "sparsity" else self.layers
+        of_layers = sum(self._cost(name, kind, widths) for name in names)
+        return of_layers + (self.fixed_macs + self._of_products.macs(widths) if kind == "macs" else 0)
 
-    def _multiplied(self, widths: Widths) -> int:
-        """The multiply-accumulates of what is no layer."""
-        return self.fixed_macs + sum(self._times(i, widths) for i, one in enumerate(self.products) if not one.of_layer)
+    @cached_property
+    def _of_products(self) -> ProductCosts:
+        return ProductCosts(self.products, self.dense)
 
     @property
     def uncertain(self) -> str:
@@ -165,28 +162,6 @@ class Graph:
             "the graph does not tell which channels they go with"
         )
 
-    def _times(self, number: int, widths: Widths) -> int:
-        product = self.products[number]
-        key = (number, *(widths.get(group) for group in product.groups))
-        if key not in self._costs:
-            lost = {group: dense - widths[group] for group, dense in self.dense.items() if group in product.groups}
-            self._costs[key] = product.times(lost)
-        return self._costs[key]
-
-    def _places(self, name: str, widths: Widths) -> int | None:
-        """How often a layer's weights are used, where that depends on widths."""
-        uses = self._uses.get(name)
-        return sum(self._times(i, widths) for i in uses) if uses else None
-
-    @cached_property
-    def _uses(self) -> dict[str, list[int]]:
-        """Layer -> the numbers of the products that it is."""
-        found: dict[str, list[int]] = {}
-        for i, product in enumerate(self.products):
-            if product.of_layer:
-                found.setdefault(product.module, []).append(i)
-        return found
-
     def _cost(self, name: str, kind: str, widths: Widths) -> int:
         """The cost of one layer, looked up where a net with these widths there has been counted before."""
         key = (name, kind, *(widths[group] for group in self._groups_in[name]))
@@ -197,7 +172,7 @@ class Graph:
                 cuts = self._cuts.get(full_name(name, own), {})
                 gone = [sum(lost[group] * each for group, each in cuts.get(d, ())) for d in range(len(dense))]
                 shapes[own] = tuple(size - less for size, less in zip(dense, gone, strict=True))
-            self._costs[key] = self.layers[name].cost(kind, shapes, self._places(name, widths))
+            self._costs[key] = self.layers[name].cost(kind, shapes, self._of_products.places(name, widths))
         return self._costs[key]
 
     @cached_property
@@ -207,9 +182,8 @@ class Graph:
         for group in self.groups:
             for piece in group.slices:
                 found.setdefault(piece.layer, {})[group.name] = None
-        for name, uses in self._uses.items():
-            used = [group for i in uses for group in self.products[i].groups if group in self.dense]
-            found.setdefault(name, {}).update(dict.fromkeys(used))
+        for name, groups in self._of_products.deciding().items():
+            found.setdefault(name, {}).update(dict.fromkeys(groups))
         return {name: list(groups) for name, groups in found.items()}
 
     @cached_property
@@ -219,10 +193,10 @@ class Graph:
     def present(self, kind: str, tensors: Mapping[str, Tensor]) -> int:
         """What ``cost`` counts, of the tensors that are there."""
         widths = self.widths(tensors) if kind == "macs" and self.products else {}
-        total = self._multiplied(widths) if kind == "macs" else 0
+        total = self.fixed_macs + self._of_products.macs(widths) if kind == "macs" else 0
         for name in self.prunable if kind == "sparsity" else self.layers:
             shapes = {own: tuple(tensors[full_name(name, own)].shape) for own in self.layers[name].shapes}
-            total += self.layers[name].cost(kind, shapes, self._places(name, widths))
+            total += self.layers[name].cost(kind, shapes, self._of_products.places(name, widths))
         return total
 
     def constraints(
@@ -262,11 +236,6 @@ class Graph:
         """The group with each tensor under the one name that it counts under."""
         pieces = tuple(piece for piece in group.slices if piece.tensor not in self.aliases)
         return replace(group, slices=pieces) if len(pieces) < len(group.slices) else group
-
-    @property
-    def plain_groups(self) -> list[list[Any]]:
-        """Names and widths, as plain data."""
-        return [[group.name, group.width] for group in self.groups]
 
     def units(self) -> Units:
         """What a sensitivity study prunes one at a time; channels that must stay are not among them."""

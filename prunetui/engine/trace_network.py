@@ -25,6 +25,7 @@ from prunetui.engine.tracing.prove_network import prove_network
 
 WHOLE = ""
 """The place of what is said of the whole network."""
+CUT_SHORT = "this machine had too little time or memory to find all channels that may go: another one may find more"
 
 
 def trace(architecture: Architecture, example: Any) -> Graph:

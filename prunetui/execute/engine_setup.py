@@ -104,8 +104,10 @@ def _task_data_and_network(context: ExecutionContext) -> tuple[Task, LoadedSourc
 
 def _lines_of(graph: Graph) -> Iterator[tuple[Literal["info", "warning"], str]]:
     """What is to be said of a graph, and how loud."""
+    from prunetui.engine.trace_network import CUT_SHORT
+
     if graph.cut_short:
-        yield "warning", f"{graph.CUT_SHORT}; figures are then others, and are kept apart"
+        yield "warning", f"{CUT_SHORT}; figures are then others, and are kept apart"
     if graph.fallback:
         yield "info", f"channels as Torch-Pruning groups them, proved: {graph.fallback}"
     yield from (("info", line) for line in (_what_stays(graph), graph.uncertain) if line)
@@ -229,5 +231,7 @@ def _conditions(
         "arithmetic": [device.arithmetic(study.train.precision), device.arithmetic(study.finetune.precision)],
         "torch": str(torch.__version__),  # as its own class it would bring torch to the run's own process
         **({"safe": safe} if safe else {}),
-        **({"channels": graph.plain_groups} if graph.cut_short else {}),  # full plans find no such steps
+        **(
+            {"channels": [[g.name, g.width] for g in graph.groups]} if graph.cut_short else {}
+        ),  # full plans find no such steps
     }
