@@ -1,4 +1,4 @@
-"""Multiply-accumulates of what is multiplied besides the weights of layers, and how often weights are used, by widths."""
+"""Multiply-accumulates of what is no layer, and how often the weights of layers are used, by widths."""
 
 from __future__ import annotations
 

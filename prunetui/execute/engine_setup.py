@@ -233,5 +233,5 @@ def _conditions(
         **({"safe": safe} if safe else {}),
         **(
             {"channels": [[g.name, g.width] for g in graph.groups]} if graph.cut_short else {}
-        ),  # full plans find no such steps
+        ),
     }
