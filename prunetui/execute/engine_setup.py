@@ -231,7 +231,5 @@ def _conditions(
         "arithmetic": [device.arithmetic(study.train.precision), device.arithmetic(study.finetune.precision)],
         "torch": str(torch.__version__),  # as its own class it would bring torch to the run's own process
         **({"safe": safe} if safe else {}),
-        **(
-            {"channels": [[g.name, g.width] for g in graph.groups]} if graph.cut_short else {}
-        ),
+        **({"channels": [[g.name, g.width] for g in graph.groups]} if graph.cut_short else {}),
     }
