@@ -27,8 +27,7 @@ from tests.test_conformance import METHODS, Subject
 NETWORK = Path(__file__).with_name("tiny_transformer.py")
 CPU = torch.device("cpu")
 REFUSED = {
-    "bn-scale": "bn-scale ranks channels by the scales of batch norms, and block.qkv has none",
-    "hrank": "hrank ranks maps by their rank as matrices, and those of block.up are columns",
+    "bn-scale": "the network has no batch norm on channels that may go, whose scales this method ranks",
     "kmeans-shared": "the network has no two-dimensional convolution, which this method works on",
     "kmeans-merge": "the network has no two-dimensional convolution, which this method works on",
 }
