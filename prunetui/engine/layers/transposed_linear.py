@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from prunetui.engine.layers.kind import LayerKind, Shapes
+from prunetui.engine.layers.kind import LayerKind, Shapes, Stay
 
 
 class TransposedLinear(LayerKind):
@@ -21,9 +21,9 @@ class TransposedLinear(LayerKind):
         weight = getattr(module, "weight", None)  # by its name, since transformers may not be installed
         return type(module).__name__ == "Conv1D" and isinstance(weight, Tensor) and weight.dim() == 2
 
-    def resize(self, module: nn.Module, shapes: Shapes) -> None:
-        layer: Any = module
-        layer.nx, layer.nf = shapes["weight"]
+    def attributes(self, module: nn.Module, shapes: Shapes, stay: Stay) -> dict[str, Any]:
+        inputs, outputs = shapes["weight"]
+        return {own: size for own, size in (("nx", inputs), ("nf", outputs)) if hasattr(module, own)}
 
     def places(self, read: Tensor, made: Tensor) -> int:
         return math.prod(made.shape[:-1])
