@@ -8,9 +8,11 @@ from prunetui.api import (
     Normalise,
     Scope,
     channel_maps,
+    count_of,
     dataclass,
     keep_channels,
     register,
+    weights_of,
     zero_scores,
 )
 
@@ -47,10 +49,16 @@ class FisherStructured:
 def fisher_information(net: Net) -> dict[str, Tensor]:
     """By group [width]: half the mean over images of (sum over readers and places of activation x gradient)^2."""
     scores, layers = zero_scores(net), net.layers()
-    for maps, grads in net.inputs_and_gradients():
+    for batch, (maps, grads) in zip(net.batches, net.inputs_and_gradients(), strict=True):
         for group in net.groups():
-            parts = list(group.weights("reads"))
+            parts = weights_of(group, maps, "reads")
             flow = [channel_maps(p, maps[p.layer] * grads[p.layer], layers[p.layer]).float() for p in parts]
-            signal = torch.stack([each.flatten(2).sum(2) for each in flow]).sum(0)
+            signal = torch.stack([of_each_image(each, count_of(batch)) for each in flow]).sum(0)
             scores[group.name] += signal.square().sum(0) / (2 * net.count)
     return scores
+
+
+def of_each_image(maps: Tensor, images: int) -> Tensor:
+    """Maps [B, C, H, W] summed up to [images, C]; several of B may be windows of one image."""
+    sums = maps.flatten(2).sum(2)
+    return sums.view(images, -1, sums.shape[1]).sum(1)

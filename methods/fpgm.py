@@ -1,7 +1,7 @@
 import torch
 from torch import Tensor
 
-from prunetui.api import Channels, Count, Net, Training, dataclass, keep_channels, register
+from prunetui.api import Channels, Count, Net, Training, dataclass, filters_of, keep_channels, register, weights_of
 
 
 @register("fpgm", source="He et al. 2019, Filter Pruning via Geometric Median, arXiv:1811.00250")
@@ -32,8 +32,8 @@ class GeometricMedian:
 
 def distances(net: Net | Training) -> dict[str, Tensor]:
     """By group [width]: the sum of a filter's distances to all filters of its layer, over the layers that make it."""
-    filters = {name: w.detach().flatten(1).float() for name, w in net.parameters().items()}
-    return {
-        group.name: torch.stack([torch.cdist(filters[n], filters[n]).sum(1) for n in group.producers]).sum(0)
-        for group in net.groups()
-    }
+    weights, found = net.parameters(), {}
+    for group in net.groups():
+        filters = [filters_of(p, weights[p.layer].detach()).float() for p in weights_of(group, weights, "makes")]
+        found[group.name] = torch.stack([torch.cdist(each, each).sum(1) for each in filters]).sum(0)
+    return found

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from prunetui.api import (
     Channels,
@@ -11,6 +12,7 @@ from prunetui.api import (
     Group,
     Literal,
     Net,
+    TrialError,
     channel_widths,
     cluster_filters,
     dataclass,
@@ -61,13 +63,15 @@ class KMeansMerge:
 
     def prune(self, net: Net, sparsity: float) -> Channels:
         first, products = net.first_convolution(), map_products(net)
-        single = [group for group in net.groups() if len(group.producers) == 1 and group.name != first]
+        single = [group for group in net.groups() if group.producers != (first,) and _is_single(group, net)]
         groups = [group for group in single if _one_column_each(group, net)]
+        if not groups:
+            raise TrialError("kmeans-merge merges channels that one layer alone makes, and no groups are such")
         widths = channel_widths(net, groups, sparsity, self.round_to)
         state = {name: tensor.detach().cpu().double() for name, tensor in net.model.state_dict().items()}
         keep, moved = {}, State()
         for group in groups:
-            filters, energy = state[f"{group.name}.weight"], products[group.name].diagonal()
+            filters, energy = state[f"{group.producers[0]}.weight"], products[group.name].diagonal()
             points, length = filters, torch.ones_like(energy)
             if self.cluster == "maps":
                 length = (energy / energy.max().clamp_min(1e-300)).sqrt().clamp_min(QUIET)
@@ -88,7 +92,8 @@ class KMeansMerge:
         A merged gamma is the mean |gamma|: with statistics estimated anew, a channel has the spread of those it stands
         for, of which their mean has less.
         """
-        made = {name: state[name] for name in (f"{group.name}.weight", f"{group.name}.bias") if name in state}
+        maker = group.producers[0]
+        made = {name: state[name] for name in (f"{maker}.weight", f"{maker}.bias") if name in state}
         if not group.norms:
             return {name: clusters.means(tensor / _along(scale, tensor)) for name, tensor in made.items()}
         name = group.norms[0]
@@ -142,10 +147,31 @@ def coordinates(products: Tensor) -> Tensor:
     return points
 
 
+def _is_single(group: Group, net: Net) -> bool:
+    """Whether one layer makes the group, all its outputs in order, and one batch norm at most scales it."""
+    made = [part for part in group.slices if part.role == "makes"]
+    scaled = [net.model.get_submodule(name) for name in group.norms]
+    return (
+        len(group.producers) == 1
+        and group.producers[0] in net.layers()
+        and all(part.own in ("weight", "bias") and part.dimension == 0 and part.in_order for part in made)
+        and len(net.weights()[group.producers[0]]) == group.width
+        and len(scaled) <= 1
+        and all(isinstance(norm, _BatchNorm) and norm.affine and norm.track_running_stats for norm in scaled)
+    )
+
+
 def _one_column_each(group: Group, net: Net) -> bool:
     """Whether what reads the group reads nothing else, each channel with one column: no flattened maps."""
-    parts = group.weights("reads")
-    return all(part.in_order and net.weights()[part.layer].shape[1] == group.width for part in parts)
+    parts, weights = [part for part in group.slices if part.role == "reads"], net.weights()
+    return all(
+        part.own == "weight"
+        and part.dimension == 1
+        and part.in_order
+        and part.layer in weights
+        and weights[part.layer].shape[1] == group.width
+        for part in parts
+    )
 
 
 def _slices(state: State, reader: str) -> Tensor:

@@ -8,6 +8,7 @@ from prunetui.api import (
     Modules,
     Net,
     Shared,
+    TrialError,
     cluster_filters,
     dataclass,
     filter_weights,
@@ -60,10 +61,19 @@ class KMeansShared:
 
 
 def block_convolutions(net: Net) -> dict[str, Tensor]:
-    """Weights [out, in, k, k] of all prunable convolutions but the first, in float64 on the CPU."""
+    """Weights [out, in, k, k] of all prunable convolutions but the first, in float64 on the CPU.
+
+    Only those without groups and bias can share filters; others stay as they are.
+    """
     first, layers = net.first_convolution(), net.layers()
-    convolutions = [name for name in layers if isinstance(layers[name], nn.Conv2d) and name != first]
+    convolutions = [name for name in layers if name != first and _is_plain(layers[name])]
+    if not convolutions:
+        raise TrialError("kmeans-shared shares filters of convolutions without groups and bias, and there are none")
     return {name: net.weights()[name].cpu().double() for name in convolutions}
+
+
+def _is_plain(layer: nn.Module) -> bool:
+    return isinstance(layer, nn.Conv2d) and layer.groups == 1 and layer.bias is None
 
 
 def norms_of(filters: Tensor) -> Tensor:

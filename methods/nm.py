@@ -28,16 +28,17 @@ class NM:
 
     def prune(self, net: Net, sparsity: float) -> Masks:
         keep = {}
-        for name, weight in net.weights().items():
+        held = net.by_output(net.masks)
+        for name, weight in net.by_output().items():
             if weight.shape[1] % self.m == 0:
                 scores = weight.abs().float()
-                if name in net.masks:
-                    scores = scores.masked_fill(~net.masks[name], -1)
+                if name in held:
+                    scores = scores.masked_fill(~held[name], -1)
                 rows = scores.movedim(1, -1)  # input channels last, as sparse kernels read them
                 best = rows.reshape(-1, self.m).topk(self.n).indices
                 kept = torch.zeros(rows.numel() // self.m, self.m, dtype=torch.bool, device=rows.device)
                 mask = kept.scatter_(1, best, True).view(rows.shape).movedim(-1, 1).contiguous()
-                keep[name] = mask & net.masks[name] if name in net.masks else mask
+                keep[name] = mask & held[name] if name in held else mask
         if not keep:
             raise TrialError(f"no layer has input channels in multiples of {self.m}")
-        return Masks(keep)
+        return Masks(net.as_weights(keep))

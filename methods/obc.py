@@ -4,6 +4,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.conv import _ConvNd
 
 from prunetui.api import (
     Factor,
@@ -11,6 +12,7 @@ from prunetui.api import (
     Net,
     Positive,
     Scope,
+    TrialError,
     compensated,
     dataclass,
     keep_top,
@@ -44,65 +46,90 @@ class OptimalBrainCompression:
     """Fit each layer to what the pruned layers before it hand on, or to what the dense ones did."""
 
     def prune(self, net: Net, sparsity: float) -> Masks:
+        for name, layer in net.layers().items():
+            if isinstance(layer, _ConvNd) and not isinstance(layer, (nn.Conv1d, nn.Conv2d)):
+                kind = type(layer).__name__
+                raise TrialError(f"obc does not unfold what a {kind} reads; layers.exclude keeps {name} as it is")
         costs = self._costs(net)
         keep = keep_top(costs, sparsity, self.scope, within=net)
+        stay = net.by_output(keep)
         moved: dict[str, Tensor] = {}
         for name in costs:
             before = net.with_weights(moved) if self.sequential else net
-            moved[name] = self._fitted(name, net, before, keep[name])
+            moved |= net.as_weights({name: self._fitted(name, net, before, stay[name])})
         return Masks(keep, {f"{name}.weight": w for name, w in moved.items()})
 
     def _costs(self, net: Net) -> dict[str, Tensor]:
         """What each removal adds to the error of its layer's output, relative to that output's energy."""
-        layers, rows = net.layers(), {name: w.flatten(1).float() for name, w in net.weights().items()}
-        hessians = {name: [w.new_zeros(len(p), len(p)) for p in self._parts(w)] for name, w in rows.items()}
+        layers, weights = net.layers(), net.by_output()
+        rows = {name: rows_of(layers[name], w) for name, w in weights.items()}
+        hessians = {n: [w.new_zeros(len(w), len(p), len(p)) for p in self._parts(w)] for n, w in rows.items()}
         energy = {name: w.new_zeros(()) for name, w in rows.items()}
         for seen in net.inputs():
             for name, w in rows.items():
                 for x in columns(layers[name], seen[name]):
                     energy[name] += (w @ x).square().sum()
                     for part, hessian in zip(self._parts(w), hessians[name], strict=True):
-                        hessian.addmm_(x[part], x[part].T)
+                        hessian.baddbmm_(x[:, part], x[:, part].mT)
         costs = {}
         for name, w in rows.items():
             problems = zip(self._parts(w), hessians.pop(name), strict=True)
-            found = torch.cat([removal_costs(w[:, p], self._damped(h)[None]) for p, h in problems], 1)
-            costs[name] = (found / energy[name].clamp_min(1e-30)).view_as(net.weights()[name])
-        return costs
+            found = torch.cat(
+                [removal_costs(w[:, :, p].flatten(0, 1), each_row(self._damped(h), w)) for p, h in problems], 1
+            )
+            costs[name] = (found / energy[name].clamp_min(1e-30)).view(weights[name].shape)
+        return net.as_weights(costs)
 
     def _fitted(self, name: str, net: Net, before: Net, keep: Tensor) -> Tensor:
         """The layer's weights that make the most of what ``before`` hands on to it, part by part of each row."""
-        layer, weight = net.layers()[name], net.weights()[name]
-        w, kept = weight.flatten(1).float(), keep.flatten(1)
-        hessian, cross = w.new_zeros(2, w.shape[1], w.shape[1])
+        layer, weight = net.layers()[name], net.by_output()[name]
+        w, kept = rows_of(layer, weight), rows_of(layer, keep).bool()
+        hessian, cross = w.new_zeros(2, len(w), w.shape[2], w.shape[2])
         for dense, sparse in zip(net.inputs(), before.inputs(), strict=True):
             for x, y in zip(columns(layer, dense[name]), columns(layer, sparse[name]), strict=True):
-                hessian.addmm_(y, y.T)
-                cross.addmm_(x, y.T)
-        cross.diagonal().add_(self._ridge(hessian))
+                hessian.baddbmm_(y, y.mT)
+                cross.baddbmm_(x, y.mT)
+        cross.diagonal(dim1=1, dim2=2).add_(self._ridge(hessian))
         hessian, target, v = self._damped(hessian), w @ cross, w * kept
         for p in self._parts(w):
-            own = hessian[p][:, p]
-            rest = target[:, p] - v @ hessian[:, p] + v[:, p] @ own  # what the row's other parts leave to this one
-            v[:, p] = compensated(rest, own[None], kept[:, p])
-        return v.view_as(weight)
+            own = hessian[:, p][:, :, p]
+            rest = target[:, :, p] - v @ hessian[:, :, p] + v[:, :, p] @ own  # what the row's other parts leave to this
+            found = compensated(rest.flatten(0, 1), each_row(own, w), kept[:, :, p].flatten(0, 1))
+            v[:, :, p] = found.view(rest.shape)
+        return v.view(weight.shape)
 
     def _parts(self, rows: Tensor) -> tuple[Tensor, ...]:
-        size = rows.shape[1]
+        size = rows.shape[2]
         return torch.arange(size, device=rows.device).chunk(math.ceil(size / self.block))
 
     def _damped(self, hessian: Tensor) -> Tensor:
-        return hessian + self._ridge(hessian) * torch.eye(len(hessian), device=hessian.device)
+        return hessian + self._ridge(hessian) * torch.eye(hessian.shape[1], device=hessian.device)
 
     def _ridge(self, hessian: Tensor) -> Tensor:
-        return self.damping * hessian.diagonal().mean().clamp_min(1e-30)
+        return self.damping * hessian.diagonal(dim1=1, dim2=2).mean().clamp_min(1e-30)
+
+
+def rows_of(layer: nn.Module, weight: Tensor) -> Tensor:
+    """The weights of each output in float32, [groups, outputs of a group, in * k * k]; most layers have one group."""
+    return weight.float().reshape(int(getattr(layer, "groups", 1)), -1, weight[0].numel())
+
+
+def each_row(hessian: Tensor, rows: Tensor) -> Tensor:
+    """The problem of each row: [1, d, d] where all have the same, else [rows, d, d]."""
+    return hessian if len(hessian) == 1 else hessian.repeat_interleave(rows.shape[1], 0)
 
 
 def columns(layer: nn.Module, inputs: Tensor) -> Iterator[Tensor]:
-    """What each output reads, a column for every image and place: [in * k * k, columns], a few images at a time."""
+    """What each output reads, a column an image and place: [groups, in * k * k, columns], a few images at a time."""
     for part in torch.split(inputs.float(), IMAGES):
-        if isinstance(layer, nn.Conv2d):
-            patches = F.unfold(part, layer.kernel_size, layer.dilation, layer.padding, layer.stride)  # type: ignore[arg-type]
-            yield patches.transpose(0, 1).flatten(1)
-        else:
-            yield part.flatten(0, -2).T
+        yield patches(layer, part) if isinstance(layer, (nn.Conv1d, nn.Conv2d)) else part.flatten(0, -2).T[None]
+
+
+def patches(layer: nn.Conv1d | nn.Conv2d, images: Tensor) -> Tensor:
+    """What a convolution reads, a column for every place; signals are images of height 1."""
+    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+    padded = F.pad(images, layer._reversed_padding_repeated_twice, mode)
+    flat = isinstance(layer, nn.Conv1d)
+    kernel, dilation, stride = (((1, *v) if flat else v) for v in (layer.kernel_size, layer.dilation, layer.stride))
+    found = F.unfold(padded[:, :, None] if flat else padded, kernel, dilation, 0, stride)
+    return found.view(len(found), layer.groups, -1, found.shape[2]).permute(1, 2, 0, 3).flatten(2)

@@ -1,7 +1,19 @@
 import torch
 from torch import Tensor
 
-from prunetui.api import Keep, Masks, Net, Positive, called_with, dataclass, keep_top, register
+from prunetui.api import (
+    Keep,
+    Masks,
+    Net,
+    Positive,
+    arguments_of,
+    called_with,
+    dataclass,
+    keep_top,
+    logits_of,
+    mapped,
+    register,
+)
 
 
 @register("synflow", source="Tanaka et al. 2020, arXiv:2006.05467", schedule="at-init")
@@ -10,7 +22,8 @@ class SynFlow:
     """Zero the weights that carry the least synaptic flow; looks at no data, at initialisation unless asked otherwise.
 
     R is the summed output for an image of ones of the net with all parameters and statistics made positive; the score
-    is weight x dR/dweight. Densities fall exponentially over the rounds, so that no layer collapses.
+    is weight x dR/dweight. Densities fall exponentially over the rounds, so that no layer collapses. Where words go in,
+    they are those of a calibration example.
     """
 
     rounds: Positive = 100
@@ -36,8 +49,13 @@ def synaptic_flow(net: Net, keep: Keep) -> dict[str, Tensor]:
         weight = own.abs().double()
         weights[name] = (weight * keep[name] if name in keep else weight).requires_grad_()
     state |= {f"{name}.weight": weight for name, weight in weights.items()}
-    image = torch.ones_like(net.task.inputs(net.batches[0])[:1], dtype=torch.float64)
+    inputs, named = arguments_of(mapped(net.task.inputs(net.batches[0]), _ones))
     with torch.enable_grad():
-        flow = called_with(net.model, state, (image,)).sum()
+        flow = logits_of(called_with(net.model, state, inputs, named)).sum()
     gradients = torch.autograd.grad(flow, list(weights.values()))
     return {name: w.detach() * g for (name, w), g in zip(weights.items(), gradients, strict=True)}
+
+
+def _ones(tensor: Tensor) -> Tensor:
+    """The first of a batch as ones, unless it counts something."""
+    return torch.ones_like(tensor[:1], dtype=torch.float64) if tensor.is_floating_point() else tensor[:1]

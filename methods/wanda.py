@@ -3,6 +3,7 @@ from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from prunetui.api import Budget, Literal, Masks, Net, dataclass, keep_within, register, weights_kept
 
@@ -30,15 +31,15 @@ class Wanda:
 
     def prune(self, net: Net, sparsity: float) -> Masks:
         weights = net.weights()
-        scores = {name: w.abs().float() for name, w in weights.items()}
+        scores = {name: w.abs().float() for name, w in net.by_output().items()}
         before, kept = net, None
         if self.budget != "uniform":  # as in OWL, of what the dense net shows
             dense = {name: scores[name] * e.sqrt() for name, e in input_energies(net, [*weights]).items()}
-            kept = weights_kept(net, dense, sparsity, self.budget)
+            kept = weights_kept(net, net.as_weights(dense), sparsity, self.budget)
         for block in blocks_of(weights) if self.sequential else [[*weights]]:
             for name, energy in input_energies(before, block).items():
                 scores[name] = self._scored(scores[name], energy.sqrt())
-            keep = keep_within(net, scores, sparsity, kept)
+            keep = keep_within(net, net.as_weights(scores), sparsity, kept)
             before = before.with_weights({name: weights[name] * keep[name] for name in block})
         return Masks(keep)
 
@@ -72,14 +73,21 @@ def input_energies(net: Net, names: Sequence[str]) -> dict[str, Tensor]:
 
 
 def input_energy(layer: nn.Module, squares: Tensor) -> Tensor:
-    """Sum over images and places of the squared input a weight reads: [1, in, k, k], or [1, in] of a linear layer."""
-    if not isinstance(layer, nn.Conv2d):
+    """Sum over images, places and tokens of the squared input a weight reads: [1, in, k, k], or [1, in].
+
+    Of a grouped convolution, whose outputs read different inputs, it is [out, in / groups, k, k].
+    """
+    if not isinstance(layer, _ConvNd):
         return squares.flatten(0, -2).sum(0, keepdim=True)
-    shape = (1, squares.shape[1], *layer.kernel_size)
+    if isinstance(layer, _ConvTransposeNd):  # each weight is used at every place of the input
+        sums = squares.flatten(2).sum((0, 2))
+        return sums.view(1, -1, *[1] * len(layer.kernel_size))
+    shape = (layer.groups, squares.shape[1] // layer.groups, *layer.kernel_size)
     with torch.enable_grad():  # the gradient of a convolution with respect to its kernel is just this sum
         kernel = torch.zeros(shape, device=squares.device, requires_grad=True)
-        out = nn.functional.conv2d(squares, kernel, None, layer.stride, layer.padding, layer.dilation)
-        return torch.autograd.grad(out.sum(), kernel)[0]
+        out = layer._conv_forward(squares, kernel, None)
+        found = torch.autograd.grad(out.sum(), kernel)[0]
+    return found if layer.groups == 1 else found.repeat_interleave(layer.out_channels // layer.groups, 0)
 
 
 def _ranked_by_output(scores: Tensor) -> Tensor:

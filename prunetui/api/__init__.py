@@ -24,9 +24,17 @@ from prunetui.api.net import Keep, Net
 from prunetui.api.obs_solver import compensated, removal_costs
 from prunetui.api.options import Budget, Count, Factor, Normalise, Positive, Scope, Share
 from prunetui.api.registry import PruningMethod, data, executor, model, register, runtime, task, tracker
-from prunetui.api.scores import channel_maps, feature_maps, group_squares, per_channel, zero_scores
+from prunetui.api.scores import (
+    channel_maps,
+    feature_maps,
+    filters_of,
+    group_squares,
+    per_channel,
+    weights_of,
+    zero_scores,
+)
 from prunetui.api.selection import channel_widths, filters_kept, keep_above, keep_channels, keep_erk, keep_top
-from prunetui.api.source import Batch, IndexedSource, Source, called, mapped
+from prunetui.api.source import Batch, IndexedSource, Source, arguments_of, called, count_of, mapped
 from prunetui.api.splits import Splits
 from prunetui.api.task import Accumulator, Evaluation, Network, Task
 from prunetui.api.training import Training
@@ -36,6 +44,7 @@ from prunetui.metrics import Metric
 __all__ = [
     "Accumulator",
     "Annotated",
+    "arguments_of",
     "Batch",
     "Budget",
     "Channels",
@@ -71,6 +80,7 @@ __all__ = [
     "channel_maps",
     "channel_widths",
     "cluster_filters",
+    "count_of",
     "data",
     "dataclass",
     "erk_budgets",
@@ -78,6 +88,7 @@ __all__ = [
     "executor",
     "feature_maps",
     "filter_weights",
+    "filters_of",
     "filters_kept",
     "group_squares",
     "keep_above",
@@ -98,5 +109,6 @@ __all__ = [
     "tracker",
     "weights_kept",
     "weights_left",
+    "weights_of",
     "zero_scores",
 ]

@@ -28,6 +28,10 @@ class Constraints:
     """Fraction of its weights, or channels, that every layer must keep."""
     sharing: frozenset[str] = frozenset()
     """Layers whose outputs share filters already."""
+    uncalled: frozenset[str] = frozenset()
+    """Layers that are not called in evaluation, as those of auxiliary heads: nothing is known of what they read."""
+    turned: frozenset[str] = frozenset()
+    """Layers whose weights are [in, out, ...]: transposed convolutions, and ``Conv1D`` of transformers."""
 
 
 class Constrained:
@@ -60,5 +64,8 @@ class Constrained:
         return {name: self.model.get_submodule(name) for name in self.constraints.layers}
 
     def parameters(self) -> dict[str, Tensor]:
-        """Their weights as the model holds them, with gradients: [out, in, k, k], or [out, in] of linear layers."""
+        """Their weights as the model holds them, with gradients: [out, in, k, k], or [out, in] of linear layers.
+
+        Those of ``constraints.turned`` are [in, out, ...].
+        """
         return {name: layer.weight for name, layer in self.layers().items()}  # type: ignore[misc]

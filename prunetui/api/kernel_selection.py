@@ -17,15 +17,20 @@ from prunetui.errors import TrialError
 
 
 def kernels_of(net: Net) -> dict[str, Tensor]:
-    """Prunable weights by layer name as kernels: float32 [out, in, k, k]; what is masked is zero."""
+    """Prunable weights by layer name as kernels: float32 [out, in, k, k]; what is masked is zero.
+
+    A kernel of one dimension is a column, one of three a matrix whose rows are planes.
+    """
     held = _held(net)
     found = {name: w.float() * held[name] for name, w in net.weights().items()}
-    return {name: w if w.dim() == 4 else w[:, :, None, None] for name, w in found.items()}
+    return {
+        name: w.flatten(3) if w.dim() > 4 else w.reshape(*w.shape, *[1] * (4 - w.dim())) for name, w in found.items()
+    }
 
 
 def weights_left(net: Net) -> dict[str, Tensor]:
     """How many weights of each kernel no mask has removed: int64 [out, in]."""
-    return {name: mask.flatten(2).sum(2) if mask.dim() == 4 else mask.long() for name, mask in _held(net).items()}
+    return {name: mask.flatten(2).sum(2) if mask.dim() > 2 else mask.long() for name, mask in _held(net).items()}
 
 
 def _held(net: Net) -> dict[str, Tensor]:

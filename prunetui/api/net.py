@@ -6,7 +6,6 @@ import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from operator import itemgetter
 from typing import Any
 
 import torch
@@ -14,14 +13,12 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from prunetui.api.constraints import Constrained, Constraints
-from prunetui.api.functional_call import called_with
+from prunetui.api.example_gradients import example_gradients, gradients_or_zeros
 from prunetui.api.source import Batch, called, count_of, mapped, tensors_in
 from prunetui.api.task import Task
 from prunetui.errors import TrialError
 
 Keep = Mapping[str, Tensor]
-PER_IMAGE_CHUNK = 16
-"""Images whose single gradients are in memory together: 16 x 45 MB for ResNet-18."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +46,21 @@ class Net(Constrained):
     """What the method's ``during_training`` has noted, by the names it chose."""
 
     def weights(self) -> dict[str, Tensor]:
-        """Prunable weights by layer name: of convolutions [out, in, k, k] and linear layers [out, in]."""
+        """Prunable weights by layer name: of convolutions [out, in, k, k] and linear layers [out, in].
+
+        Masks have these shapes. Some kinds of layers keep [in, out, ...]; ``by_output`` has them the other way round.
+        """
         return {name: weight.detach() for name, weight in self.parameters().items()}
+
+    def by_output(self, values: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+        """``weights``, or ``values`` shaped like them, with the outputs of every layer on the first dimension."""
+        turned = self.constraints.turned
+        given = self.weights() if values is None else values
+        return {name: value.transpose(0, 1) if name in turned else value for name, value in given.items()}
+
+    def as_weights(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Values shaped as ``by_output`` says, as the layers keep their weights."""
+        return {name: value.contiguous() for name, value in self.by_output(values).items()}  # turned twice is as before
 
     def with_masks(self, masks: Keep) -> Net:
         """The same net with other masks in force, for methods that prune in rounds."""
@@ -140,8 +150,8 @@ class Net(Constrained):
     def _gradients_of(self, tensors: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
         for batch in self.batches:
             with torch.enable_grad(), _differentiable(list(tensors.values())):
-                found = torch.autograd.grad(self.task.loss(self.model, batch), list(tensors.values()))
-            yield dict(zip(tensors, found, strict=True))
+                found = gradients_or_zeros(self, self.task.loss(self.model, batch), tensors)
+            yield found
 
     def fisher(self) -> dict[str, Tensor]:
         """Diagonal of the empirical Fisher matrix: the mean over examples of each one's squared gradient."""
@@ -154,34 +164,14 @@ class Net(Constrained):
 
     def image_gradients(self) -> Iterator[dict[str, Tensor]]:
         """Gradients of each example's own loss, a few examples at a time: [examples, *weight's shape]."""
-        chosen = {f"{name}.weight": weight.detach() for name, weight in self.parameters().items()}
-        names = {f"{name}.weight": name for name in self.layers()}
-        weights_of_layers = set(map(id, self.parameters().values()))  # of which some have other names, too
-        parameters = {n: p.detach() for n, p in self.model.named_parameters() if id(p) not in weights_of_layers}
-        buffers = dict(self.model.named_buffers())
-
-        def loss(weights: dict[str, Tensor], example: Batch) -> Tensor:
-            state = {**parameters, **weights, **buffers}
-
-            def model(*inputs: Any, **named: Any) -> Any:
-                return called_with(self.model, state, inputs, named)
-
-            return self.task.loss(model, mapped(example, lambda tensor: tensor[None]))
-
-        gradient = torch.func.grad(loss)
-        each = torch.func.vmap(gradient, in_dims=(None, 0))
-        for batch in self.batches:
-            for i in range(0, count_of(batch), PER_IMAGE_CHUNK):
-                part = mapped(batch, itemgetter(slice(i, i + PER_IMAGE_CHUNK)))
-                if count_of(part) == 1:  # vmap over one example falls back to slow paths
-                    only = mapped(part, lambda tensor: tensor[0])
-                    found = {name: g[None] for name, g in gradient(chosen, only).items()}
-                else:
-                    found = each(chosen, part)
-                yield {names[name]: gradients for name, gradients in found.items()}
+        return example_gradients(self, self.task, iter(self.batches))
 
     def inputs(self) -> Iterator[dict[str, Tensor]]:
-        """What each layer reads, one batch after the other: [B, C, H, W] or [B, C]."""
+        """What each layer reads, one batch after the other: [B, C, H, W], or [B, ..., C] of linear layers.
+
+        Raises:
+            TrialError: a layer is not called with these examples.
+        """
         for seen, _ in self._observed(with_gradients=False):
             yield seen
 
@@ -217,6 +207,10 @@ class Net(Constrained):
             finally:
                 for handle in handles:
                     handle.remove()
+            if unseen := [name for name in self.layers() if name not in seen and name not in self.constraints.uncalled]:
+                raise TrialError(
+                    f"{', '.join(unseen[:3])} reads nothing of these examples; layers.exclude keeps it as it is"
+                )
             yield {n: x.detach() for n, x in seen.items()}, dict(zip(seen, found, strict=False))
 
 

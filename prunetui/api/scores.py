@@ -2,24 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from prunetui.api.constraints import Constrained
-from prunetui.api.groups import Role, Slice
+from prunetui.api.groups import Group, Role, Slice
 from prunetui.api.net import Net
+from prunetui.errors import TrialError
+
+
+def weights_of(group: Group, layers: Container[str], *roles: Role) -> list[Slice]:
+    """The slices of a group's weights with these roles, in ``layers``: convolutions and linear layers.
+
+    Raises:
+        TrialError: there are none, as where an embedding alone makes the channels.
+    """
+    found = [part for part in group.weights(*roles) if part.layer in layers]
+    if not found:
+        raise TrialError(
+            f"no convolution and no linear layer {' or '.join(roles)} the channels of {group.name}, so they cannot be "
+            "ranked; layers.exclude keeps them"
+        )
+    return found
 
 
 def per_channel(net: Constrained, values: Mapping[str, Tensor], consumers: bool = False) -> dict[str, Tensor]:
     """Values of single weights, by layer, summed over each channel of each group.
 
-    A channel owns the weights that make it and, with ``consumers``, those that read it too.
+    A channel owns the weights that make it and, with ``consumers``, those that read it too: of convolutions and linear
+    layers, not of embeddings or parameters outside layers.
+
+    Raises:
+        TrialError: a group has no such weights.
     """
     roles: tuple[Role, ...] = ("makes", "reads") if consumers else ("makes",)
     return {
-        group.name: torch.stack([part.sums(values[part.layer]) for part in group.weights(*roles)]).sum(0)
+        group.name: torch.stack([part.sums(values[part.layer]) for part in weights_of(group, values, *roles)]).sum(0)
         for group in net.groups()
     }
 
@@ -41,6 +62,13 @@ def group_squares(net: Constrained) -> dict[str, Tensor]:
     }
 
 
+def filters_of(part: Slice, weight: Tensor) -> Tensor:
+    """All weights that a layer has of each channel: [width, weights a channel]."""
+    along = weight.movedim(part.dimension, 0)
+    along = along.reshape(len(along), -1)
+    return along if part.in_order and len(along) == len(part.indices) else along[part.index.to(along.device)].flatten(1)
+
+
 def zero_scores(net: Constrained) -> dict[str, Tensor]:
     """A float32 zero for each channel of each group, to add to."""
     device = next(net.model.parameters()).device
@@ -48,10 +76,14 @@ def zero_scores(net: Constrained) -> dict[str, Tensor]:
 
 
 def feature_maps(net: Net) -> Iterator[dict[str, Tensor]]:
-    """The maps [B, width, H, W] that each group's first consumer reads, one batch after the other."""
+    """The maps [B, width, H, W] that each group's first consumer reads, batch after batch; see ``channel_maps``.
+
+    Raises:
+        TrialError: no convolution and no linear layer reads a group.
+    """
     layers = net.layers()
-    first = {group.name: next(group.weights("reads")) for group in net.groups()}
     for seen in net.inputs():
+        first = {group.name: weights_of(group, seen, "reads")[0] for group in net.groups()}
         yield {name: channel_maps(part, seen[part.layer], layers[part.layer]) for name, part in first.items()}
 
 
@@ -61,7 +93,7 @@ def channel_maps(part: Slice, read: Tensor, layer: nn.Module | None = None) -> T
     A linear layer has its channels last: of tokens [B, T, C] each channel's map is a column of T values, of a
     flattened map what was flattened comes back as a column.
     """
-    maps = read.movedim(-1, 1) if isinstance(layer, nn.Linear) else read
+    maps = read if layer is None or isinstance(layer, _ConvNd) else read.movedim(-1, 1)
     maps = maps.flatten(3) if maps.dim() > 4 else maps.reshape(*maps.shape, *[1] * (4 - maps.dim()))
     if part.in_order and maps.shape[1] == len(part.indices):
         return maps

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 BUILT_IN_SIZE, OTHER_SIZE = 32, 224
 OUTPUTS = "its channels are the outputs"
+PRODUCTS = "it multiplies what layers make"
 COUPLED = "its channels are coupled with some that stay"
 
 
@@ -29,10 +30,10 @@ def print_layers(
     import torch
 
     from prunetui.engine.models import build
+    from prunetui.engine.models.image_input import plain_example
     from prunetui.engine.models.own_network import check_network, given_to_factory
     from prunetui.engine.models.start import architecture_of
-    from prunetui.engine.trace_network import WHOLE, trace
-    from prunetui.tasks.classification import Classification
+    from prunetui.engine.trace_network import CUT_SHORT, WHOLE, trace
 
     named = f"model.name={json.dumps(name, ensure_ascii=False)}"
     model = parse_study("", [named, *overrides], "the command line").model
@@ -41,15 +42,17 @@ def print_layers(
         architecture = replace(architecture, size=BUILT_IN_SIZE)
     if told := given_to_factory(architecture):
         say(told, err=True)
-    side = architecture.size or OTHER_SIZE
-    example = torch.zeros(1, channels, side, side)
-    for line in check_network(architecture, Classification(), example):
+    with torch.random.fork_rng(devices=[]):
+        network = build(architecture)
+    modules, example = dict(network.named_modules()), plain_example(network, channels, architecture.size or OTHER_SIZE)
+    for line in check_network(architecture, None, example):
         say(line, err=True)
     graph = trace(architecture, example)
-    with torch.random.fork_rng(devices=[]):
-        modules = dict(build(architecture).named_modules())
     kinds = {layer: type(modules[layer]).__name__ for layer in graph.layers}
-    every = layer_objects(graph, kinds)
+    every = [*layer_objects(graph, kinds), *product_objects(graph, {n: type(m).__name__ for n, m in modules.items()})]
+    for line in (CUT_SHORT if graph.cut_short else "", graph.uncertain):
+        if line:
+            say(line, err=True)
     if whole := graph.kept.get(WHOLE):
         say(f"no channels can be removed: {whole}", err=True)
     if as_json:
@@ -83,6 +86,21 @@ def layer_objects(graph: Graph, kinds: Mapping[str, str]) -> list[dict[str, Any]
             }
         )
     return objects
+
+
+def product_objects(graph: Graph, kinds: Mapping[str, str]) -> list[dict[str, Any]]:
+    """What modules multiply besides their layers, as queries with keys: like a layer without parameters."""
+    macs: dict[str, int] = {}
+    for product in graph.products:
+        if not product.of_layer:
+            macs[product.module] = macs.get(product.module, 0) + product.times({})
+    if graph.fixed_macs:
+        macs[""] = macs.get("", 0) + graph.fixed_macs
+    about = {"shape": {}, "params": 0, "weights_may_go": False, "channels_may_go": False, "group": None, "width": None}
+    return [
+        {"name": name, "kind": f"products of {kinds[name]}", **about, "macs": count, "reason": PRODUCTS}
+        for name, count in macs.items()
+    ]
 
 
 def _reason(graph: Graph, name: str, last: bool) -> str:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from prunetui.api.source import called, mapped, tensors_in
 from prunetui.engine.models.in_memory import modes_kept
-from prunetui.engine.trace_network import PROBE_SIZE, probe_examples
+from prunetui.engine.tracing import example_calls
+from prunetui.engine.tracing.example_calls import PROBE_SIZE
 from prunetui.engine.tracing.probe_network import Example
 
 FEW = 2
@@ -27,7 +28,7 @@ def one_example(network: nn.Module, inputs: Any) -> Any:
 def probe_calls(network: nn.Module, inputs: Any) -> list[Example]:
     """Up to two calls that differ in size where the network takes that; it lies on the CPU, as its inputs do."""
     if _is_images(inputs) and is_computed(network, inputs[:1]):
-        return probe_examples(network, inputs[:1])
+        return example_calls.probe_calls(network, inputs[:1])
     few = _first_computed(network, [_smaller(_examples(inputs, FEW)), _examples(inputs, FEW)], inputs)
     other = next((given for given in _of_other_size(few, inputs) if is_computed(network, given)), None)
     return [_call(given) for given in ([few] if other is None else [few, other])]

@@ -20,8 +20,9 @@ from prunetui.api.constraints import Constraints
 from prunetui.api.groups import full_name, left_of
 from prunetui.config import LayersTable, MethodTable
 from prunetui.engine.layers import Layer
+from prunetui.engine.product_costs import ProductCosts
 from prunetui.engine.state import State
-from prunetui.engine.tracing.proposal import AttributeRule
+from prunetui.engine.tracing.proposal import AttributeRule, Product
 from prunetui.engine.tracing.silence import Way
 from prunetui.errors import UsageError
 from prunetui.formats.shared_filters import sharing_layers
@@ -50,6 +51,13 @@ class Graph:
     """Names of tensors that count under another name; methods do not see these."""
     fallback: str = ""
     """Why the graph is Torch-Pruning's and not that of torch.export, where a network was to be traced by that."""
+    products: tuple[Product, ...] = ()
+    """What is multiplied besides the weights of layers, such as queries with keys; and layers whose weights are used
+    more or less often when channels go."""
+    fixed_macs: int = 0
+    """Multiply-accumulates that are computed and of which the graph does not tell what they follow."""
+    cut_short: bool = False
+    """Whether this machine had too little time or memory to find and prove all channels."""
 
     def restricted(self, rules: LayersTable) -> Graph:
         """The same graph without the layers and channels that a study's rules keep.
@@ -136,7 +144,23 @@ class Graph:
 
     def cost(self, kind: str, widths: Widths) -> int:
         """Prunable weights (``sparsity``), ``params`` or ``macs`` of the net at these widths."""
-        return sum(self._cost(name, kind, widths) for name in (self.prunable if kind == "sparsity" else self.layers))
+        names = self.prunable if kind == "sparsity" else self.layers
+        of_layers = sum(self._cost(name, kind, widths) for name in names)
+        return of_layers + (self.fixed_macs + self._of_products.macs(widths) if kind == "macs" else 0)
+
+    @cached_property
+    def _of_products(self) -> ProductCosts:
+        return ProductCosts(self.products, self.dense)
+
+    @property
+    def uncertain(self) -> str:
+        """One line on multiply-accumulates that are counted as those of the dense network; empty where none are."""
+        if not self.fixed_macs or not self.groups:
+            return ""
+        return (
+            f"{abs(self.fixed_macs):,} of {self.cost('macs', self.dense):,} MACs are counted as in the dense network: "
+            "the graph does not tell which channels they go with"
+        )
 
     def _cost(self, name: str, kind: str, widths: Widths) -> int:
         """The cost of one layer, looked up where a net with these widths there has been counted before."""
@@ -148,7 +172,7 @@ class Graph:
                 cuts = self._cuts.get(full_name(name, own), {})
                 gone = [sum(lost[group] * each for group, each in cuts.get(d, ())) for d in range(len(dense))]
                 shapes[own] = tuple(size - less for size, less in zip(dense, gone, strict=True))
-            self._costs[key] = self.layers[name].cost(kind, shapes)
+            self._costs[key] = self.layers[name].cost(kind, shapes, self._of_products.places(name, widths))
         return self._costs[key]
 
     @cached_property
@@ -158,6 +182,8 @@ class Graph:
         for group in self.groups:
             for piece in group.slices:
                 found.setdefault(piece.layer, {})[group.name] = None
+        for name, groups in self._of_products.deciding().items():
+            found.setdefault(name, {}).update(dict.fromkeys(groups))
         return {name: list(groups) for name, groups in found.items()}
 
     @cached_property
@@ -166,10 +192,11 @@ class Graph:
 
     def present(self, kind: str, tensors: Mapping[str, Tensor]) -> int:
         """What ``cost`` counts, of the tensors that are there."""
-        total = 0
+        widths = self.widths(tensors) if kind == "macs" and self.products else {}
+        total = self.fixed_macs + self._of_products.macs(widths) if kind == "macs" else 0
         for name in self.prunable if kind == "sparsity" else self.layers:
             shapes = {own: tuple(tensors[full_name(name, own)].shape) for own in self.layers[name].shapes}
-            total += self.layers[name].cost(kind, shapes)
+            total += self.layers[name].cost(kind, shapes, self._of_products.places(name, widths))
         return total
 
     def constraints(
@@ -188,8 +215,10 @@ class Graph:
         """
         apart = self.excluded(exclude)
         layers = [name for name in self.prunable if name not in apart] if only is None else [only]
+        uncalled: list[str] = []
         if edit == "channels":  # of which it only sees those that may go; it may look at the weights of any layer
-            layers = self.weighted
+            uncalled = [name for name, layer in self.layers.items() if layer.kind.prunable and not layer.called]
+            layers = [*self.weighted, *uncalled]
         return Constraints(
             layers=layers,
             groups=[
@@ -199,6 +228,8 @@ class Graph:
             target=target,
             floor=floor,
             sharing=sharing_layers(state.tensors),
+            uncalled=frozenset(uncalled),
+            turned=frozenset(name for name in layers if self.layers[name].kind.outputs["weight"] == 1),
         )
 
     def _counted(self, group: Group) -> Group:

@@ -24,7 +24,6 @@ from prunetui.formats.refused import Refused, reason
 
 ABOUT = "prunetui.json"
 """Name of the header inside a .pt2 file; in ONNX it is a metadata property, in safetensors the header itself."""
-
 MOST_FILE_BYTES = 2 << 30
 
 
@@ -79,8 +78,7 @@ def load(path: str | Path, semi_structured: bool = False, trust: bool = False) -
 
 def pixels_of(checkpoint: LoadedCheckpoint, path: Path, trust: bool = False) -> Pixels:
     """The network of a file that says how to build it; ``trust`` runs the code of a user's that it names."""
-    header = checkpoint.header
-    if not {"architecture", "mean", "std"} <= set(header):
+    if not {"architecture", "mean", "std"} <= set(header := checkpoint.header):
         raise UsageError(f"{path} does not say how to build its network; `prunetui evaluate` takes such files")
     return Pixels(network_in(checkpoint, path, trust), header["mean"], header["std"]).eval()
 
@@ -134,6 +132,8 @@ def _check_fits(net: nn.Module, architecture: Architecture) -> None:
     Raises:
         ValueError: the outputs are not one value a class.
     """
+    if not (architecture.channels and architecture.size):
+        return  # no image goes in, and the file does not say what does
     tensors = {name: tensor.to("meta") for name, tensor in [*net.named_parameters(), *net.named_buffers()]}
     channels, size = architecture.channels, architecture.size
     if channels is None or size is None:

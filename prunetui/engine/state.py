@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -71,10 +72,11 @@ def instantiate(state: State, device: torch.device) -> nn.Module:
     for place, value in state.attributes.items():
         set_attribute(model, place, value)
     copies = {name: tensor.to(device, copy=True) for name, tensor in once(tensors).items()}
-    copies = under_all_names(copies, ties)
+    copies = OrderedDict(under_all_names(copies, ties))
     if given is not None:
         put_tensors(model, copies, like=given)
         return model.eval()
+    copies._metadata = model.state_dict()._metadata  # type: ignore[attr-defined]  # versions, which some modules ask for
     model.load_state_dict(copies, assign=True)
     tie(model, ties)
     return laid_out(model.to(device), state.architecture).eval()

@@ -198,7 +198,7 @@ def _grain(edit: Masks, before: State) -> int:
     """How many weights go at a time: those of a kernel where kernels that lose weights lose all that they had left."""
     grain = 1
     for name, mask in edit.keep.items():
-        if mask.dim() != 4:
+        if mask.dim() < 3:
             continue
         kernels = mask.flatten(2).cpu()
         held = before.masks[name].flatten(2).cpu() if name in before.masks else torch.ones_like(kernels)

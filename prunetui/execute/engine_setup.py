@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from prunetui import events
 from prunetui.config import Study
@@ -45,6 +45,7 @@ def set_up_engine(context: ExecutionContext, parallel: int | None = None) -> tup
         Interrupted: it was asked to stop.
     """
     from prunetui.engine.device import find_device, fit_threads, prepare
+    from prunetui.engine.models import convolutions_of
 
     study = context.study
     device = replace(find_device(context.device), graphs=study.run.cuda_graphs)
@@ -55,12 +56,10 @@ def set_up_engine(context: ExecutionContext, parallel: int | None = None) -> tup
     parallel = parallel or process_count(study.run.parallel, device.name, batch_macs)
     threads = fit_threads(batch_macs, parallel, context.threads or study.run.threads)
     example = task.inputs(source.example())
-    device, checked = _checked_device(context, device, architecture, example, threads)
-    if graph.fallback:
-        context.emit(events.Log("info", f"channels as Torch-Pruning groups them, proved: {graph.fallback}"))
-    if line := _what_stays(graph):
-        context.emit(events.Log("info", line))
-    conditions = _conditions(study, source.fingerprint, device, threads, checked.ways)
+    device, checked = _checked_device(context, device, convolutions_of(architecture, example), threads)
+    for level, line in _lines_of(graph):
+        context.emit(events.Log(level, line))
+    conditions = _conditions(study, source.fingerprint, graph, device, threads, checked.ways)
     engine = _engine(context, conditions, task, source, architecture, graph, device)
     machine = {"device_name": device_name(device.name), "threads": threads, "arithmetic": dict(checked.plain())}
     return engine, _prepared(engine, conditions, parallel, machine)
@@ -103,6 +102,17 @@ def _task_data_and_network(context: ExecutionContext) -> tuple[Task, LoadedSourc
     return task, source, architecture, graph
 
 
+def _lines_of(graph: Graph) -> Iterator[tuple[Literal["info", "warning"], str]]:
+    """What is to be said of a graph, and how loud."""
+    from prunetui.engine.trace_network import CUT_SHORT
+
+    if graph.cut_short:
+        yield "warning", f"{CUT_SHORT}; figures are then others, and are kept apart"
+    if graph.fallback:
+        yield "info", f"channels as Torch-Pruning groups them, proved: {graph.fallback}"
+    yield from (("info", line) for line in (_what_stays(graph), graph.uncertain) if line)
+
+
 def _what_stays(graph: Graph) -> str:
     """Which channels cannot go, and why; empty where all can."""
     from prunetui.engine.trace_network import WHOLE
@@ -121,13 +131,12 @@ def _what_stays(graph: Graph) -> str:
 
 
 def _checked_device(
-    context: ExecutionContext, device: Device, architecture: Architecture, example: Any, threads: int
+    context: ExecutionContext, device: Device, convolutions: frozenset[str], threads: int
 ) -> tuple[Device, MachineCheck]:
-    """The device with the safe ways of computing that this machine needs for the network's layers."""
+    """The device with the safe ways of computing that this machine needs for these kinds of convolutions."""
     from prunetui.engine.machine_check import check_machine
-    from prunetui.engine.models import convolutions_of
 
-    checked = check_machine(device, threads).of(convolutions_of(architecture, example))
+    checked = check_machine(device, threads).of(convolutions)
     if checked.line:
         context.emit(events.Log("warning", checked.line))
     return checked.apply(device), checked
@@ -204,7 +213,9 @@ def _data_progress(context: ExecutionContext) -> Callable[[str, int, int], None]
     return report
 
 
-def _conditions(study: Study, fingerprint: str, device: Device, threads: int, safe: Sequence[str]) -> Mapping[str, Any]:
+def _conditions(
+    study: Study, fingerprint: str, graph: Graph, device: Device, threads: int, safe: Sequence[str]
+) -> Mapping[str, Any]:
     """What decides a study's numbers besides the study itself: sums on a CPU depend on how threads share them."""
     import torch
 
@@ -220,4 +231,5 @@ def _conditions(study: Study, fingerprint: str, device: Device, threads: int, sa
         "arithmetic": [device.arithmetic(study.train.precision), device.arithmetic(study.finetune.precision)],
         "torch": str(torch.__version__),  # as its own class it would bring torch to the run's own process
         **({"safe": safe} if safe else {}),
+        **({"channels": [[g.name, g.width] for g in graph.groups]} if graph.cut_short else {}),
     }

@@ -17,6 +17,7 @@ from prunetui.engine.layers.linear import Linear
 from prunetui.engine.layers.other_layer import OtherLayer
 from prunetui.engine.layers.shared_convolution import SharedConvolution, share_as
 from prunetui.engine.layers.transposed_convolution import TransposedConvolution
+from prunetui.engine.layers.transposed_linear import TransposedLinear
 from prunetui.engine.tied_tensors import tie, ties_in, ties_of, under_all_names
 
 __all__ = [
@@ -31,6 +32,7 @@ KINDS: list[LayerKind] = [
     Convolution(),
     TransposedConvolution(),
     Linear(),
+    TransposedLinear(),
     BatchNorm(),
 ]
 """Every kind; a module is of the first that fits it."""

@@ -45,7 +45,7 @@ class Convolution(LayerKind):
         return {"out_channels": outputs, "in_channels": inputs}
 
     def places(self, read: Tensor, made: Tensor) -> int:
-        return math.prod(made.shape[2:])
+        return len(made) * math.prod(made.shape[2:])
 
     def matrix_product(self, module: nn.Module) -> nn.Module | None:
         if type(module) is not nn.Conv2d or (module.kernel_size, module.padding) != ((1, 1), (0, 0)):

@@ -51,7 +51,10 @@ class LayerKind(ABC):
 
     @abstractmethod
     def places(self, read: Tensor, made: Tensor) -> int:
-        """How often one example uses each weight, by what the layer reads and makes of a batch of one."""
+        """How often one example uses each weight, by what the layer reads and makes of a batch of one.
+
+        Its first dimension may be larger: windows of an image, or steps of a sequence, that are computed alike.
+        """
 
     def macs(self, shapes: Shapes, places: int) -> int:
         """Multiply-accumulates of one example."""
@@ -89,19 +92,24 @@ class Layer:
     places: int
     elsewhere: frozenset[str] = frozenset()
     """Its own tensors that are another layer's, too, and count for that one."""
+    called: bool = True
+    """Whether it is computed in evaluation: auxiliary heads are only in training, and others not by themselves."""
 
     @property
     def prunable(self) -> bool:
         """Whether its weights count for a sparsity."""
-        return self.kind.prunable and "weight" not in self.elsewhere
+        return self.kind.prunable and self.called and "weight" not in self.elsewhere
 
-    def cost(self, what: str, shapes: Shapes | None = None) -> int:
-        """Prunable weights (``sparsity``), ``params`` or ``macs``, of the layer as it is or with these ``shapes``."""
+    def cost(self, what: str, shapes: Shapes | None = None, places: int | None = None) -> int:
+        """Prunable weights (``sparsity``), ``params`` or ``macs``, of the layer as it is or with these ``shapes``.
+
+        ``places`` says how often its weights are used, where that is another number than in the dense network.
+        """
         shapes = self.shapes if shapes is None else shapes
         if what == "params":
             return sum(math.prod(shape) for own, shape in shapes.items() if own not in self.elsewhere)
         if what == "macs":
-            return self.kind.macs(shapes, self.places)
+            return self.kind.macs(shapes, self.places if places is None else places)
         if what == "sparsity":
             return math.prod(shapes["weight"]) if self.prunable else 0
         raise ValueError(f"a layer has no cost called {what}: there are sparsity, params and macs")

@@ -21,7 +21,7 @@ class Linear(LayerKind):
         return {"out_features": outputs, "in_features": inputs}
 
     def places(self, read: Tensor, made: Tensor) -> int:
-        return math.prod(made.shape[1:-1])
+        return math.prod(made.shape[:-1])
 
     def matrix_product(self, module: nn.Module) -> nn.Module | None:
         return module if type(module) is nn.Linear else None

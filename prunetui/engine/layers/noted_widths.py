@@ -14,8 +14,6 @@ from prunetui.engine.layers.own_heads import OwnHeadsAttention
 
 def noted_widths(module: nn.Module, shapes: Shapes, stay: Stay) -> dict[str, Any]:
     """By attribute, as of ``LayerKind.attributes``; none of a module of a kind that is not known here."""
-    if type(module).__name__ == "Conv1D":
-        return _of_conv1d(module, shapes)
     for kinds, noted in _TABLE:
         if isinstance(module, kinds):
             return noted(module, shapes, stay)
@@ -60,12 +58,6 @@ def _of_own_heads(module: Any, shapes: Shapes, stay: Stay) -> dict[str, Any]:
     if rows % (parts * module.head_dim):
         raise DoesNotFit(f"{rows} rows of {own} are no whole number of heads of width {module.head_dim}")
     return {"num_heads": rows // (parts * module.head_dim)}
-
-
-def _of_conv1d(module: Any, shapes: Shapes) -> dict[str, Any]:
-    """The linear layer of GPT-2 in transformers: weights [in, out]; it takes its output's shape from ``nf``."""
-    inputs, outputs = shapes["weight"]
-    return {own: size for own, size in (("nx", inputs), ("nf", outputs)) if hasattr(module, own)}
 
 
 Noted = Callable[[Any, Shapes, Stay], dict[str, Any]]

@@ -29,4 +29,4 @@ class TransposedConvolution(LayerKind):
         return {"in_channels": shapes["weight"][0], "out_channels": shapes["weight"][1] * groups, "groups": groups}
 
     def places(self, read: Tensor, made: Tensor) -> int:
-        return math.prod(read.shape[2:])
+        return len(read) * math.prod(read.shape[2:])

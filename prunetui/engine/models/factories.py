@@ -135,6 +135,8 @@ def _by_configuration(kind: Any, name: str, told: frozenset[str]) -> Factory:
                 near = difflib.get_close_matches(key, sorted(takes), 1)
                 hint = f"; did you mean {near[0]}?" if near else ""
                 raise UsageError(f"{configuration.__name__} has no key {key!r}{hint}")
+        if "use_cache" in takes:  # keys and values of earlier words would be outputs, and all heads stay
+            config = {"use_cache": False, **config}
         network: nn.Module = kind(configuration(**config))
         return network
 

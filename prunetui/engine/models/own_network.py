@@ -25,13 +25,14 @@ from prunetui.plugins.own_files import copy_of, file_of, names_own_file, short
 NAMED = 5
 
 
-def check_network(architecture: Architecture, task: Task, example: Any) -> tuple[str, ...]:
+def check_network(architecture: Architecture, task: Task | None, example: Any) -> tuple[str, ...]:
     """Refuse a network that cannot be trained and pruned yet; says what it has that cannot.
 
     Built-in ones can; those that are proved like all others may still not fit the data or the task.
 
-    ``example`` is what goes into it, a batch of one; it is given two. Returns a line for everything of it that is
-    changed before it is pruned, which is proved to change nothing that it computes.
+    ``example`` is what goes into it, a batch of one; it is given two. What comes out is checked by the task, if there
+    is one. Returns a line for everything of it that is changed before it is pruned, which is proved to change nothing
+    that it computes.
 
     Raises:
         UsageError: it cannot be built, takes other inputs or gives other outputs, or has layers of other kinds.
@@ -50,7 +51,7 @@ def check_network(architecture: Architecture, task: Task, example: Any) -> tuple
         except Exception as error:
             inputs = words_of(example)
             raise UsageError(f"the model {a.name} does not take {inputs}: {type(error).__name__}: {error}") from error
-    if wrong := task.check_outputs(made, 2, a.classes):
+    if wrong := task.check_outputs(made, 2, a.classes) if task else "":
         raise UsageError(f"the model {a.name} {wrong}")
     net, lines = proved_plain(net, two)
     if not prunable_layers(net):

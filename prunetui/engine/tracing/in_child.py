@@ -37,6 +37,10 @@ class ChildFailed(Exception):
     """Why nothing came back, in words that follow "it": ``was ended by SIGSEGV``."""
 
 
+class ChildRaised(ChildFailed):
+    """What was computed raised an error: it would on any machine. Other failures are of this one's time and memory."""
+
+
 def in_child(work: Callable[[], Any], seconds: float, start: Start | None = None) -> Any:
     """What ``work`` returns, JSON-able data, computed in another process on one thread.
 
@@ -50,7 +54,7 @@ def in_child(work: Callable[[], Any], seconds: float, start: Start | None = None
     try:
         answer = read_json(told, most_bytes=MOST_BYTES)
         if "error" in answer:
-            raise ChildFailed(f"raised {answer['error']}")
+            raise ChildRaised(f"raised {answer['error']}")
         return answer["value"]
     except (ValueError, TypeError, KeyError) as error:
         raise ChildFailed(f"gave no answer that can be read: {error}") from error

@@ -15,6 +15,7 @@ from prunetui.engine.tracing import labelled
 from prunetui.engine.tracing.candidate_attributes import ReshapedChannels
 from prunetui.engine.tracing.labelled import Labelled
 from prunetui.engine.tracing.operations import RULES, Call
+from prunetui.engine.tracing.products import MULTIPLIES
 from prunetui.engine.tracing.tensor_labels import TensorLabels
 
 OUTPUT = "its channels are part of the output"
@@ -40,6 +41,8 @@ class Interpreter:
         self._divided: list[Tensor] = []
         """Labellings that vary along several dimensions."""
 
+        self.multiplied: list[tuple[str, Call]] = []
+        """Products of the last graph, that of evaluation, with the module whose code calls them."""
         self._sized: list[tuple[str, Tensor]] = []
         """What operations with sizes as arguments read and make, with the module whose code calls them."""
 
@@ -49,6 +52,7 @@ class Interpreter:
             before = self.labels.changes
             self._sized.clear()
             for program in programs:
+                self.multiplied.clear()
                 self._program(program)
             self._rectangles()
             if self.labels.changes == before:
@@ -111,6 +115,8 @@ class Interpreter:
         if not made:
             return node.meta.get("val")
         call = self._described(node, args, kwargs, [tuple(value.shape) for value in made])
+        if call.operation in MULTIPLIES:
+            self.multiplied.append((module_of(node), call))
         rule = RULES.get(call.operation)
         several = isinstance(node.meta["val"], (list, tuple))
         if rule is None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from prunetui.api.groups import Group, Indices, Role, Slice, one_each
-from prunetui.engine.tracing.proposal import AttributeRule, Proposal
+from prunetui.engine.tracing.proposal import AttributeRule, Dimension, Product, Proposal
 from prunetui.engine.tracing.prove import Proof
 from prunetui.engine.tracing.silence import Way
 
@@ -51,6 +51,10 @@ def plain_proposal(proposal: Proposal) -> dict[str, Any]:
         ],
         "attributes": [[r.module, r.attribute, r.group, r.each, r.fixed] for r in proposal.attributes],
         "kept": dict(proposal.kept),
+        "products": [
+            [product.module, product.of_layer, [[e.size, dict(e.parts)] for e in product.dimensions]]
+            for product in proposal.products
+        ],
     }
 
 
@@ -65,7 +69,14 @@ def proposal_from(plain: Mapping[str, Any]) -> Proposal:
         AttributeRule(str(module), str(attribute), str(group), int(each), int(fixed))
         for module, attribute, group, each, fixed in plain["attributes"]
     )
-    return Proposal(groups, rules, _words(plain["kept"]))
+    return Proposal(groups, rules, _words(plain["kept"]), tuple(_product(*one) for one in plain["products"]))
+
+
+def _product(module: str, of_layer: bool, dimensions: Sequence[tuple[int, Mapping[str, int]]]) -> Product:
+    found = tuple(
+        Dimension(int(size), tuple((str(g), int(each)) for g, each in parts.items())) for size, parts in dimensions
+    )
+    return Product(str(module), bool(of_layer), found)
 
 
 def _words(plain: Mapping[str, Any]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from prunetui.engine.tracing.candidate_attributes import ReshapedChannels, candi
 from prunetui.engine.tracing.export_graph import export_both
 from prunetui.engine.tracing.interpret import Interpreter
 from prunetui.engine.tracing.label_classes import Labels
+from prunetui.engine.tracing.products import products_of
 from prunetui.engine.tracing.proposal import AttributeRule, Proposal
 from prunetui.engine.tracing.tensor_labels import TensorLabels
 from prunetui.engine.tracing.units import units_of
@@ -36,7 +37,8 @@ class LabelGraph:
     def proposal(self) -> Proposal:
         """Groups, and what stays with the reason."""
         units = units_of(self._tensors)
-        return Proposal(units.groups, (), units.kept)
+        products = products_of(self._interpreter.multiplied, self._model, units.groups, self._tensors)
+        return Proposal(units.groups, (), units.kept, products)
 
     @property
     def unknown(self) -> tuple[str, ...]:

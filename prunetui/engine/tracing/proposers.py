@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from torch import nn
 
 from prunetui.engine.count import used_layers
-from prunetui.engine.layers import OTHER, kind_of
+from prunetui.engine.layers import kind_of
 from prunetui.engine.tracing.dependency_groups import dependency_groups
 from prunetui.engine.tracing.probe_network import Example
 from prunetui.engine.tracing.proposal import Proposal
@@ -26,7 +27,7 @@ def label_graph(model: nn.Module, examples: Sequence[Example]) -> Proposal:
     graph = LabelGraph(model, arguments, named)
     found = graph.proposal
     candidates = tuple(rule for group in found.groups for rule in graph.candidates(group.name))
-    return Proposal(found.groups, candidates, found.kept)
+    return replace(found, attributes=candidates)
 
 
 def torch_pruning_graph(model: nn.Module, examples: Sequence[Example]) -> Proposal:
@@ -39,7 +40,7 @@ def torch_pruning_graph(model: nn.Module, examples: Sequence[Example]) -> Propos
     if others or named:
         raise ValueError("Torch-Pruning is asked for networks with one input only")
     layers = used_layers(model, first[:1])
-    passed_by = [name for name, layer in layers.items() if layer.kind is OTHER and kind_of(model.get_submodule(name))]
+    passed_by = [name for name, layer in layers.items() if not layer.called and kind_of(model.get_submodule(name))]
     if passed_by:
         raise ValueError(f"{', '.join(passed_by[:5])} are not computed for every input, so nothing is known of them")
     groups, refused = dependency_groups(model, first[:1], layers)

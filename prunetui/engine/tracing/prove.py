@@ -44,6 +44,8 @@ class Proof:
     probes: int = 0
     worst: float = 0.0
     """The largest difference of a probe that held."""
+    cut_short: bool = False
+    """Whether this machine had too little time or memory for it: another one may find more."""
 
 
 def prove(model: nn.Module, proposal: Proposal, examples: Sequence[Example]) -> Proof:
@@ -65,7 +67,8 @@ def prove(model: nn.Module, proposal: Proposal, examples: Sequence[Example]) -> 
 
 def _nothing(proposal: Proposal, reason: str, notes: tuple[str, ...]) -> Proof:
     pinned = {group.name: reason for group in proposal.groups}
-    return Proof(Proposal((), (), _with_pinned(proposal, pinned)), pinned, notes=notes)
+    left = Proposal((), (), _with_pinned(proposal, pinned), proposal.products)
+    return Proof(left, pinned, notes=notes)
 
 
 def _with_pinned(proposal: Proposal, pinned: Mapping[str, str]) -> dict[str, str]:
@@ -101,7 +104,8 @@ class _Search:
         groups = tuple(self._left())
         rules = tuple(rule for group in groups for rule in self._prober.rules.get(group.name, ()))
         ways = {group.name: way for group in groups if (way := self._prober.ways.get(group.name))}
-        proved = Proposal(groups, rules, _with_pinned(self._proposal, self._pinned))
+        kept = _with_pinned(self._proposal, self._pinned)
+        proved = Proposal(groups, rules, kept, self._proposal.products)
         return Proof(proved, self._pinned, ways, tuple(self._notes), self._prober.count, self._prober.worst)
 
     def _left(self) -> list[Group]:

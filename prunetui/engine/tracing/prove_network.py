@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from torch import nn
 
-from prunetui.engine.tracing.in_child import ChildFailed, Start, in_child
+from prunetui.engine.tracing.in_child import ChildFailed, ChildRaised, Start, in_child
 from prunetui.engine.tracing.network_digest import network_digest
 from prunetui.engine.tracing.plain_proof import plain_proof, proof_from
 from prunetui.engine.tracing.probe_network import Example
@@ -19,41 +20,49 @@ from prunetui.engine.tracing.prove import Proof, prove
 
 Proposer = Callable[[nn.Module, Sequence[Example]], Proposal]
 """Makes a graph of a network, a module-level function. The first that comes to an end is used."""
-SECONDS = 300.0
-"""After so long a proposer and its proof are given up."""
+SECONDS = 900.0
+"""After so long a proposer and its proof are given up, which is said: only what has no end should take that."""
 
 
 def prove_network(
     model: nn.Module, examples: Sequence[Example], proposers: Sequence[Proposer], seconds: float = SECONDS,
-    start: Start | None = None,
+    start: Start | None = None, probes: Sequence[Example] = (),
 ) -> Proof:  # fmt: skip
-    """What holds of a network's groups; the notes say which proposers failed, and why."""
+    """What holds of a network's groups; the notes say which proposers failed, and why.
+
+    Graphs are made of ``examples``; ``probes`` (the same by default) are what is computed to prove them.
+    """
     purpose = " ".join(f"{proposer.__module__}.{proposer.__qualname__}" for proposer in proposers)
-    digest = network_digest(model, examples, purpose)
+    probes = probes or examples
+    digest = network_digest(model, [*examples, *probes], purpose)
     known = read_proof(digest) if digest else None
     if known is not None:
         return known
     notes: list[str] = []
+    cut_short = False
     on_cpu = _on_cpu(model)
     for proposer in proposers:
         try:
-            plain = in_child(partial(_proposed_and_proved, on_cpu, examples, proposer), seconds, start)
+            plain = in_child(partial(_proposed_and_proved, on_cpu, examples, proposer, probes), seconds, start)
             proof = proof_from(plain)
         except ChildFailed as failed:
             notes.append(f"{proposer.__qualname__} {failed}")
+            cut_short |= not isinstance(failed, ChildRaised)
             continue
         except (KeyError, TypeError, ValueError) as error:
             notes.append(f"{proposer.__qualname__} gave no proof that can be read: {error}")
             continue
-        found = Proof(proof.proposal, proof.pinned, proof.ways, (*notes, *proof.notes), proof.probes, proof.worst)
+        found = replace(proof, notes=(*notes, *proof.notes), cut_short=cut_short)
         if digest and not notes:  # another time there may be more time
             keep_proof(digest, found)
         return found
-    return Proof(Proposal(()), notes=tuple(notes))
+    return Proof(Proposal(()), notes=tuple(notes), cut_short=cut_short)
 
 
-def _proposed_and_proved(model: nn.Module, examples: Sequence[Example], proposer: Proposer) -> dict[str, Any]:
-    return plain_proof(prove(model, proposer(model, examples), examples))
+def _proposed_and_proved(
+    model: nn.Module, examples: Sequence[Example], proposer: Proposer, probes: Sequence[Example]
+) -> dict[str, Any]:
+    return plain_proof(prove(model, proposer(model, examples), probes))
 
 
 def _on_cpu(model: nn.Module) -> nn.Module:

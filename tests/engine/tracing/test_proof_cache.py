@@ -19,7 +19,7 @@ from prunetui.engine.tracing.network_digest import network_digest
 from prunetui.engine.tracing.plain_proof import plain_proof, proof_from
 from prunetui.engine.tracing.probe_network import Example
 from prunetui.engine.tracing.proof_cache import keep_proof, read_proof
-from prunetui.engine.tracing.proposal import AttributeRule, Proposal
+from prunetui.engine.tracing.proposal import AttributeRule, Dimension, Product, Proposal
 from prunetui.engine.tracing.prove import Proof
 from prunetui.engine.tracing.prove_network import prove_network
 
@@ -32,7 +32,10 @@ GROUP = Group(
     ),
 )
 PROOF = Proof(
-    Proposal((GROUP,), (AttributeRule("0", "heads", "0", 1, 2),), {"2.weight[0]": "it is an output"}),
+    Proposal(
+        (GROUP,), (AttributeRule("0", "heads", "0", 1, 2),), {"2.weight[0]": "it is an output"},
+        (Product("1", False, (Dimension(8, (("0", 2),)), Dimension(5))), Product("2", True, (Dimension(4),))),
+    ),
     {"2": "outputs differ"}, {"0": "reads"}, ("a note",), 12, 1.5e-14,
 )  # fmt: skip
 EXAMPLES: list[Example] = [((torch.zeros(2, 3),), {})]
@@ -201,4 +204,6 @@ def test_the_first_proposer_that_ends_is_used_and_the_others_are_told(own: Modul
     assert found.notes[:2] == ("crashing raised RuntimeError: cannot be exported", "endless did not end within 2 s")
     none = prove_network(own.Own(), [((torch.randn(4, 3),), {})], [crashing])
     assert none.proposal == Proposal(())
+    assert found.cut_short  # by its time, of which another machine makes more
+    assert not none.cut_short
     assert none.notes == ("crashing raised RuntimeError: cannot be exported",)

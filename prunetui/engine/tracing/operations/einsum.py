@@ -16,11 +16,7 @@ from prunetui.engine.tracing.operations.product_rules import mark_weights, produ
 @operation("einsum")
 def einsum(call: Call) -> Labelled:
     """Two operands as a product of matrices: dimensions of one kind next to each other, as one dimension."""
-    inputs, _, result = call["equation"].replace(" ", "").partition("->")
-    names = inputs.split(",")
-    operands = list(call.tensors())
-    if "." in inputs or len(operands) != 2 or any(len(set(own)) < len(own) for own in names) or not _:
-        raise NotImplementedError(f"equation {call['equation']}")
+    names, operands, result = operands_of(call)
     sizes = {n: s for own, value in zip(names, operands, strict=True) for n, s in zip(own, value.shape, strict=True)}
     left, right = (_summed(call, own, value, set(result)) for own, value in _with_other(names, operands))
     batch = [n for n in left[0] if n in right[0] and n in result]
@@ -35,6 +31,20 @@ def einsum(call: Call) -> Labelled:
     full = [sizes[n] for n in order]
     places = [order.index(n) for n in result]
     return labelled.moved(call.labels, made, lambda x: x.reshape(full).permute(places), call.shape)
+
+
+def operands_of(call: Call) -> tuple[list[str], list[Labelled], str]:
+    """The names of dimensions of the two operands, the operands, and the names of the result's.
+
+    Raises:
+        NotImplementedError: an equation of another form.
+    """
+    inputs, arrow, result = call["equation"].replace(" ", "").partition("->")
+    names = inputs.split(",")
+    operands = list(call.tensors())
+    if "." in inputs or len(operands) != 2 or any(len(set(own)) < len(own) for own in names) or not arrow:
+        raise NotImplementedError(f"equation {call['equation']}")
+    return names, operands, result
 
 
 def _with_other(names: Sequence[str], operands: Sequence[Labelled]) -> list[tuple[tuple[str, str], Labelled]]:
