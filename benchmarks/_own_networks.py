@@ -17,7 +17,7 @@ def block(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-class UNet(nn.Module):
+class PlainUNet(nn.Module):
     """Ronneberger et al. 2015: maps of each level go down, and beside those that come up again."""
 
     def __init__(self, channels: int, classes: int, widths: tuple[int, ...] = (16, 32, 64)) -> None:
@@ -44,7 +44,7 @@ class UNet(nn.Module):
 
 def unet(channels: int, classes: int) -> nn.Module:
     """A small U-Net."""
-    return UNet(channels, classes)
+    return PlainUNet(channels, classes)
 
 
 def faster_rcnn_backbone() -> nn.Module:

@@ -26,13 +26,14 @@ class SparseGPT:
     def prune(self, net: Net, sparsity: float) -> Masks:
         weights = net.weights()
         budgets = keep_top({name: w.abs() for name, w in weights.items()}, sparsity, "local", within=net)
-        keep, moved = dict(net.masks), dict[str, Tensor]()
-        for name, w in weights.items():
+        keep, moved, masks = dict(net.masks), dict[str, Tensor](), net.by_output(net.masks)
+        for name, w in net.by_output(weights).items():
             rows = w.float().flatten(1)
-            held = (net.masks[name] if name in net.masks else torch.ones_like(w, dtype=torch.bool)).flatten(1)
+            held = (masks[name] if name in masks else torch.ones_like(w, dtype=torch.bool)).flatten(1)
             factor = self._factor(name, net.with_weights(moved))
             stays, values = swept(rows, held, factor, int(budgets[name].sum()), self.columns)
-            keep[name], moved[name] = stays.view_as(w), values.view_as(w)
+            keep |= net.as_weights({name: stays.view(w.shape)})
+            moved |= net.as_weights({name: values.view(w.shape)})
         return Masks(keep, {f"{name}.weight": w for name, w in moved.items()})
 
     def _factor(self, name: str, net: Net) -> Tensor:

@@ -93,7 +93,7 @@ def test_wanda_ranks_within_each_output_by_what_all_tokens_feed_it(
     traced: tuple[State, Graph], batches: list[tuple[Tensor, Tensor]]
 ) -> None:
     net = net_of(traced, batches, "sparsity", "masks")
-    edit = method_catalogue.load("wanda")().prune(net, 0.5)  # type: ignore[attr-defined]
+    edit = method_catalogue.load("wanda")(sequential=False).prune(net, 0.5)  # type: ignore[attr-defined]
     for name in ("block.qkv", "block.up"):
         read: list[Tensor] = []
         layer = net.model.get_submodule(name)
