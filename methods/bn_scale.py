@@ -1,9 +1,12 @@
 import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from prunetui.api import (
     Channels,
     Count,
     Factor,
+    Group,
     Net,
     Normalise,
     Scope,
@@ -42,15 +45,25 @@ class BatchNormScale:
 
     def during_training(self, training: Training) -> None:
         parameters = dict(training.model.named_parameters())
-        for norm in {norm for group in training.groups() for norm in group.norms}:
+        for norm in {norm for group in training.groups() for norm in batch_norms(group, training.model)}:
             scale = parameters[f"{norm}.weight"]
             if scale.grad is not None:
                 scale.grad += self.l1 * scale.sign()
 
     def prune(self, net: Net, sparsity: float) -> Channels:
         scales = {name: p.detach().abs() for name, p in net.model.named_parameters()}
-        groups = [group for group in net.groups() if group.norms]
-        if not groups:
+        norms = {group.name: batch_norms(group, net.model) for group in net.groups()}
+        scores = {
+            name: torch.stack([scales[f"{norm}.weight"] for norm in found]).mean(0)
+            for name, found in norms.items()
+            if found
+        }
+        if not scores:
             raise TrialError("the network has no batch norm on channels that may go, whose scales this method ranks")
-        scores = {g.name: torch.stack([scales[f"{norm}.weight"] for norm in g.norms]).mean(0) for g in groups}
         return Channels(keep_channels(net, scores, sparsity, self.scope, self.round_to, self.normalise))
+
+
+def batch_norms(group: Group, model: nn.Module) -> list[str]:
+    """The batch norms on a group's channels; other scales, as of PReLU, have another meaning."""
+    scaled = {name: model.get_submodule(name) for name in group.norms}
+    return [name for name, layer in scaled.items() if isinstance(layer, _BatchNorm) and layer.affine]

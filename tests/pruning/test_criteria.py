@@ -14,6 +14,7 @@ from prunetui.api.budget import Costs
 from prunetui.api.constraints import Constraints
 from prunetui.api.groups import Slice, one_each
 from prunetui.engine.layers import prunable_layers
+from prunetui.errors import TrialError
 from prunetui.plugins import method_catalogue
 from prunetui.tasks.classification import Classification
 
@@ -222,6 +223,13 @@ def test_bn_scale_ranks_by_the_magnitude_of_gamma() -> None:
     model = Pair([[1.0], [1.0], [1.0]])
     model.norm.weight.data = torch.tensor([0.1, -5.0, 0.2])
     assert kept("bn-scale", net(model, [], (model.group,)), 0.3) == [1, 2]
+
+
+def test_bn_scale_takes_no_other_scale_for_a_batch_norms() -> None:
+    model = Pair([[1.0], [1.0], [1.0]])
+    model.norm = nn.PReLU(3)
+    with pytest.raises(TrialError, match="no batch norm"):
+        kept("bn-scale", net(model, [], (model.group,)), 0.3)
 
 
 def test_fpgm_removes_what_lies_in_the_middle_and_not_what_is_small() -> None:
