@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
@@ -18,4 +19,6 @@ def open_application(root: Path, device: str, ascii_only: bool, watch: str = "")
         raise UsageError("the application needs a terminal; without one run a study with `prunetui --batch`")
     from prunetui.tui.app import run_app
 
+    # Under `nohup`, and shells like it, the application would outlive its terminal and write into nothing.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     return run_app(root, device, watch, ascii_only)

@@ -39,6 +39,7 @@ class Terminal:
     def __init__(self, runs: Path, config: Path, *words: str) -> None:
         self.pid, self._screen = pty.fork()
         if self.pid == 0:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` has it
             os.environ.update(XDG_CONFIG_HOME=str(config), TERM="xterm-256color", PYTHONPATH=str(ROOT))
             os.chdir(ROOT)
             os.execv(sys.executable, [sys.executable, "-m", "prunetui", *words, "--runs", str(runs)])
