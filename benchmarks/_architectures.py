@@ -23,7 +23,7 @@ class Network:
     """A network as a study names it, and what goes into it."""
 
     name: str
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     size: int = 64
     """Side of its images; of a network of words, their number."""
     words: bool = False
