@@ -8,6 +8,7 @@ if __name__ == "__main__" and __spec__ is not None and not getattr(sys.flags, "s
     del sys.path[0]
 
 import errno
+import gc
 import io
 import logging
 import os
@@ -34,6 +35,7 @@ def rewritten(argv: Sequence[str]) -> list[str]:
 
 def main() -> None:
     """Run prunetui and end the process with its exit code."""
+    gc.disable()  # nothing that is imported is garbage; whoever runs a command goes on collecting
     isolate_imports()
     _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
@@ -44,6 +46,7 @@ def main() -> None:
         try:
             code = _run(rewritten(sys.argv[1:]))
         finally:
+            gc.enable()
             sys.stdout.flush()
             sys.stderr.flush()
     except PrunetuiError as error:

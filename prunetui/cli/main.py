@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Annotated
 
 import typer
@@ -52,6 +53,7 @@ def main(
     ascii_only: Ascii = False,
 ) -> None:
     """A pruning laboratory for neural networks in your terminal."""
+    gc.enable()
     if ctx.invoked_subcommand is None:
         raise typer.Exit(open_application(root_of(ctx, runs), device, ascii_only))
 
