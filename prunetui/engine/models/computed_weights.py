@@ -14,6 +14,8 @@ from torch.nn.utils import parametrize, prune
 from torch.nn.utils.spectral_norm import SpectralNorm, SpectralNormLoadStateDictPreHook, remove_spectral_norm
 from torch.nn.utils.weight_norm import WeightNorm, remove_weight_norm
 
+from prunetui.api.groups import full_name
+
 
 def computed_weights(module: nn.Module) -> list[str]:
     """Names of the module's own tensors that are computed from others."""
@@ -68,3 +70,16 @@ def _computed_from(module: nn.Module, own: str) -> Iterator[nn.Parameter]:
         value = getattr(module, f"{own}{ending}", None)
         if isinstance(value, nn.Parameter):
             yield value
+
+
+def all_computed(network: nn.Module) -> list[str]:
+    """The names of all tensors of a network that are computed from others in each pass."""
+    return [full_name(name, own) for name, module in network.named_modules() for own in computed_weights(module)]
+
+
+def with_plain_weights(network: nn.Module) -> nn.Module:
+    """The network with all of them plain, of the values that they have; it is changed in place."""
+    for module in list(network.modules()):
+        for own in computed_weights(module):
+            fold(module, own)
+    return network

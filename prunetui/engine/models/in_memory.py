@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from prunetui.api.groups import full_name
 from prunetui.engine.models import Architecture
-from prunetui.engine.models.computed_weights import computed_weights, fold
+from prunetui.engine.models.computed_weights import all_computed, with_plain_weights
+from prunetui.engine.models.wrappers import inner
 from prunetui.engine.tracing.cut_tensors import named_tensors
 from prunetui.errors import UsageError
 
@@ -42,15 +42,12 @@ def unwrapped(model: object) -> nn.Module:
     Raises:
         UsageError: it is no module, or one whose shapes are fixed.
     """
-    if isinstance(model, torch.jit.ScriptModule):
-        raise UsageError("a TorchScript module has fixed shapes: give the network that it was scripted from")
     if not isinstance(model, nn.Module):
         raise UsageError(f"model is {type(model).__name__}; it must be a torch.nn.Module")
-    compiled = type(model).__name__ == "OptimizedModule"  # asking torch for the class would import its compiler
-    inner = model._modules.get("_orig_mod") if compiled else None
-    if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
-        inner = model.module
-    return model if inner is None else unwrapped(inner)
+    found = inner(model)
+    if isinstance(found, torch.jit.ScriptModule):
+        raise UsageError("a TorchScript module has fixed shapes: give the network that it was scripted from")
+    return found
 
 
 def copied(network: nn.Module) -> nn.Module:
@@ -92,12 +89,9 @@ def check_supported(network: nn.Module) -> torch.device:
 
 def folded(network: nn.Module) -> tuple[str, ...]:
     """Make weights plain that are computed from others in each pass, in place; returns their names."""
-    names: list[str] = []
-    for name, module in list(network.named_modules()):
-        for own in computed_weights(module):
-            fold(module, own)
-            names.append(full_name(name, own))
-    return tuple(names)
+    names = tuple(all_computed(network))
+    with_plain_weights(network)
+    return names
 
 
 def put_tensors(model: nn.Module, tensors: Mapping[str, Tensor], like: nn.Module | None = None) -> None:

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from prunetui.api.source import called, mapped
 from prunetui.engine.layers.own_heads import OwnHeadsAttention
-from prunetui.engine.models.computed_weights import computed_weights, fold
+from prunetui.engine.models.computed_weights import all_computed, with_plain_weights
+from prunetui.engine.models.wrappers import inner, is_compiled
 from prunetui.engine.tracing.exact_mode import exactly
 from prunetui.engine.tracing.export_graph import unchanged
 from prunetui.engine.tracing.output_tensors import difference, output_tensors
@@ -94,46 +95,17 @@ def _wrappers(network: nn.Module) -> list[str]:
 def _wrapper(module: nn.Module) -> str:
     if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
         return type(module).__name__
-    return "torch.compile" if _is_compiled(module) or module._compiled_call_impl is not None else ""
-
-
-def _is_compiled(module: nn.Module) -> bool:
-    return type(module).__name__ == "OptimizedModule" and "_orig_mod" in module._modules
+    return "torch.compile" if is_compiled(module) or module._compiled_call_impl is not None else ""
 
 
 def _unwrapped(network: nn.Module) -> nn.Module:
-    network = _inner(network)
+    network = inner(network)
     for module in list(network.modules()):
         if module._compiled_call_impl is not None:
             module._compiled_call_impl = None
         for name, child in list(module.named_children()):
-            if (inner := _inner(child)) is not child:
-                setattr(module, name, inner)
-    return network
-
-
-def _inner(module: nn.Module) -> nn.Module:
-    while True:
-        if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
-            module = module.module
-        elif _is_compiled(module):
-            module = module.get_submodule("_orig_mod")
-        else:
-            return module
-
-
-# Weights that are computed ---------------------------------------------------------------------------------
-
-
-def _all_computed(network: nn.Module) -> list[str]:
-    named = network.named_modules()
-    return [f"{name}.{own}" if name else own for name, module in named for own in computed_weights(module)]
-
-
-def _folded(network: nn.Module) -> nn.Module:
-    for module in list(network.modules()):
-        for own in computed_weights(module):
-            fold(module, own)
+            if (bare := inner(child)) is not child:
+                setattr(module, name, bare)
     return network
 
 
@@ -168,7 +140,12 @@ def _with_own_heads(network: nn.Module) -> nn.Module:
 CHANGES = (
     _Change(_wrappers, _unwrapped, "taken off the network", (False, True)),
     # In training, spectral norm would go on estimating.
-    _Change(_all_computed, _folded, "weights that were computed from others are plain weights from here on", (False,)),
+    _Change(
+        all_computed,
+        with_plain_weights,
+        "weights that were computed from others are plain weights from here on",
+        (False,),
+    ),
     _Change(
         _attention, _with_own_heads, "replaced by attention that computes the same and can lose heads", (False, True)
     ),
