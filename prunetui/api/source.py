@@ -34,10 +34,11 @@ class Source(Protocol):
     def batches(self, split: str, batch_size: int) -> Iterator[Batch]:
         """All examples of a split in order, not augmented; the last batch may be smaller."""
 
-    def epoch(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
+    def epoch(self, batch_size: int, generator: torch.Generator, first: int = 0) -> Iterator[Batch]:
         """One pass over the training examples, shuffled and augmented; the last incomplete batch is left out.
 
-        It depends on the state of ``generator`` alone: one in the same state gives the same batches.
+        It depends on the state of ``generator`` alone: one in the same state gives the same batches. Those before
+        ``first`` are left out, to go on in the middle; if they must be made for that, they are before this returns.
         """
 
     def batches_in_epoch(self, batch_size: int) -> int:

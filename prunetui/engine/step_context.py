@@ -23,7 +23,7 @@ from prunetui.engine.partial import partial_bytes, read_partial
 from prunetui.engine.randomness import epoch_seed
 from prunetui.engine.state import State
 from prunetui.engine.tied_tensors import ties_of, under_all_names
-from prunetui.engine.train_job import TrainProgress, TrainState
+from prunetui.engine.train_job import START, TrainProgress, TrainState, WithinEpoch
 
 UNREADABLE = (SafetensorError, KeyError, ValueError, RuntimeError, TypeError)
 """What the content of a file raises that is not of this format, though its checksum fits."""
@@ -67,19 +67,19 @@ class StepContext:
             self.emit(events.EpochFinished(self.key, progress.epoch, epochs, progress.loss, progress.metric))
 
     def save(self, model: nn.Module, epoch: int, state: TrainState) -> None:
-        """Keep a training after an epoch, to go on from if it is interrupted."""
+        """Keep a training as it is now, to go on from if it is interrupted."""
         self.partials.save(self.key, partial_bytes(epoch, model, state))
 
-    def resumed(self, first: int, start: State) -> tuple[int, State]:
-        """The next epoch of a training and the state before it: where it was interrupted, else as given."""
+    def resumed(self, first: int, start: State) -> tuple[int, WithinEpoch, State]:
+        """The epoch and the place in it at which a training goes on, and the state there; else as given."""
         data = self.partials.load(self.key)
         if data is None:
-            return first, start
+            return first, START, start
         try:
-            epochs, saved = read_partial(data)
+            epochs, tensors, saved = read_partial(data)
         except UNREADABLE as error:
             self.partials.damaged(self.key, f"{type(error).__name__}: {error}")
-            return first, start
-        tensors, masks, momentum, memory = (saved[kind] for kind in ("model", "mask", "momentum", "memory"))
+            return first, START, start
         tensors = under_all_names(tensors, ties_of(start.tensors))
-        return epochs, replace(start, tensors=tensors, masks=masks, momentum=momentum, memory=memory)
+        state = replace(start, tensors=tensors, masks=saved.masks, momentum=saved.momentum, memory=saved.memory)
+        return epochs, saved.within, state

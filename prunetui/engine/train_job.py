@@ -13,12 +13,28 @@ from prunetui.config import Recipe
 
 
 @dataclass(frozen=True)
+class WithinEpoch:
+    """The middle of an epoch: how many of its batches are done, and what the rest of them depends on."""
+
+    batch: int = 0
+    generators: Mapping[str, Tensor] = field(default_factory=dict)
+    """States of the generators that the network, the method and a user's data draw from."""
+    sums: Mapping[str, Tensor] = field(default_factory=dict)
+    """Of the losses and metrics so far."""
+
+
+START = WithinEpoch()
+"""No batch is done."""
+
+
+@dataclass(frozen=True)
 class TrainState:
     """What goes with a network through training: optimiser state, masks, a method's notes."""
 
     momentum: Mapping[str, Tensor] = field(default_factory=dict)
     masks: Mapping[str, Tensor] = field(default_factory=dict)
     memory: Mapping[str, Tensor] = field(default_factory=dict)
+    within: WithinEpoch = START
 
 
 @dataclass(frozen=True)
@@ -41,7 +57,10 @@ class Hooks:
 
     report: Callable[[TrainProgress], None]
     save: Callable[[int, TrainState], None]
-    """Called after each epoch but the last, with the finished epochs of the recipe and what is needed to resume."""
+    """Called with the finished epochs of the recipe and what is needed to resume.
+
+    After each epoch but the last; within one every few minutes, and when the training stops.
+    """
     should_stop: Callable[[], bool]
 
 

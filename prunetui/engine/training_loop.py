@@ -1,15 +1,15 @@
 """Training: an ordinary recipe, repeatable by seed, with masks that are enforced and an optimiser that can be saved.
 
 Every epoch draws from its own generator, so a run that goes on after a kill sees the same examples in the
-same order as one that was never interrupted.
+same order as one that was never interrupted, in the middle of an epoch as well.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Any
 
@@ -23,34 +23,25 @@ from prunetui.api.source import called, count_of, mapped, tensors_in
 from prunetui.engine.convolutions import make_safe_for
 from prunetui.engine.cuda_graph import Repeated
 from prunetui.engine.device import Device
+from prunetui.engine.epoch_progress import EpochProgress
+from prunetui.engine.learning_rate import learning_rate
 from prunetui.engine.optimizer import MaskGuard, buffers, make_optimizer, restore, set_lr
-from prunetui.engine.randomness import epoch_seed, generators_restored, seed_everything
-from prunetui.engine.train_job import Hooks, TrainJob, TrainProgress, TrainState
+from prunetui.engine.randomness import (
+    epoch_seed,
+    generator_states,
+    generators_restored,
+    seed_everything,
+    set_generator_states,
+)
+from prunetui.engine.train_job import START, Hooks, TrainJob, TrainProgress, TrainState, WithinEpoch
 from prunetui.errors import Interrupted, TrialError
 
 REPORT_SECONDS = 0.5
-STEP_DROPS = (0.5, 0.75)
+SAVE_SECONDS = 300.0
+"""Between two times that the middle of an epoch is saved."""
+METHOD = "method"
 CHECKED = 32
 """Examples whose outputs are looked at after a training: a whole batch of 512 took a third of a step's time."""
-WARM_UP = 0.3
-WARM_UP_START = 0.04
-
-
-def learning_rate(schedule: str, progress: float) -> float:
-    """The factor on the highest learning rate at ``progress`` in [0, 1).
-
-    ``one-cycle`` rises linearly from 0.04 over the first 30 %, then falls along a cosine
-    (Smith & Topin 2019, arXiv:1708.07120, without its momentum cycle).
-    """
-    if schedule == "one-cycle":
-        if progress < WARM_UP:
-            return WARM_UP_START + (1 - WARM_UP_START) * progress / WARM_UP
-        progress = (progress - WARM_UP) / (1 - WARM_UP)
-    if schedule in ("cosine", "one-cycle"):
-        return (1 + math.cos(math.pi * progress)) / 2
-    if schedule == "step":
-        return 0.1 ** sum(progress >= drop for drop in STEP_DROPS)
-    return 1.0
 
 
 def train(
@@ -71,7 +62,7 @@ def train(
     try:
         with generators_restored():
             for epoch in range(job.first, job.end):
-                loop.epoch(epoch, step)
+                loop.epoch(epoch, step, start.within if epoch == job.first else START)
                 if epoch + 1 < job.end:
                     hooks.save(epoch + 1, loop.state())
     except torch.cuda.OutOfMemoryError:
@@ -136,34 +127,58 @@ class _Loop:
     def state(self) -> TrainState:
         return TrainState(buffers(self.optimizer, self.model), dict(self.training.masks), dict(self.training.memory))
 
-    def epoch(self, epoch: int, step: Callable[[Batch], _BatchResult]) -> None:
-        """One pass over the training examples, reported twice a second."""
-        job, hooks = self.job, self.hooks
-        seed_everything(epoch_seed(f"{job.key}:network", epoch), gpus=True)  # what the network draws, as dropout does
-        generator = torch.Generator().manual_seed(epoch_seed(job.key, epoch))
-        self.training.generator.manual_seed(epoch_seed(f"{job.key}:method", epoch))
+    def epoch(self, epoch: int, step: Callable[[Batch], _BatchResult], within: WithinEpoch) -> None:
+        """One pass over the training examples, from ``within`` on; reported twice a second."""
         self.kept.clear()
-        # Sums stay on the device, and are read twice a second, not every batch.
-        losses, metrics = torch.zeros((), device=self.device.torch), Accumulator(self.kept)
-        seen, examples = 0, self.source.length("train")
-        total = (job.end - job.begun) * examples
-        started = reported = time.monotonic()
-        for number, batch in enumerate(self.source.epoch(self.recipe.batch_size, generator)):
+        shown = EpochProgress(self.device.torch, self.kept, within.sums)
+        reported = saved = time.monotonic()
+        for number, batch in enumerate(self._seeded(epoch, within), within.batch):
             lr = self._set_lr(epoch, number)
             result = step(batch)
-            losses += result.loss
-            metrics.merge(result.metrics)
-            seen += count_of(batch)
-            if hooks.should_stop():
-                raise Interrupted("stopped while training")
-            now = time.monotonic()
-            last = number + 1 == self.batches
-            if last or now - reported > REPORT_SECONDS:
+            shown.add(result.loss, result.metrics, count_of(batch))
+            now, done = time.monotonic(), number + 1
+            if done == self.batches or now - reported > REPORT_SECONDS:
                 reported = now
-                loss = self._checked_mean(losses, seen, epoch)
-                rate = seen / (time.monotonic() - started + 1e-9)
-                done = (epoch - job.begun) * examples + (examples if last else seen)
-                hooks.report(TrainProgress(done, total, epoch + 1, rate, loss, self._metric(metrics), lr, last))
+                self._report(epoch, shown, lr, finished=done == self.batches)
+            if self.hooks.should_stop():
+                self._save(epoch, done, shown)
+                raise Interrupted("stopped while training")
+            if now - saved > SAVE_SECONDS and done < self.batches:
+                saved = now
+                self._save(epoch, done, shown)
+
+    def _seeded(self, epoch: int, within: WithinEpoch) -> Iterator[Batch]:
+        """The batches of an epoch from ``within`` on, with all generators as they were there."""
+        key = self.job.key
+        seed_everything(epoch_seed(f"{key}:network", epoch), gpus=True)  # what the network draws, as dropout does
+        self.training.generator.manual_seed(epoch_seed(f"{key}:method", epoch))
+        generator = torch.Generator().manual_seed(epoch_seed(key, epoch))
+        batches = self.source.epoch(self.recipe.batch_size, generator, within.batch)
+        if within.generators:
+            set_generator_states(within.generators, self.device.torch)
+            self.training.generator.set_state(within.generators[METHOD])
+        return batches
+
+    def _save(self, epoch: int, batch: int, shown: EpochProgress) -> None:
+        """Keep a training after this batch of an epoch."""
+        within = START
+        if batch == self.batches:
+            epoch += 1
+        else:
+            generators = generator_states(self.device.torch) | {METHOD: self.training.generator.get_state()}
+            within = WithinEpoch(batch, generators, shown.sums())
+        self.hooks.save(epoch, replace(self.state(), within=within))
+
+    def _report(self, epoch: int, shown: EpochProgress, lr: float, finished: bool) -> None:
+        job, examples = self.job, self.source.length("train")
+        loss = shown.loss()
+        if not math.isfinite(loss):
+            lr = self.recipe.lr
+            raise TrialError(f"the loss became {loss} in epoch {epoch + 1}; a lower lr than {lr:g} may help")
+        done = (epoch - job.begun) * examples + (examples if finished else shown.seen)
+        total = (job.end - job.begun) * examples
+        metric = self._metric(shown.metrics)
+        self.hooks.report(TrainProgress(done, total, epoch + 1, shown.rate(), loss, metric, lr, finished))
 
     def _set_lr(self, epoch: int, batch: int) -> float:
         place = epoch * self.batches + batch
@@ -211,13 +226,6 @@ class _Loop:
         if same != list(after):  # some were replaced or written into
             self.mask_guard = MaskGuard(self.model, self.optimizer, after)
             self.mask_guard.apply()  # weights and momentum that are dropped do not move in this step either
-
-    def _checked_mean(self, losses: Tensor, seen: int, epoch: int) -> float:
-        loss = float(losses / seen)
-        if not math.isfinite(loss):
-            lr = self.recipe.lr
-            raise TrialError(f"the loss became {loss} in epoch {epoch + 1}; a lower lr than {lr:g} may help")
-        return loss
 
     def _metric(self, metrics: Accumulator) -> float:
         """The primary metric of an epoch so far; not a number where the task does not tell it in training."""

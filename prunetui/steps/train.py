@@ -91,7 +91,7 @@ class Train(Step):
         from prunetui.engine.train_job import Hooks, TrainJob, TrainState
         from prunetui.engine.training_loop import train
 
-        first, start = context.resumed(self.first, state if self.carry else state.without_momentum())
+        first, within, start = context.resumed(self.first, state if self.carry else state.without_momentum())
         model = instantiate(start, context.device.torch)
         job = TrainJob(
             recipe=self.recipe,
@@ -105,7 +105,7 @@ class Train(Step):
         hooks = Hooks(
             partial(context.report, self.first + self.epochs), partial(context.save, model), context.should_stop
         )
-        given = TrainState(start.momentum, start.masks, start.memory)
+        given = TrainState(start.momentum, start.masks, start.memory, within)
         after = train(model, context.task, context.source, job, given, context.device, hooks)
         trained = capture(model, start, after.momentum if context.keeps_momentum else None)
         if not self.shaped:

@@ -18,11 +18,11 @@ from prunetui.engine.cuda_graph import Repeated
 from prunetui.engine.data import Dataset
 from prunetui.engine.device import Device, find_device, prepare
 from prunetui.engine.edits import apply_masks
+from prunetui.engine.learning_rate import learning_rate
 from prunetui.engine.models import Architecture
 from prunetui.engine.randomness import epoch_seed
 from prunetui.engine.state import State, instantiate
 from prunetui.engine.train_job import Hooks, TrainJob, TrainProgress, TrainState
-from prunetui.engine.training_loop import learning_rate
 from prunetui.engine.training_loop import train as train_job
 from prunetui.errors import Interrupted, TrialError
 from prunetui.tasks.classification import Classification

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import torch
@@ -84,9 +85,9 @@ class GivenBatches:
     def batches(self, split: str, batch_size: int) -> Iterator[Batch]:
         return self._moved(self._test) if split == "test" and self._test is not None else iter(self.seen)
 
-    def epoch(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
+    def epoch(self, batch_size: int, generator: torch.Generator, first: int = 0) -> Iterator[Batch]:
         """One pass over ``data``, in the order that it has."""
-        return self._moved(self._data)
+        return self._moved(islice(self._data, first, None))
 
     def sample(self, count: int, generator: torch.Generator, batch_size: int) -> Iterator[Batch]:
         return iter(self.seen)

@@ -146,7 +146,7 @@ class ImageSource(Generic[AnySplit]):
         """How many batches ``epoch`` gives."""
         return max(1, len(self.train) // batch_size)
 
-    def epoch(self, batch_size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+    def epoch(self, batch_size: int, generator: torch.Generator, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """One pass over the training images, shuffled and augmented; the last incomplete batch is left out."""
         count = len(self.train)
         batch_size = min(batch_size, count)
@@ -154,7 +154,7 @@ class ImageSource(Generic[AnySplit]):
         augmentation = drawn(self.augment, count, self.size, generator, self.device)
         count -= count % batch_size
         chunk = self.train.chunk(batch_size)
-        places = [slice(first, min(first + chunk, count)) for first in range(0, count, chunk)]
+        places = [slice(at, min(at + chunk, count)) for at in range(first * batch_size, count, chunk)]
         for place, images in zip(places, self.train.parts([order[place] for place in places]), strict=True):
             pixels = augmentation.apply(images.pixels, place)
             for batch in Images(pixels, images.labels).in_order(batch_size):

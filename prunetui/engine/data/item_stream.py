@@ -123,13 +123,14 @@ class StreamedExamples:
         items = self._taken(torch.randperm(len(self.train), generator=generator)[:count])
         return self._batches(items, items.index, batch_size)
 
-    def epoch(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
+    def epoch(self, batch_size: int, generator: torch.Generator, first: int = 0) -> Iterator[Batch]:
         """One pass over the training examples, shuffled; the last incomplete batch is left out."""
         batch_size = min(batch_size, len(self.train))
         order = torch.randperm(len(self.train), generator=generator)
         order = order[: self.batches_in_epoch(batch_size) * batch_size]
         seeds: list[int] = torch.randint(SEEDS, (len(order),), generator=generator).tolist()
-        return self._batches(self._taken(order), seeds, batch_size)
+        done = first * batch_size
+        return self._batches(self._taken(order[done:]), seeds[done:], batch_size)
 
     def batches_in_epoch(self, batch_size: int) -> int:
         """How many batches ``epoch`` gives."""

@@ -61,9 +61,12 @@ class LoaderExamples:
             if left <= 0:
                 return
 
-    def epoch(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
-        """One pass over the training loader."""
-        return self._pass("train", drawn_seed(generator))
+    def epoch(self, batch_size: int, generator: torch.Generator, first: int = 0) -> Iterator[Batch]:
+        """One pass over the training loader; those before ``first`` are made again: a loader cannot leave any out."""
+        batches = self._pass("train", drawn_seed(generator))
+        for _ in range(first):
+            next(batches)
+        return batches
 
     def batches_in_epoch(self, batch_size: int) -> int:
         """How many batches the training loader has."""

@@ -58,11 +58,12 @@ class PreparedExamples:
         """``count`` training examples in random order (all, if there are fewer)."""
         return self.chosen("train", torch.randperm(self.length("train"), generator=generator)[:count], batch_size)
 
-    def epoch(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
+    def epoch(self, batch_size: int, generator: torch.Generator, first: int = 0) -> Iterator[Batch]:
         """One pass over the training examples, shuffled; the last incomplete batch is left out."""
         batch_size = min(batch_size, self.length("train"))
         order = torch.randperm(self.length("train"), generator=generator)
-        return self.chosen("train", order[: self.batches_in_epoch(batch_size) * batch_size], batch_size)
+        used = order[first * batch_size : self.batches_in_epoch(batch_size) * batch_size]
+        return self.chosen("train", used, batch_size)
 
     def batches_in_epoch(self, batch_size: int) -> int:
         """How many batches ``epoch`` gives."""
