@@ -50,7 +50,7 @@ def print_layers(
     graph = trace(architecture, example)
     kinds = {layer: type(modules[layer]).__name__ for layer in graph.layers}
     every = [*layer_objects(graph, kinds), *product_objects(graph, {n: type(m).__name__ for n, m in modules.items()})]
-    for line in (CUT_SHORT if graph.cut_short else "", graph.uncertain):
+    for line in (CUT_SHORT if graph.cut_short else "", *graph.untried, graph.uncertain):
         if line:
             say(line, err=True)
     if whole := graph.kept.get(WHOLE):

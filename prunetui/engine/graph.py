@@ -58,6 +58,8 @@ class Graph:
     """Multiply-accumulates that are computed and of which the graph does not tell what they follow."""
     cut_short: bool = False
     """Whether this machine had too little time or memory to find and prove all channels."""
+    untried: tuple[str, ...] = ()
+    """What the proofs leave out, and why."""
 
     def restricted(self, rules: LayersTable) -> Graph:
         """The same graph without the layers and channels that a study's rules keep.

@@ -56,7 +56,7 @@ def proved_graph(model: nn.Module, example: Any, probes: Sequence[Example] = (),
     proof = prove_network(model, [arguments_of(example)], (label_graph, torch_pruning_graph), probes=calls)
     groups, kept = _saved_groups(proof.proposal, model.state_dict() if not in_memory else named_tensors(model))
     if not groups and not kept:
-        kept = {WHOLE: "; ".join(proof.notes) or "no channels were found that could go"}
+        kept = {WHOLE: "; ".join((*proof.notes, *proof.untried)) or "no channels were found that could go"}
     free = {layer for group in groups for layer in group.producers}
     held = [name for name, layer in seen.layers.items() if layer.prunable and name not in free]
     every = dict(model.named_parameters(remove_duplicate=False))
@@ -72,6 +72,7 @@ def proved_graph(model: nn.Module, example: Any, probes: Sequence[Example] = (),
         fallback=next((note for note in proof.notes if note.startswith(label_graph.__name__)), ""),
         products=proof.proposal.products,
         cut_short=proof.cut_short,
+        untried=tuple(dict.fromkeys(proof.untried)),
     )
     return replace(graph, fixed_macs=seen.macs - graph.cost("macs", graph.dense))
 

@@ -110,7 +110,7 @@ def _lines_of(graph: Graph) -> Iterator[tuple[Literal["info", "warning"], str]]:
         yield "warning", f"{CUT_SHORT}; figures are then others, and are kept apart"
     if graph.fallback:
         yield "info", f"channels as Torch-Pruning groups them, proved: {graph.fallback}"
-    yield from (("info", line) for line in (_what_stays(graph), graph.uncertain) if line)
+    yield from (("info", line) for line in (_what_stays(graph), *graph.untried, graph.uncertain) if line)
 
 
 def _what_stays(graph: Graph) -> str:

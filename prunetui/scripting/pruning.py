@@ -119,7 +119,7 @@ class Pruning:
             return graph
         found = proved_graph(self._plain, self._one, probe_calls(self._plain, self._on_cpu), in_memory=True)
         self.notes += [f"channels as Torch-Pruning groups them, proved: {found.fallback}"] * bool(found.fallback)
-        self.notes += [line for line in (CUT_SHORT if found.cut_short else "", found.uncertain) if line]
+        self.notes += [line for line in (CUT_SHORT if found.cut_short else "", *found.untried, found.uncertain) if line]
         # Ends are said of weights: of the first and last layers channels go that are coupled with others.
         graph = found.restricted(self.rules.model_copy(update={"first": "prune", "last": "prune"}))
         if not graph.groups:

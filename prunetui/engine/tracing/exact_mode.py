@@ -8,7 +8,6 @@ compute in float32 on purpose do so in float64.
 from __future__ import annotations
 
 import contextlib
-import random
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -17,6 +16,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
+
+from prunetui.engine.randomness import generators_restored, seed_everything
 
 SEED = 20
 _NARROW = frozenset({torch.float32, torch.float16, torch.bfloat16})
@@ -63,13 +64,12 @@ def _widened(value: Any) -> Any:
 def exactly(model: nn.Module, training: bool) -> Iterator[None]:
     """Compute a network in float64 in a mode, always with the same random numbers; nothing global stays changed."""
     modes = {module: module.training for module in model.modules()}
-    dtype, drawn = torch.get_default_dtype(), random.getstate()
+    dtype = torch.get_default_dtype()
     recurrent = {m: m.dropout for m in model.modules() if isinstance(m, nn.RNNBase)}
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+    with generators_restored(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            torch.manual_seed(SEED)
-            random.seed(SEED)
+            seed_everything(SEED)
             torch.set_default_dtype(torch.float64)
             model.train(training)
             for layer in recurrent:
@@ -78,7 +78,6 @@ def exactly(model: nn.Module, training: bool) -> Iterator[None]:
                 yield
         finally:
             torch.set_default_dtype(dtype)
-            random.setstate(drawn)
             for layer, dropout in recurrent.items():
                 layer.dropout = dropout
             for module, was in modes.items():

@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.utils import _pytree as pytree
 
+from prunetui.engine.tracing.output_tensors import output_tensors
 from prunetui.errors import PrunetuiError
 
 LONGEST_CAUSE = 300
@@ -26,19 +28,26 @@ class UntraceableError(PrunetuiError):
 
 def export_both(
     model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any] | None = None
-) -> tuple[ExportedProgram, ...]:
+) -> tuple[tuple[ExportedProgram, ...], str]:
     """The graphs in training and in evaluation: layers that only one of them uses are seen.
+
+    Where the one in training cannot be had, that in evaluation alone, and why; proofs go over both modes nevertheless.
 
     Raises:
         UntraceableError: what the network does depends on its data, or torch cannot follow it.
     """
     arguments = (tuple(args), dict(kwargs or {}))
-    with unchanged(model):
-        programs = []
+    programs, why = [], ""
+    with unchanged(model), _giving_tensors(model):
         for training in (True, False):
             model.train(training)
-            programs.append(_exported(model, *arguments, training))
-    return tuple(programs)
+            try:
+                programs.append(_exported(model, *arguments, training))
+            except UntraceableError as error:
+                if not training:
+                    raise
+                why = str(error)
+    return tuple(programs), why
 
 
 def _exported(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], training: bool) -> ExportedProgram:
@@ -49,6 +58,25 @@ def _exported(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], t
             args, kwargs = pytree.tree_map(_doubled, (args, kwargs))
             return _exported(model, args, kwargs, training=False)
         raise UntraceableError(_words(model, error, training)) from error
+
+
+@contextmanager
+def _giving_tensors(model: nn.Module) -> Iterator[None]:
+    """It gives a list of the tensors that come out meanwhile: torch.export knows no objects of other libraries."""
+    forward, own = model.forward, "forward" in vars(model)
+
+    @wraps(forward)
+    def tensors(*args: Any, **kwargs: Any) -> list[Tensor]:
+        return output_tensors(forward(*args, **kwargs))
+
+    model.forward = tensors
+    try:
+        yield
+    finally:
+        if own:
+            model.forward = forward
+        else:
+            del model.forward
 
 
 def _quietly(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ExportedProgram:

@@ -13,15 +13,22 @@ from torch.utils._pytree import tree_leaves
 
 DEEPEST = 6
 """Objects in objects that are searched for tensors."""
+CACHES = "transformers.cache_utils"
+"""The module of what language models keep of keys and values for their next call: as narrow as the network is."""
 
 
 def output_tensors(value: Any) -> list[Tensor]:
-    """The tensors in tuples, lists, mappings, dataclasses and other plain objects, in their order."""
+    """The tensors in tuples, lists, mappings, dataclasses and other plain objects, in their order.
+
+    What a network keeps for its own next call is not among them.
+    """
     return list(_tensors(value, DEEPEST))
 
 
 def _tensors(value: Any, depth: int) -> Iterator[Tensor]:
-    for leaf in tree_leaves(value):
+    for leaf in tree_leaves(value, is_leaf=_is_cache):
+        if _is_cache(leaf):
+            continue
         if isinstance(leaf, Tensor):
             yield leaf
         elif depth and dataclasses.is_dataclass(leaf) and not isinstance(leaf, type):
@@ -30,6 +37,10 @@ def _tensors(value: Any, depth: int) -> Iterator[Tensor]:
         elif depth and hasattr(leaf, "__dict__") and not callable(leaf):
             for part in vars(leaf).values():
                 yield from _tensors(part, depth - 1)
+
+
+def _is_cache(value: Any) -> bool:
+    return any(kind.__module__ == CACHES for kind in type(value).__mro__)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,6 +21,7 @@ def plain_proof(proof: Proof) -> dict[str, Any]:
         "pinned": dict(proof.pinned),
         "ways": dict(proof.ways),
         "notes": list(proof.notes),
+        "untried": list(proof.untried),
         "probes": proof.probes,
         "worst": proof.worst,
     }
@@ -37,6 +38,7 @@ def proof_from(plain: Mapping[str, Any]) -> Proof:
         _words(plain["pinned"]),
         {str(name): WAYS[WAYS.index(way)] for name, way in plain["ways"].items()},
         tuple(str(note) for note in plain["notes"]),
+        tuple(str(line) for line in plain["untried"]),
         int(plain["probes"]),
         float(plain["worst"]),
     )

@@ -89,13 +89,13 @@ class Prober:
                 try:
                     self._dense[situation], again = (self.network.run(example, training) for _ in range(2))
                 except Exception as error:  # noqa: BLE001 - the network is the user's own
-                    notes.append(f"it cannot be computed {situation.words} with example {i + 1}: {_said(error)}")
+                    notes.append(f"nothing is proved {situation.words} with example {i + 1}: {_said(error)}")
                     continue
                 apart = difference(again, self._dense[situation])
                 if not self._dense[situation]:
-                    notes.append(f"no tensor comes out {situation.words}")
+                    notes.append(f"nothing is proved {situation.words}: no tensor comes out")
                 elif not apart.relative <= TOLERANCE:
-                    notes.append(f"it gives other outputs each time {situation.words}, or none that are finite")
+                    notes.append(f"nothing is proved {situation.words}: outputs differ each time, or are not finite")
                 else:
                     found.append(situation)
         return found, notes

@@ -69,3 +69,5 @@ class Proposal:
     """``name.weight[0]`` (a dimension of a parameter or buffer) -> the reason, in words, why it stays."""
     products: tuple[Product, ...] = ()
     """What the network multiplies, in evaluation mode, of one example."""
+    unseen: str = ""
+    """What the graph does not show, and why."""

@@ -31,14 +31,16 @@ class LabelGraph:
         self._model = model
         self._tensors = TensorLabels.of(model, Labels())
         self._interpreter = Interpreter(self._tensors)
-        self._interpreter.run(export_both(model, args, kwargs))
+        programs, why = export_both(model, args, kwargs)
+        self._unseen = f"what only training uses is not seen: {why}" if why else ""
+        self._interpreter.run(programs)
 
     @cached_property
     def proposal(self) -> Proposal:
         """Groups, and what stays with the reason."""
         units = units_of(self._tensors)
         products = products_of(self._interpreter.multiplied, self._model, units.groups, self._tensors)
-        return Proposal(units.groups, (), units.kept, products)
+        return Proposal(units.groups, (), units.kept, products, self._unseen)
 
     @property
     def unknown(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ probes take some groups and leave others whole, such that any two are told apart
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import nn
 
@@ -40,7 +40,9 @@ class Proof:
     ways: Mapping[str, Way] = field(default_factory=dict)
     """Groups whose channels are not silent when what makes them is zero; what reads them was silenced instead."""
     notes: tuple[str, ...] = ()
-    """What could not be tried, and attributes that do not follow."""
+    """Proposers that failed, and attributes that do not follow."""
+    untried: tuple[str, ...] = ()
+    """What the graph does not show, and in which modes and with which examples nothing could be tried."""
     probes: int = 0
     worst: float = 0.0
     """The largest difference of a probe that held."""
@@ -59,16 +61,18 @@ def prove(model: nn.Module, proposal: Proposal, examples: Sequence[Example]) -> 
     except DoesNotFit as error:
         return _nothing(proposal, str(error), ())
     prober = Prober(network)
-    situations, notes = prober.situations()
+    situations, untried = prober.situations()
+    unseen = (proposal.unseen,) if proposal.unseen else ()
     if not situations:
-        return _nothing(proposal, notes[0] if notes else "there is no example to compute it with", tuple(notes))
-    return _Search(proposal, prober, situations, notes).result()
+        reason = untried[0] if untried else "there is no example to compute it with"
+        return _nothing(proposal, reason, (*unseen, *untried))
+    return replace(_Search(proposal, prober, situations).result(), untried=(*unseen, *untried))
 
 
-def _nothing(proposal: Proposal, reason: str, notes: tuple[str, ...]) -> Proof:
+def _nothing(proposal: Proposal, reason: str, untried: tuple[str, ...]) -> Proof:
     pinned = {group.name: reason for group in proposal.groups}
     left = Proposal((), (), _with_pinned(proposal, pinned), proposal.products)
-    return Proof(left, pinned, notes=notes)
+    return Proof(left, pinned, untried=untried)
 
 
 def _with_pinned(proposal: Proposal, pinned: Mapping[str, str]) -> dict[str, str]:
@@ -82,11 +86,11 @@ def _with_pinned(proposal: Proposal, pinned: Mapping[str, str]) -> dict[str, str
 class _Search:
     """Looks for the groups that hold, alone and together."""
 
-    def __init__(self, proposal: Proposal, prober: Prober, situations: list[Situation], notes: list[str]) -> None:
+    def __init__(self, proposal: Proposal, prober: Prober, situations: list[Situation]) -> None:
         self._proposal = proposal
         self._prober = prober
         self._situations = situations
-        self._notes = notes
+        self._notes: list[str] = []
         self._probes = [Probe(situation, seed) for seed, situation in enumerate(situations)]
         if len(self._probes) == 1:
             self._probes.append(Probe(situations[0], 1))  # the channels that the first leaves out
@@ -106,7 +110,7 @@ class _Search:
         ways = {group.name: way for group in groups if (way := self._prober.ways.get(group.name))}
         kept = _with_pinned(self._proposal, self._pinned)
         proved = Proposal(groups, rules, kept, self._proposal.products)
-        return Proof(proved, self._pinned, ways, tuple(self._notes), self._prober.count, self._prober.worst)
+        return Proof(proved, self._pinned, ways, tuple(self._notes), (), self._prober.count, self._prober.worst)
 
     def _left(self) -> list[Group]:
         return [group for group in self._proposal.groups if group.name not in self._pinned]

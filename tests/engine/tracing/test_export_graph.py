@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from prunetui.engine.tracing.export_graph import UntraceableError, export_both
+from prunetui.engine.tracing.output_tensors import CACHES
 from tests.engine.tracing.small_networks import Net, groups, image, propose, written
 
 
@@ -44,8 +45,44 @@ def test_what_depends_on_data_is_refused_in_words():
         propose(Net(forward, a=nn.Linear(3, 2)), (image(2, 3),))
 
 
+def test_where_training_depends_on_data_the_graph_of_evaluation_is_taken_and_that_is_said():
+    def forward(s, x):
+        made = s.a(x)
+        return s.b(made if not s.training or x.sum() > 0 else -made)
+
+    found = propose(Net(forward, a=nn.Linear(3, 2, bias=False), b=nn.Linear(2, 3)), (image(2, 3),))
+    assert written(found) == {"a": {"a.weight[0]": "0 1", "b.weight[1]": "0 1"}}
+    assert found.unseen.startswith("what only training uses is not seen: the graph of Net cannot be traced in training")
+
+
+class Given:
+    """What a library's network gives: an object that torch.export does not know."""
+
+    def __init__(self, values, extra):
+        self.values, self.extra = values, extra
+
+
+class Cache(Given):
+    """What a language model keeps for its next call."""
+
+    __module__ = CACHES
+
+
+def test_tensors_in_objects_are_outputs_but_not_those_that_are_kept_for_the_next_call():
+    layers = {"a": nn.Linear(3, 2, bias=False), "b": nn.Linear(2, 3)}
+    for kind, expected in ((Given, {}), (Cache, {"a": {"a.weight[0]": "0 1", "b.weight[1]": "0 1"}})):
+
+        def forward(s, x, kind=kind):
+            made = s.a(x)
+            return {"out": s.b(made), "more": kind(made, "words")}
+
+        net = Net(forward, **layers)
+        assert written(propose(net, (image(2, 3),))) == expected
+        assert "forward" not in vars(net)
+
+
 def test_a_network_s_own_error_is_told():
-    with pytest.raises(UntraceableError, match=r"cannot be traced in training: RuntimeError: .*2, 3"):
+    with pytest.raises(UntraceableError, match=r"cannot be traced in evaluation: RuntimeError: .*2, 3"):
         propose(Net(lambda s, x: s.a(x), a=nn.Linear(4, 2)), (image(2, 3),))
 
 

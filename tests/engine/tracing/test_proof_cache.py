@@ -36,7 +36,7 @@ PROOF = Proof(
         (GROUP,), (AttributeRule("0", "heads", "0", 1, 2),), {"2.weight[0]": "it is an output"},
         (Product("1", False, (Dimension(8, (("0", 2),)), Dimension(5))), Product("2", True, (Dimension(4),))),
     ),
-    {"2": "outputs differ"}, {"0": "reads"}, ("a note",), 12, 1.5e-14,
+    {"2": "outputs differ"}, {"0": "reads"}, ("a note",), ("nothing is proved",), 12, 1.5e-14,
 )  # fmt: skip
 EXAMPLES: list[Example] = [((torch.zeros(2, 3),), {})]
 

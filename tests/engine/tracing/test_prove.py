@@ -373,13 +373,13 @@ CALLS = itertools.count()
 @pytest.mark.parametrize(
     ("forward", "reason"),
     [
-        (lambda self, x: self[0](x) + next(CALLS), "it gives other outputs each time"),
-        (lambda self, x: self[9](x), "it cannot be computed in evaluation mode with example 1: IndexError"),
+        (lambda self, x: self[0](x) + next(CALLS), "nothing is proved in evaluation mode: outputs differ each time"),
+        (lambda self, x: self[9](x), "nothing is proved in evaluation mode with example 1: IndexError"),
         (
             lambda self, x: self[0](x) / 0 - self[0](x) / 0,
-            "it gives other outputs each time in evaluation mode, or none",
+            "nothing is proved in evaluation mode: outputs differ each time, or",
         ),
-        (lambda self, x: "words", "no tensor comes out in evaluation mode"),
+        (lambda self, x: "words", "nothing is proved in evaluation mode: no tensor comes out"),
     ],
 )
 def test_a_network_that_cannot_be_probed_keeps_all(forward: Callable[[Any, Tensor], Any], reason: str) -> None:
