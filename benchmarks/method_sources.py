@@ -35,6 +35,12 @@ SOURCES: dict[str, tuple[str, str, str]] = {
         "the same, scores summed without Adam; soft movement is not offered",
         "the formula of the paper; a rate cancels in a ranking",
     ),
+    "dsnot": (
+        "exchanges from wanda's, magnitude's or SparseGPT's masks, until the mean error is below 0.1; the variance is the "
+        "mean of single sequences'; MLPs are left as they were",
+        "the same from wanda's or magnitude's; the variance of all inputs together; every layer",
+        "`exclude` leaves layers out; SparseGPT moves weights, which an exchange would not make up for",
+    ),
     "nm": (
         "magnitude 2:4, then retraining; apex permutes channels first and leaves out small layers",
         "without permutation, every layer that the pattern fits",
@@ -64,9 +70,9 @@ SOURCES: dict[str, tuple[str, str, str]] = {
     ),
     "snip": ("one batch, at initialisation", "all calibration images, at initialisation", "less noise"),
     "sparsegpt": (
-        "column by column, masks of 128 columns, block by block, n:m too; linear layers of language models",
-        "the same layer by layer, unstructured; a convolution is the linear layer of its unfolded input",
-        "n:m is `nm`'s",
+        "column by column, masks of 128 columns or n:m, block by block; linear layers of language models",
+        "the same layer by layer; a convolution is the linear layer of its unfolded input",
+        "convolutional networks have few blocks",
     ),
     "synflow": (SAME + ", 100 rounds, at initialisation", SAME, ""),
     "taylor": ("(weight x gradient)^2 of whole filters", "of single weights", "`taylor-structured` is the paper's"),

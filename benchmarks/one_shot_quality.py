@@ -35,6 +35,8 @@ METHODS: dict[str, dict[str, Any]] = {
     "sparsegpt": {"name": "sparsegpt"},
     "wanda": {"name": "wanda"},
     "ria": {"name": "wanda", "score": "ria"},
+    "dsnot": {"name": "dsnot"},
+    "dsnot, magnitude": {"name": "dsnot", "start": "magnitude"},
     **{
         f"magnitude, {budget}": {"name": "l1-unstructured", "budget": budget}
         for budget in ("uniform", "erk", "owl", "alpha")

@@ -1,8 +1,10 @@
-from prunetui.api import Masks, Net, Scope, dataclass, keep_top, register
+from prunetui.api import Masks, Net, Positive, Scope, dataclass, keep_scored, register
 
 
 @register(
-    "obd", source="LeCun et al. 1989, Optimal Brain Damage; diagonal Fisher as in Theis et al. 2018, arXiv:1801.05787"
+    "obd",
+    source="LeCun et al. 1989, Optimal Brain Damage; diagonal Fisher as in Theis et al. 2018, arXiv:1801.05787",
+    targets=("sparsity", "pattern"),
 )
 @dataclass(frozen=True)
 class OptimalBrainDamage:
@@ -14,7 +16,13 @@ class OptimalBrainDamage:
     scope: Scope = "global"
     """Rank across the whole net, or within each layer."""
 
+    n: Positive = 2
+    """Weights kept of every m, if the target is a pattern."""
+
+    m: Positive = 4
+    """Length of the pattern."""
+
     def prune(self, net: Net, sparsity: float) -> Masks:
         curvature = net.fisher()
         scores = {name: w.square() * curvature[name] / 2 for name, w in net.weights().items()}
-        return Masks(keep_top(scores, sparsity, self.scope, within=net))
+        return Masks(keep_scored(net, scores, sparsity, self.scope, self.n, self.m))

@@ -17,12 +17,14 @@ from prunetui.api.density_budgets import keep_within, weights_kept
 from prunetui.api.edit import Channels, Masks, Modules, Shared
 from prunetui.api.functional_call import called_with
 from prunetui.api.groups import Group, Slice
+from prunetui.api.input_statistics import InputMoments, blocks_of, input_energies, input_moments
 from prunetui.api.kernel_selection import keep_top_kernels, kernels_of, weights_left
-from prunetui.api.layer_budgets import erk_budgets, exchanged
+from prunetui.api.layer_budgets import erk_budgets, exchanged, ranked_by_output
 from prunetui.api.logits import logits_of
 from prunetui.api.net import Keep, Net
 from prunetui.api.obs_solver import compensated, removal_costs
 from prunetui.api.options import Budget, Count, Factor, Normalise, Positive, Scope, Share
+from prunetui.api.patterns import fits_pattern, from_input_rows, input_rows, keep_pattern, keep_scored, pattern_of_rows
 from prunetui.api.registry import PruningMethod, data, executor, model, register, runtime, task, tracker
 from prunetui.api.scores import (
     channel_maps,
@@ -54,6 +56,7 @@ __all__ = [
     "Evaluation",
     "Group",
     "IndexedSource",
+    "InputMoments",
     "Keep",
     "Literal",
     "Masks",
@@ -74,6 +77,7 @@ __all__ = [
     "Training",
     "TrialError",
     "activation_maps",
+    "blocks_of",
     "called",
     "called_with",
     "compensated",
@@ -90,10 +94,17 @@ __all__ = [
     "filter_weights",
     "filters_of",
     "filters_kept",
+    "fits_pattern",
+    "from_input_rows",
     "group_squares",
+    "input_energies",
+    "input_moments",
+    "input_rows",
     "keep_above",
     "keep_channels",
     "keep_erk",
+    "keep_pattern",
+    "keep_scored",
     "keep_top",
     "keep_top_kernels",
     "keep_within",
@@ -101,7 +112,9 @@ __all__ = [
     "logits_of",
     "mapped",
     "model",
+    "pattern_of_rows",
     "per_channel",
+    "ranked_by_output",
     "register",
     "removal_costs",
     "runtime",

@@ -56,3 +56,10 @@ def exchanged(mask: Tensor, stay: Tensor, grow: Tensor, share: float) -> Tensor:
     kept[dropped] = False
     kept[torch.topk(grow.flatten().masked_fill(kept, -torch.inf), count).indices] = True
     return kept.view(mask.shape)
+
+
+def ranked_by_output(scores: Tensor) -> Tensor:
+    """The rank of each score [out, ...] within its output's row, in [0, 1): rows then lose equal shares."""
+    order = scores.flatten(1).argsort(1).argsort(1).float()
+    spread = torch.arange(len(scores), device=scores.device) / len(scores)  # breaks ties between rows evenly
+    return ((order + spread[:, None]) / order.shape[1]).view(scores.shape)

@@ -198,13 +198,13 @@ def test_wanda_weighs_by_the_norm_of_what_is_read_and_thins_every_output_alike()
 
 
 def test_wanda_of_a_convolution_counts_every_place_that_a_kernel_element_reads() -> None:
-    from methods.wanda import input_energy
+    from prunetui.api.input_statistics import read_sum
 
     torch.manual_seed(0)
     layer = nn.Conv2d(2, 3, 3, stride=2, padding=1)
     images = torch.randn(4, 2, 5, 5)
     patches = F.unfold(images.square(), 3, padding=1, stride=2)  # [4, 2 * 9, places]
-    assert torch.allclose(input_energy(layer, images.square()), patches.sum((0, 2)).view(1, 2, 3, 3), rtol=1e-5)
+    assert torch.allclose(read_sum(layer, images.square()), patches.sum((0, 2)).view(1, 2, 3, 3), rtol=1e-5)
 
 
 # Channels ---------------------------------------------------------------------------------------------

@@ -18,8 +18,17 @@ from methods.grasp import flow_lost
 from methods.group_lasso import GroupLasso
 from methods.set import within_sign
 from methods.taylor_structured import squared_changes
-from methods.wanda import blocks_of, input_energies
-from prunetui.api import Group, Net, Training, activation_maps, feature_maps, group_squares, weights_kept
+from prunetui.api import (
+    Group,
+    Net,
+    Training,
+    activation_maps,
+    blocks_of,
+    feature_maps,
+    group_squares,
+    input_energies,
+    weights_kept,
+)
 from prunetui.api.budget import Costs
 from prunetui.api.constraints import Constraints
 from prunetui.api.density_budgets import alpha_budgets, outlier_share, owl_budgets, tail_exponent
