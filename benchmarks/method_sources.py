@@ -36,8 +36,8 @@ SOURCES: dict[str, tuple[str, str, str]] = {
         "the formula of the paper; a rate cancels in a ranking",
     ),
     "dsnot": (
-        "exchanges from wanda's, magnitude's or SparseGPT's masks, until the mean error is below 0.1; the variance is the "
-        "mean of single sequences'; MLPs are left as they were",
+        "exchanges from wanda's, magnitude's or SparseGPT's masks, until the mean error is below 0.1; variances are "
+        "means of single sequences'; MLPs are left as they were",
         "the same from wanda's or magnitude's; the variance of all inputs together; every layer",
         "`exclude` leaves layers out; SparseGPT moves weights, which an exchange would not make up for",
     ),

@@ -18,7 +18,9 @@ FAMILIES = {
 ABOUT = {
     "weights": "Masks: weights become zero and stay so. The net keeps its shape, its size on disk and its speed.",
     "kernels": "Masks of whole k x k kernels.",
-    "channels": "Channels are physically removed from every layer coupled to them: smaller and faster.",
+    "channels": "Channels are physically removed from every layer coupled to them: smaller and faster. With "
+    '`scope = "isomorphic"` they are ranked among layers of one structure, as heads of attention: each loses the '
+    "same share (Fang et al. 2024, Isomorphic Pruning, arXiv:2407.04616).",
     "sharing": "Filters that do nearly the same are computed once.",
     "sequence": "Several methods, one after the other.",
 }

@@ -4,12 +4,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from prunetui.api import (
     Channels,
+    ChannelScope,
     Count,
     Factor,
     Group,
     Net,
     Normalise,
-    Scope,
     Training,
     TrialError,
     dataclass,
@@ -28,8 +28,8 @@ class BatchNormScale:
     channels score the mean of their scales; the paper's networks have none. Channels without a batch norm stay.
     """
 
-    scope: Scope = "global"
-    """Rank across the whole net, or thin every layer by the same ratio."""
+    scope: ChannelScope = "global"
+    """Rank across the whole net, thin every layer by the same ratio, or rank among layers of one structure."""
 
     normalise: Normalise = "none"
     """What divides scores before layers compete: nothing, their layer's mean, or its L2 norm."""

@@ -3,10 +3,10 @@ from torch import Tensor
 
 from prunetui.api import (
     Channels,
+    ChannelScope,
     Count,
     Net,
     Normalise,
-    Scope,
     channel_maps,
     count_of,
     dataclass,
@@ -31,8 +31,8 @@ class FisherStructured:
     channel at a time while they train, and divide by what a channel costs; here the study's target decides how many go.
     """
 
-    scope: Scope = "global"
-    """Rank across the whole net, or thin every layer by the same ratio."""
+    scope: ChannelScope = "global"
+    """Rank across the whole net, thin every layer by the same ratio, or rank among layers of one structure."""
 
     normalise: Normalise = "none"
     """What divides scores before layers compete: nothing, their layer's mean, or its L2 norm."""

@@ -2,13 +2,13 @@ from torch import Tensor
 
 from prunetui.api import (
     Channels,
+    ChannelScope,
     Count,
     Factor,
     Group,
     Literal,
     Net,
     Normalise,
-    Scope,
     Slice,
     Training,
     dataclass,
@@ -39,8 +39,8 @@ class GroupLasso:
     penalty: Literal["squared", "lasso"] = "squared"
     """DepGraph's weighted squared norm, or the group lasso."""
 
-    scope: Scope = "local"
-    """Rank across the whole net, or thin every layer by the same ratio."""
+    scope: ChannelScope = "local"
+    """Rank across the whole net, thin every layer by the same ratio, or rank among layers of one structure."""
 
     normalise: Normalise = "mean"
     """What divides scores before layers compete: nothing, their layer's mean, or its L2 norm."""

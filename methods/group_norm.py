@@ -1,4 +1,14 @@
-from prunetui.api import Channels, Count, Net, Normalise, Scope, dataclass, group_squares, keep_channels, register
+from prunetui.api import (
+    Channels,
+    ChannelScope,
+    Count,
+    Net,
+    Normalise,
+    dataclass,
+    group_squares,
+    keep_channels,
+    register,
+)
 
 
 @register("group-norm", source="Fang et al. 2023, DepGraph, arXiv:2301.12900")
@@ -10,8 +20,8 @@ class GroupNorm:
     has in each weight that makes it, in each batch norm's scale and in each weight that reads it, averaged over these.
     """
 
-    scope: Scope = "local"
-    """Rank across the whole net, or thin every layer by the same ratio."""
+    scope: ChannelScope = "local"
+    """Rank across the whole net, thin every layer by the same ratio, or rank among layers of one structure."""
 
     normalise: Normalise = "mean"
     """What divides scores before layers compete: nothing, their layer's mean, or its L2 norm."""

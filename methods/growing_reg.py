@@ -3,13 +3,13 @@ from torch import Tensor
 
 from prunetui.api import (
     Channels,
+    ChannelScope,
     Count,
     Factor,
     Group,
     Net,
     Normalise,
     Positive,
-    Scope,
     Share,
     Training,
     dataclass,
@@ -35,8 +35,8 @@ class GrowingRegularization:
     large as it takes to reach `limit` after the part `rise` of the training.
     """
 
-    scope: Scope = "local"
-    """Rank across the whole net, or thin every layer by the same ratio."""
+    scope: ChannelScope = "local"
+    """Rank across the whole net, thin every layer by the same ratio, or rank among layers of one structure."""
 
     normalise: Normalise = "mean"
     """What divides scores before layers compete: nothing, their layer's mean, or its L2 norm."""

@@ -1,4 +1,4 @@
-from prunetui.api import Channels, Count, Net, Normalise, Scope, dataclass, keep_channels, per_channel, register
+from prunetui.api import Channels, ChannelScope, Count, Net, Normalise, dataclass, keep_channels, per_channel, register
 
 
 @register("l1-structured", source="Li et al. 2017, arXiv:1608.08710")
@@ -10,8 +10,8 @@ class L1Structured:
     paper prunes block-internal channels and follows the shortcut's norms.
     """
 
-    scope: Scope = "local"
-    """Rank across the whole net, or thin every layer by the same ratio."""
+    scope: ChannelScope = "local"
+    """Rank across the whole net, thin every layer by the same ratio, or rank among layers of one structure."""
 
     normalise: Normalise = "mean"
     """What divides scores before layers compete: nothing, their layer's mean, or its L2 norm."""

@@ -2,10 +2,10 @@ from torch import Tensor
 
 from prunetui.api import (
     Channels,
+    ChannelScope,
     Count,
     Net,
     Normalise,
-    Scope,
     Training,
     dataclass,
     keep_channels,
@@ -23,8 +23,8 @@ class L2Structured:
     to zero and lets them come back: set `epochs` for that; without, they are chosen once.
     """
 
-    scope: Scope = "local"
-    """Rank across the whole net, or thin every layer by the same ratio."""
+    scope: ChannelScope = "local"
+    """Rank across the whole net, thin every layer by the same ratio, or rank among layers of one structure."""
 
     normalise: Normalise = "mean"
     """What divides scores before layers compete: nothing, their layer's mean, or its L2 norm."""

@@ -5,12 +5,12 @@ from torch import Tensor, nn
 
 from prunetui.api import (
     Channels,
+    ChannelScope,
     Count,
     Group,
     Literal,
     Net,
     Normalise,
-    Scope,
     Slice,
     dataclass,
     keep_channels,
@@ -34,8 +34,8 @@ class TaylorStructured:
     gate: Literal["norm", "weights"] = "norm"
     """Where the gate is: behind the batch norm, or one on every weight of the filter, sum of (weight x gradient)^2."""
 
-    scope: Scope = "global"
-    """Rank across the whole net, or thin every layer by the same ratio."""
+    scope: ChannelScope = "global"
+    """Rank across the whole net, thin every layer by the same ratio, or rank among layers of one structure."""
 
     normalise: Normalise = "none"
     """What divides scores before layers compete: nothing, their layer's mean, or its L2 norm."""

@@ -8,7 +8,7 @@ unit until the cost is as close as it gets.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -80,11 +80,13 @@ def solve_widths(
     round_to: int = 0,
     floor: float = 0.0,
     normalise: str = "mean",
+    structures: Mapping[str, Hashable] | None = None,
 ) -> Widths:
     """The width of each group that meets ``target`` at ``sparsity``; none falls below ``floor`` of its dense width.
 
     With the scope ``global`` groups compete by their scores as they are (``normalise`` is ``none``), or divided by
-    their group's mean (``mean``) or L2 norm (``l2``, as in Molchanov et al. 2017, arXiv:1611.06440).
+    their group's mean (``mean``) or L2 norm (``l2``, as in Molchanov et al. 2017, arXiv:1611.06440). With the scope
+    ``isomorphic`` they compete with those that ``structures`` gives the same value.
 
     Raises:
         TrialError: no widths come within ``TOLERANCE`` of the target, or more is already gone.
@@ -104,7 +106,19 @@ def solve_widths(
         return dict(costs.current)
     least = _least(costs, groups, unit, floor)
     competing = {g: scores[g] / _scale(scores[g], normalise) for g in groups}
-    return _meet(costs, least, target, sparsity, _family(costs, competing, scope, unit, least), unit)
+    classes = _classes(groups, scope, structures or {})
+    family = _family(costs, competing, classes, unit, least) if classes else _alike(costs, unit, least)
+    return _meet(costs, least, target, sparsity, family, unit)
+
+
+def _classes(groups: list[str], scope: str, structures: Mapping[str, Hashable]) -> list[list[str]]:
+    """The groups that compete with one another; none where each keeps the same share."""
+    if scope == "local":
+        return []
+    found: dict[Hashable, list[str]] = {}
+    for group in groups:
+        found.setdefault(structures.get(group) if scope == "isomorphic" else None, []).append(group)
+    return list(found.values())
 
 
 def _least(costs: Costs, groups: list[str], unit: int, floor: float) -> Widths:
@@ -119,25 +133,30 @@ def _scale(scores: Tensor, normalise: str) -> Tensor:
     return scale.clamp_min(1e-12)
 
 
+def _clamped(costs: Costs, group: str, kept: float, unit: int, least: Widths) -> int:
+    return min(costs.current[group], max(unit * round(kept / unit), least[group]))
+
+
+def _alike(costs: Costs, unit: int, least: Widths) -> Callable[[float], Widths]:
+    """Widths as a function of the ratio that every group loses."""
+    return lambda ratio: {g: _clamped(costs, g, costs.dense[g] * (1 - ratio), unit, least) for g in least}
+
+
 def _family(
-    costs: Costs, scores: Mapping[str, Tensor], scope: str, unit: int, least: Widths
+    costs: Costs, scores: Mapping[str, Tensor], classes: list[list[str]], unit: int, least: Widths
 ) -> Callable[[float], Widths]:
-    """Widths as a function of one number in [0, 1], from all channels to the ``least``."""
-    groups = list(least)
-
-    def clamped(group: str, kept: float) -> int:
-        return min(costs.current[group], max(unit * round(kept / unit), least[group]))
-
-    def local(ratio: float) -> Widths:
-        return {g: clamped(g, costs.dense[g] * (1 - ratio)) for g in groups}
-
-    ranking = torch.cat([scores[g] for g in groups]).sort().values
+    """Widths as a function of the ratio of channels that each class loses, those with its lowest scores."""
+    rankings = [torch.cat([scores[g] for g in groups]).sort().values for groups in classes]
 
     def ranked(ratio: float) -> Widths:
-        threshold = ranking[min(int(ratio * len(ranking)), len(ranking) - 1)]
-        return {g: clamped(g, int((scores[g] >= threshold).sum())) for g in groups}
+        widths = {}
+        for groups, ranking in zip(classes, rankings, strict=True):
+            threshold = ranking[min(int(ratio * len(ranking)), len(ranking) - 1)]
+            for g in groups:
+                widths[g] = _clamped(costs, g, int((scores[g] >= threshold).sum()), unit, least)
+        return widths
 
-    return local if scope == "local" else ranked
+    return ranked
 
 
 def _meet(

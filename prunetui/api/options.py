@@ -8,6 +8,8 @@ from annotated_types import Ge, Gt, Le
 
 Scope = Literal["global", "local"]
 """Rank across the whole net, or within each layer."""
+ChannelScope = Literal["global", "local", "isomorphic"]
+"""Rank channels across the whole net, within each layer, or across layers of one structure."""
 Budget = Literal["uniform", "erk", "owl", "alpha"]
 """How dense each layer is to be: all alike, by its shape, by outliers of its scores, or by its weights' spectrum."""
 Normalise = Literal["none", "mean", "l2"]

@@ -11,9 +11,10 @@ from torch import Tensor
 from prunetui.api.budget import check_floor, kept_width, solve_widths, width_unit
 from prunetui.api.constraints import Constrained
 from prunetui.api.groups import Group
+from prunetui.api.isomorphic import structure_of
 from prunetui.api.layer_budgets import by_budget, erk_budgets
 from prunetui.api.net import Keep, Net
-from prunetui.api.options import Normalise, Scope
+from prunetui.api.options import ChannelScope, Normalise, Scope
 from prunetui.errors import TrialError
 
 
@@ -105,7 +106,7 @@ def keep_channels(
     net: Constrained,
     scores: Mapping[str, Tensor],
     sparsity: float,
-    scope: Scope = "local",
+    scope: ChannelScope = "local",
     round_to: int = 0,
     normalise: Normalise = "mean",
 ) -> dict[str, Tensor]:
@@ -113,14 +114,17 @@ def keep_channels(
 
     ``scores`` holds one score a channel for every group of ``net.groups()``. ``round_to`` makes every
     width a multiple of it; 0 is 8 where the narrowest group has at least 64 channels, else 1. ``normalise`` says what
-    divides the scores of a group before groups compete: nothing, their mean, or their L2 norm.
+    divides the scores of a group before groups compete: nothing, their mean, or their L2 norm. With the scope
+    ``isomorphic`` groups compete with those of their structure, and each structure loses the same share of its channels
+    (Fang et al. 2024, Isomorphic Pruning, arXiv:2407.04616).
 
     Raises:
         TrialError: the target cannot be reached within 1 % of the net.
     """
+    structures = {group.name: structure_of(group, net.model) for group in net.groups()} if scope == "isomorphic" else {}
     widths = solve_widths(
         net.costs, {name: score.detach().float().cpu() for name, score in scores.items()}, net.target, sparsity,
-        scope, round_to, net.floor, normalise,
+        scope, round_to, net.floor, normalise, structures,
     )  # fmt: skip
     keep = {}
     for name, score in scores.items():

@@ -17,6 +17,7 @@ ANNOTATIONS: dict[str, Any] = {
     "Annotated": Annotated,
     "Literal": Literal,
     "Scope": Literal["global", "local"],
+    "ChannelScope": Literal["global", "local", "isomorphic"],
     "Budget": Literal["uniform", "erk", "owl", "alpha"],
     "Normalise": Literal["none", "mean", "l2"],
     "Count": Annotated[int, Ge(0)],

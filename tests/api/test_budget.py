@@ -7,9 +7,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from prunetui.api import Group, Slice
 from prunetui.api.budget import Costs, Widths, rounded_down, solve_widths
+from prunetui.api.groups import one_each
+from prunetui.api.isomorphic import Structure, structure_of
 from prunetui.engine.graph import Graph
 from prunetui.engine.models import Architecture
 from prunetui.errors import TrialError
@@ -151,3 +154,36 @@ def test_a_net_that_has_already_lost_more_is_refused(target: str, graph_of: Call
 def test_a_net_without_removable_channels_is_refused() -> None:
     with pytest.raises(TrialError, match="no channels that can be removed"):
         solve_widths(Costs({}, {}, lambda kind, widths: 1), {}, "sparsity", 0.5, "local")
+
+
+def test_isomorphic_scope_takes_the_same_share_of_every_structure_and_ranks_within_it() -> None:
+    """Two layers of one structure, 4 channels each, and one of another, of which all scores are far higher."""
+    dense = {"a": 4, "b": 4, "c": 6}
+    costs = Costs(dense, dense, lambda kind, widths: sum(widths.values()))
+    scores = {
+        "a": torch.tensor([1.0, 2, 3, 4]), "b": torch.tensor([5.0, 6, 7, 8]),
+        "c": torch.tensor([10.0, 20, 30, 40, 50, 60]),
+    }  # fmt: skip
+    structures = {"a": "attention", "b": "attention", "c": "mlp"}
+
+    def widths(scope: str) -> list[int]:
+        found = solve_widths(costs, scores, "params", 0.5, scope, 1, 0.0, "none", structures)
+        return [found[name] for name in "abc"]
+
+    assert widths("isomorphic") == [1, 3, 3]  # of 8 channels 4, of which one layer keeps its best; of 6 channels 3
+    assert widths("global") == [1, 1, 5]
+    assert widths("local") == [2, 2, 3]
+
+
+def test_groups_are_of_one_structure_whatever_their_width() -> None:
+    widths = (3, 4), (4, 8), (8, 2), (2, 2)
+    first, second, third, last = (nn.Conv2d(*width, 1) for width in widths)
+    net = nn.Sequential(first, nn.BatchNorm2d(4), second, nn.BatchNorm2d(8), third, last)
+
+    def structure(width: int, maker: int, norm: int | None, reader: int) -> Structure:
+        norms = [Slice(f"{norm}.weight", 0, one_each(width), "scales")] if norm is not None else []
+        slices = (Slice(f"{maker}.weight", 0, one_each(width), "makes"), *norms,
+                  Slice(f"{reader}.weight", 1, one_each(width), "reads"))  # fmt: skip
+        return structure_of(Group(str(maker), slices), net)
+
+    assert structure(4, 0, 1, 2) == structure(8, 2, 3, 4) != structure(2, 4, None, 5)

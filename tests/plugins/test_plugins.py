@@ -114,7 +114,7 @@ def test_options_are_read_with_their_type_default_and_docstring():
     assert info.targets == ("sparsity", "channels", "params", "macs")
     scope, normalise, round_to = info.options
     assert (normalise.name, normalise.type) == ("normalise", Literal["none", "mean", "l2"])
-    assert (scope.name, scope.annotation, scope.default) == ("scope", "Scope", "local")
+    assert (scope.name, scope.annotation, scope.default) == ("scope", "ChannelScope", "local")
     assert scope.help.startswith("Rank across the whole net")
     assert (round_to.name, round_to.type, round_to.default) == ("round_to", Annotated[int, Ge(0)], 0)
     assert round_to.help.startswith("Widths become multiples of this")
