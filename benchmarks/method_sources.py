@@ -13,12 +13,22 @@ SOURCES: dict[str, tuple[str, str, str]] = {
         '`[layers] first = "prune"`, `last = "prune"` give the paper\'s layers; one rule for all methods keeps them '
         "comparable",
     ),
+    "acdc": (
+        "all layers, by turns of whole epochs; momentum reset on decompression (an option of the code)",
+        "the same, over the layers that the study's rules let go; turns are parts of the training",
+        "as for `erk`; trainings of any length",
+    ),
     "global-unstructured": (
         "a threshold for each layer (Han); one for the net (torch)",
         "torch's",
         "its second source",
     ),
     "gradient": ("absolute weight x gradient of one batch", "of the mean over the calibration images", "less noise"),
+    "granet": (
+        "thresholds of magnitude along a cubic, then regrowth by gradient, all layers; ImageNet every 4000 steps",
+        "the same with exact counts, over the layers that the study's rules let go; ten times before `until` at least",
+        "as for `erk`; short trainings have few steps",
+    ),
     "grasp": (
         "sums the gradient over all batches, then Hessian x gradient, in training mode; linear layers drawn anew first",
         "the same, but the net stays as it was initialised",

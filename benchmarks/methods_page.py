@@ -59,6 +59,7 @@ TAIL = """
 | `lr-rewinding` | after every level the end of [train] is repeated, learning rates included (Renda et al. 2020) |
 | `at-init` | prune the untrained net, then train it; what `snip`, `grasp` and `synflow` do where nothing else is said |
 | `dynamic` | train sparsely from the start; the mask moves (`rigl`, `set`) |
+| `during-training` | train the untrained net, shaped by the method, which prunes it at the end; no recovery |
 
 Recovery is fine-tuning, with `finetune.distill` and `finetune.temperature` also distillation from the dense net: one
 recipe for all methods and for the dense control. A combination that makes no sense is refused with its reason.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -39,6 +39,8 @@ class Constrained:
 
     model: nn.Module
     constraints: Constraints
+    masks: Mapping[str, Tensor]
+    """Masks in force, by layer name; a layer without one is dense."""
 
     @property
     def costs(self) -> Costs:

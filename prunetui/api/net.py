@@ -43,7 +43,7 @@ class Net(Constrained):
     task: Task
     """What the network is for: it says the loss of a batch, and what of one goes into the network."""
     memory: Keep = field(default_factory=dict)
-    """What the method's ``during_training`` has noted, by the names it chose."""
+    """What the method has noted while a training went on, by the names it chose."""
 
     def weights(self) -> dict[str, Tensor]:
         """Prunable weights by layer name: of convolutions [out, in, k, k] and linear layers [out, in].

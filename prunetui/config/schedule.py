@@ -92,6 +92,17 @@ class Dynamic(TomlTable):
     """Kind of schedule."""
 
 
+class DuringTraining(TomlTable):
+    """Train the untrained network by the recipe of [train], shaped by the method, which prunes it at the end."""
+
+    name: Literal["during-training"] = "during-training"
+    """Kind of schedule."""
+
+
+SHAPED_THROUGHOUT = ("dynamic", "during-training")
+"""Schedules in which a method shapes the whole training."""
+
+
 def _schedule(raw: object) -> object:
     """Accept the short forms: a schedule's name, ``iterative-linear`` and ``iterative-geometric``."""
     if not isinstance(raw, str):
@@ -100,7 +111,7 @@ def _schedule(raw: object) -> object:
     return {"name": name, **({"spacing": spacing} if spacing else {})}
 
 
-AnySchedule = OneShot | Iterative | Gradual | LotteryTicket | LrRewinding | AtInit | Dynamic
+AnySchedule = OneShot | Iterative | Gradual | LotteryTicket | LrRewinding | AtInit | Dynamic | DuringTraining
 Schedule = Annotated[
     Annotated[AnySchedule, Field(discriminator="name")],
     BeforeValidator(_schedule, json_schema_input_type=str | AnySchedule),
@@ -113,4 +124,5 @@ SCHEDULES: dict[str, type[AnySchedule]] = {
     "lr-rewinding": LrRewinding,
     "at-init": AtInit,
     "dynamic": Dynamic,
+    "during-training": DuringTraining,
 }

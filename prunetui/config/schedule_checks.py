@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from prunetui.config.choices import allows, info_of, schedule_of, shaping_epochs, target_of
 from prunetui.config.schedule import (
+    SCHEDULES,
     AnySchedule,
     AtInit,
+    DuringTraining,
     Dynamic,
     Gradual,
     Leveled,
@@ -14,6 +16,7 @@ from prunetui.config.schedule import (
     OneShot,
 )
 from prunetui.config.schema import MethodTable, Study
+from prunetui.plugins.method_catalogue import MethodInfo
 
 LEAST_GRADUAL = 3
 """Prune steps of `gradual` where a study does not say how many: two would take 87.5 % of all at once."""
@@ -34,13 +37,8 @@ def schedule_mistake(study: Study, method: MethodTable) -> str:
 def _of_method(method: MethodTable, schedule: AnySchedule) -> str:
     info = info_of(method)
     if not allows(info, schedule):
-        known = info.schedules or [name for name in ALL if name != "dynamic"]
-        why = (
-            "moves no mask while it trains"
-            if isinstance(schedule, Dynamic)
-            else f"does not work with the schedule {schedule.name}"
-        )
-        return f"{method.name} {why}; it can be {', '.join(known)}"
+        known = info.schedules or [name for name, kind in SCHEDULES.items() if allows(info, kind())]
+        return f"{method.name} {_why_not(info, schedule)}; it can be {', '.join(known)}"
     if isinstance(schedule, AtInit) and info.trains and shaping_epochs(method):
         return f"{method.name} learns from a training before its edit; at-init has none"
     once = info.schedules and "iterative" not in info.schedules
@@ -49,8 +47,18 @@ def _of_method(method: MethodTable, schedule: AnySchedule) -> str:
     return ""
 
 
+def _why_not(info: MethodInfo, schedule: AnySchedule) -> str:
+    if isinstance(schedule, Dynamic):
+        return "moves no mask while it trains"
+    if isinstance(schedule, DuringTraining) and not info.trains:
+        return "shapes no training"
+    return f"does not work with the schedule {schedule.name}"
+
+
 def _of_training(study: Study, schedule: AnySchedule) -> str:
     epochs = study.train.epochs
+    if isinstance(schedule, DuringTraining) and not epochs:
+        return f"{schedule.name} prunes by what [train] does, so [train] needs epochs {UNTRAINED}"
     if isinstance(schedule, AtInit | Dynamic) and not epochs:
         other = "" if isinstance(schedule, Dynamic) else '; a trained net is pruned with schedule = "one-shot"'
         return f"{schedule.name} prunes before training, so [train] needs epochs {UNTRAINED}{other}"
@@ -91,6 +99,3 @@ def _of_study(study: Study, schedule: AnySchedule) -> str:
     if study.kind != "sensitivity" or isinstance(schedule, OneShot):
         return ""
     return "a sensitivity study prunes one layer once: its schedule is one-shot"
-
-
-ALL = ("one-shot", "iterative", "gradual", "lottery-ticket", "lr-rewinding", "at-init", "dynamic")

@@ -19,32 +19,22 @@ from prunetui.config.choices import (
     target_of,
     values_of,
 )
-from prunetui.config.schedule import AnySchedule, AtInit, Dynamic, Gradual, Iterative, Leveled
+from prunetui.config.schedule import (
+    SHAPED_THROUGHOUT,
+    AnySchedule,
+    AtInit,
+    DuringTraining,
+    Dynamic,
+    Gradual,
+    Iterative,
+    Leveled,
+)
+from prunetui.plan.reached import Reached, States
 from prunetui.plan.schedules import Again, levels, prune_epochs, rewinding, rounds, shares_path
 from prunetui.plan.trainings import Trainings
 from prunetui.plugins.method_catalogue import catalogue
 from prunetui.steps import Prune, Rewind
 from prunetui.tree import Plan, Step
-
-States = dict[str, str]
-
-
-@dataclass(frozen=True)
-class Reached:
-    """What some levels of a trajectory lead to: the states of the trial and of its control."""
-
-    edited: str
-    before: str
-    after: str
-    control_before: str
-    control: str
-    trained: bool = False
-    """Whether a recovery came before, whose momentum the next one goes on with."""
-
-    def states(self, start: str) -> States:
-        """Keys of the trial's states, by the names of its fields."""
-        states = {"start": start, "edited": self.edited, "before": self.before, "after": self.after}
-        return {**states, "control": self.control, "control_before": self.control_before}
 
 
 @dataclass
@@ -75,6 +65,8 @@ class Walk:
         again = rewinding(self.schedule, self.study.train.epochs)
         if isinstance(self.schedule, AtInit | Dynamic):
             return self._from_init(value)
+        if isinstance(self.schedule, DuringTraining):
+            return self._during_training(value)
         if isinstance(self.schedule, Gradual):
             return self._gradual(value, self.schedule)
         return self._rewinding(value, again) if again else self._iterative(value)
@@ -86,6 +78,14 @@ class Walk:
         after = self._add(edited, self.trainings.dense(shaped=shaped))
         states = {"start": self.trained[0], "edited": edited, "before": edited, "after": after}
         return {**states, "control": self.dense, "control_before": self.dense}
+
+    def _during_training(self, value: float) -> States:
+        """Train the fresh network as the dense one was trained, shaped by the method, which prunes it at the end."""
+        trained = self._add(self.trained[0], self.trainings.dense(shaped=self._shaped(value)))
+        edited = self._prune(trained, value, 1.0)
+        after, control = self._calibrate(edited), self._calibrate(self.dense)
+        states = {"start": self.trained[0], "edited": edited, "before": after, "after": after}
+        return {**states, "control": control, "control_before": control}
 
     def _iterative(self, value: float) -> States:
         """Prune level by level with recovery after each; the control does all but prune."""
@@ -191,7 +191,7 @@ class Walk:
     def _shaped(self, value: float) -> dict[str, Any] | None:
         """Who shapes a training; the value is told, and part of the step's key, only if it is asked for."""
         info = info_of(self.method)
-        if not info.trains or not (isinstance(self.schedule, Dynamic) or shaping_epochs(self.method)):
+        if not info.trains or not (self.schedule.name in SHAPED_THROUGHOUT or shaping_epochs(self.method)):
             return None
         told = {"target": self.target, "value": value} if info.trains == "by value" else {}
         about = {"method": info.name, "options": self.method.options, "digest": info.digest}

@@ -102,5 +102,7 @@ def test_every_kind_of_step_and_schedule_is_in_one_of_the_plans(place: Path) -> 
     kinds = {kind_of(node.step) for plan in plans for node in plan.nodes.values()}
     assert kinds == {"Load", "Train", "Prune", "Rewind", "Calibrate", "Measure", "Latency"}
     schedules = {trial.schedule.partition(":")[0] for plan in plans for trial in plan.trials}
-    wanted = {"one-shot", "iterative", "gradual", "lottery-ticket", "lr-rewinding", "at-init", "dynamic"}
+    wanted = {
+        "one-shot", "iterative", "gradual", "lottery-ticket", "lr-rewinding", "at-init", "dynamic", "during-training",
+    }  # fmt: skip
     assert {word for word in wanted if any(word in one for one in schedules)} == wanted

@@ -1,0 +1,155 @@
+"""Methods that act while training, against their sources in a plain loop: residual, batch norm, 20 batches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from prunetui.api import Net, Training
+from prunetui.engine.data import Dataset
+from prunetui.engine.device import Device
+from prunetui.engine.graph import Graph
+from prunetui.engine.models import Architecture
+from prunetui.engine.state import State
+from tests.pruning.shaped_training import BATCHES, RESIDUAL, Laboratory, backward, same_weights
+
+EPOCHS = 4
+TOTAL = EPOCHS * BATCHES
+
+
+@pytest.fixture
+def laboratory(
+    digits: Dataset, cpu: Device, lively: Callable[..., State], graph_of: Callable[[Architecture], Graph],
+    net_of: Callable[..., Net],
+) -> Laboratory:  # fmt: skip
+    return Laboratory(digits, cpu, lively(RESIDUAL), graph_of(RESIDUAL), net_of)
+
+
+def largest(weights: dict[str, Tensor], sparsity: float) -> dict[str, Tensor]:
+    """Masks of the largest weights of the whole net, by sorting them all."""
+    ordered = torch.cat([w.detach().abs().flatten() for w in weights.values()]).sort().values
+    removed = round(sparsity * len(ordered))
+    threshold = ordered[removed - 1] if removed else torch.tensor(-1.0)
+    return {name: (w.detach().abs() > threshold).float() for name, w in weights.items()}
+
+
+@torch.no_grad()
+def enforce(weights: dict[str, Tensor], masks: dict[str, Tensor], optimizer: torch.optim.SGD) -> None:
+    for name, mask in masks.items():
+        weights[name].mul_(mask)
+        if "momentum_buffer" in optimizer.state[weights[name]]:
+            optimizer.state[weights[name]]["momentum_buffer"].mul_(mask)
+
+
+def weights_of(layers: dict[str, nn.Module]) -> dict[str, Tensor]:
+    return {name: layer.weight for name, layer in layers.items()}  # type: ignore[misc]
+
+
+def removed(masks: dict[str, Tensor]) -> int:
+    return sum(int((mask == 0).sum()) for mask in masks.values())
+
+
+# AC/DC ------------------------------------------------------------------------------------------------
+
+
+def test_acdc_trains_by_turns_and_ends_with_the_largest_weights(laboratory: Laboratory) -> None:
+    """Of 20 batches 4 dense, 4 compressed, 8 decompressed, 4 compressed."""
+    method = laboratory.method("acdc", warm_up=0.2, phase=0.2, last_dense=0.2, last_sparse=0.2)
+    masked: list[int] = []
+
+    def watch(training: Training) -> None:
+        masked.append(removed(training.masks))
+
+    found, made = laboratory.trained(method, 0.7, EPOCHS, watch)
+    model, layers, optimizer = laboratory.plainly()
+    weights, masks = weights_of(layers), dict[str, Tensor]()
+    for number, batch in enumerate(laboratory.batches(EPOCHS)):
+        if number in (4, 16):
+            masks = largest(weights, 0.7)
+        if number == 8:
+            masks, optimizer = {}, laboratory.optimizer(model)  # momentum begins anew
+        enforce(weights, masks, optimizer)
+        backward(model, optimizer, batch)
+        optimizer.step()
+        enforce(weights, masks, optimizer)
+    same_weights(found, model.state_dict())
+    count = round(0.7 * sum(w.numel() for w in weights.values()))
+    # Masks after each step are those of the next batch; after the last they are lifted.
+    assert masked == [0] * 3 + [count] * 4 + [0] * 8 + [count] * 4 + [0]
+    keep = laboratory.pruned(method, found, made, 0.7)
+    assert removed(keep) == count
+    assert all(torch.equal(keep[name].float(), mask) for name, mask in masks.items())
+
+
+def test_acdcs_phases_are_those_of_the_authors_runs_of_100_epochs(laboratory: Laboratory) -> None:
+    """Compressed from epoch 10, 20, ... 70 for 5 epochs each, and from 85 to the end."""
+    method = laboratory.method("acdc")
+    compressed = [epoch for epoch in range(100) if method._compressed(epoch / 100)]
+    assert compressed == [e for first in range(10, 80, 10) for e in range(first, first + 5)] + list(range(85, 100))
+
+
+# GraNet -----------------------------------------------------------------------------------------------
+
+
+def regenerated(weight: Tensor, mask: Tensor, share: float) -> Tensor:
+    """The smallest ``share`` of a layer's weights for as many others of the largest gradient."""
+    assert weight.grad is not None
+    count = min(int(share * int(mask.sum())), int((mask == 0).sum()))
+    order = torch.where(mask > 0, weight.detach().abs(), torch.inf).flatten().argsort()
+    new = mask.clone().flatten()
+    new[order[:count]] = 0
+    candidates = torch.where(new > 0, -1.0, weight.grad.abs().flatten()).argsort(descending=True)
+    new[candidates[:count]] = 1
+    return new.view(mask.shape)
+
+
+def test_granet_prunes_along_a_cubic_and_regenerates(laboratory: Laboratory) -> None:
+    """From the dense net, at every step: ten times before 0.7 of 20 would be every 1.4 steps."""
+    method = laboratory.method("granet", initial=0.0)
+    shares: list[float] = []
+
+    def watch(training: Training) -> None:
+        shares.append(sum(int((~m).sum()) for m in training.masks.values()) / size)
+
+    model, layers, optimizer = laboratory.plainly()
+    weights = weights_of(layers)
+    size = sum(w.numel() for w in weights.values())
+    found, made = laboratory.trained(method, 0.8, EPOCHS, watch)
+    masks = {name: torch.ones_like(w) for name, w in weights.items()}
+    for number, batch in enumerate(laboratory.batches(EPOCHS), 1):
+        backward(model, optimizer, batch)
+        optimizer.step()
+        enforce(weights, masks, optimizer)
+        if number == TOTAL:
+            break
+        masks = largest(weights, 0.8 - 0.8 * (1 - min(1.0, number / TOTAL / 0.7)) ** 3)
+        share = 0.005 + 0.495 / 2 * (1 + math.cos(math.pi * number / TOTAL))
+        with torch.no_grad():
+            for name, w in weights.items():
+                w.mul_(masks[name])
+                masks[name] = regenerated(w, masks[name], share)
+        enforce(weights, masks, optimizer)
+    same_weights(found, model.state_dict())
+    expected = [0.8 - 0.8 * (1 - min(1.0, n / 14)) ** 3 for n in range(1, TOTAL)]
+    assert shares[:-1] == pytest.approx(expected, abs=1 / size)
+    keep = laboratory.pruned(method, found, made, 0.8)
+    assert removed(keep) == round(0.8 * size)
+    assert sum(int((keep[name].float() != mask).sum()) for name, mask in masks.items()) == 0
+
+
+def test_granet_starts_from_random_masks_and_reaches_the_target_for_good(laboratory: Laboratory) -> None:
+    method = laboratory.method("granet", until=0.5)
+    shares: list[float] = []
+
+    def watch(training: Training) -> None:
+        masks = training.masks.values()
+        shares.append(sum(int((~m).sum()) for m in masks) / max(1, sum(m.numel() for m in masks)))
+
+    laboratory.trained(method, 0.8, EPOCHS, watch)
+    assert shares[0] == pytest.approx(0.8 - 0.3 * 0.9**3, abs=1e-3)
+    assert shares[9:-1] == pytest.approx([0.8] * 10, abs=1e-3)
+    assert shares[-1] == 0  # lifted: prune says what goes
