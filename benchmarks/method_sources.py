@@ -61,6 +61,11 @@ SOURCES: dict[str, tuple[str, str, str]] = {
         "one by one within a block, in rounds; survivors jointly",
         "of two weights that stand in for each other one stays",
     ),
+    "powerpropagation": (
+        "trains theta in w = theta |theta|^(alpha - 1) everywhere; magnitude within each, of the last half the share",
+        "the same in the layers that the study's rules let go, the same share of each",
+        TARGET,
+    ),
     "random-unstructured": (SAME, SAME, ""),
     "rigl": (
         "exchange in place of the optimiser's step, every 100 steps, ERK over all layers",
@@ -73,6 +78,11 @@ SOURCES: dict[str, tuple[str, str, str]] = {
         "weights that grow start at zero, as in RigL's comparison",
     ),
     "snip": ("one batch, at initialisation", "all calibration images, at initialisation", "less noise"),
+    "sr-ste": (
+        "n:m in every forward pass, straight-through, + lambda x what is hidden to the gradient; all layers",
+        "the same in every layer that the pattern fits and the study's rules let go; the first batch is dense",
+        "one rule for all methods keeps them comparable",
+    ),
     "sparsegpt": (
         "column by column, masks of 128 columns, block by block, n:m too; linear layers of language models",
         "the same layer by layer, unstructured; a convolution is the linear layer of its unfolded input",

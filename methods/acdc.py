@@ -8,10 +8,10 @@ class AlternatingCompression:
 
     Each compressed phase keeps the largest weights of the whole net, to the full sparsity, chosen once at its start;
     in a decompressed phase the others start at zero and all train. Momentum is forgotten where a decompressed phase
-    begins, an option of the authors' code. Phases are parts of the training, by default those of the authors' 100 epochs of
-    ImageNet: 10 dense, then 5 and 5 by turns, from 75 on 10 decompressed and 15 compressed. Where we depart: these
-    parts may begin within an epoch; sparsity is of the weights that may be pruned, while the authors prune the first
-    and the last layer too (a study's `[layers]` can say so).
+    begins, an option of the authors' code. Phases are parts of the training, by default those of the authors' 100
+    epochs of ImageNet: 10 dense, then 5 and 5 by turns, from 75 on 10 decompressed and 15 compressed. Where we depart:
+    these parts may begin within an epoch; sparsity is of the weights that may be pruned, [out, in, k, k] or [out, in],
+    while the authors prune the first and the last layer too (a study's `[layers]` can say so).
     """
 
     warm_up: Share = 0.1

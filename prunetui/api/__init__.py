@@ -22,7 +22,7 @@ from prunetui.api.layer_budgets import erk_budgets, exchanged
 from prunetui.api.logits import logits_of
 from prunetui.api.net import Keep, Net
 from prunetui.api.obs_solver import compensated, removal_costs
-from prunetui.api.options import Budget, Count, Factor, Normalise, Positive, Scope, Share
+from prunetui.api.options import Budget, Count, Factor, FromOne, Normalise, Positive, Scope, Share
 from prunetui.api.registry import PruningMethod, data, executor, model, register, runtime, task, tracker
 from prunetui.api.scores import (
     channel_maps,
@@ -33,7 +33,15 @@ from prunetui.api.scores import (
     weights_of,
     zero_scores,
 )
-from prunetui.api.selection import channel_widths, filters_kept, keep_above, keep_channels, keep_erk, keep_top
+from prunetui.api.selection import (
+    channel_widths,
+    filters_kept,
+    keep_above,
+    keep_channels,
+    keep_erk,
+    keep_pattern,
+    keep_top,
+)
 from prunetui.api.source import Batch, IndexedSource, Source, arguments_of, called, count_of, mapped
 from prunetui.api.splits import Splits
 from prunetui.api.task import Accumulator, Evaluation, Network, Task
@@ -50,6 +58,7 @@ __all__ = [
     "Channels",
     "Count",
     "Factor",
+    "FromOne",
     "Clusters",
     "Evaluation",
     "Group",
@@ -94,6 +103,7 @@ __all__ = [
     "keep_above",
     "keep_channels",
     "keep_erk",
+    "keep_pattern",
     "keep_top",
     "keep_top_kernels",
     "keep_within",

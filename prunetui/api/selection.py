@@ -93,6 +93,31 @@ def keep_erk(net: Constrained, scores: Mapping[str, Tensor], sparsity: float) ->
     return keep_top(ranked, sparsity, "global", within=net)
 
 
+def keep_pattern(net: Constrained, scores: Mapping[str, Tensor], n: int, m: int) -> dict[str, Tensor]:
+    """Keep the ``n`` highest scores of every ``m`` consecutive input channels, at each place of a kernel.
+
+    Scores have the shapes of the layers' weights; masks come for layers whose input channels are a multiple of ``m``.
+    What the net's masks have removed stays removed.
+
+    Raises:
+        TrialError: there is no such layer.
+    """
+    keep, held = {}, net.by_output(net.masks)
+    for name, score in net.by_output(scores).items():
+        if score.shape[1] % m == 0:
+            score = score.float()
+            if name in held:
+                score = score.masked_fill(~held[name], -1)
+            rows = score.movedim(1, -1)  # input channels last, as sparse kernels read them
+            best = rows.reshape(-1, m).topk(n).indices
+            kept = torch.zeros(rows.numel() // m, m, dtype=torch.bool, device=rows.device)
+            mask = kept.scatter_(1, best, True).view(rows.shape).movedim(-1, 1).contiguous()
+            keep[name] = mask & held[name] if name in held else mask
+    if not keep:
+        raise TrialError(f"no layer has input channels in multiples of {m}")
+    return net.as_weights(keep)
+
+
 def keep_above(
     scores: Mapping[str, Tensor], threshold: float, within: Constrained | Keep | None = None, floor: float = 0.0
 ) -> dict[str, Tensor]:

@@ -599,12 +599,25 @@ CARRIED = "{ name = 'iterative', steps = 2, epochs = 2 }"
         method("set"),
         method("granet"),
         method("acdc"),
+        method("powerpropagation"),
+        method("sr-ste", sparsities=0.5),
         method("movement", epochs=2, schedule=CARRIED),
         method("group-lasso", epochs=2),
         method("growing-reg", epochs=2, schedule=CARRIED),
         method("l1-structured", schedule="{ name = 'lottery-ticket', steps = 2 }"),
     ],
-    ids=["rigl", "set", "granet", "acdc", "movement", "group-lasso", "growing-reg", "lottery-ticket"],
+    ids=[
+        "rigl",
+        "set",
+        "granet",
+        "acdc",
+        "powerpropagation",
+        "sr-ste",
+        "movement",
+        "group-lasso",
+        "growing-reg",
+        "lottery-ticket",
+    ],
 )
 def test_a_training_that_is_interrupted_again_and_again_ends_as_one_that_was_not(
     table: str, bench: Bench, same: Same

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from prunetui.api import Net, Training
+from prunetui.api.constraints import Constraints
 from prunetui.engine.data import Dataset
 from prunetui.engine.device import Device
 from prunetui.engine.graph import Graph
 from prunetui.engine.models import Architecture
 from prunetui.engine.state import State
+from prunetui.plugins import method_catalogue
 from tests.pruning.shaped_training import BATCHES, RESIDUAL, Laboratory, backward, same_weights
 
 EPOCHS = 4
@@ -153,3 +157,112 @@ def test_granet_starts_from_random_masks_and_reaches_the_target_for_good(laborat
     assert shares[0] == pytest.approx(0.8 - 0.3 * 0.9**3, abs=1e-3)
     assert shares[9:-1] == pytest.approx([0.8] * 10, abs=1e-3)
     assert shares[-1] == 0  # lifted: prune says what goes
+
+
+# Weights that are computed from others ----------------------------------------------------------------
+
+
+def reparametrised(laboratory: Laboratory, kind: Callable[[], nn.Module]) -> tuple[nn.Module, dict[str, nn.Module]]:
+    """The network after the same training by torch's own parametrisations."""
+    model, layers, _ = laboratory.plainly()
+    for layer in layers.values():
+        parametrize.register_parametrization(layer, "weight", kind())
+    optimizer = laboratory.optimizer(model)
+    for batch in laboratory.batches(EPOCHS):
+        backward(model, optimizer, batch)
+        optimizer.step()
+    return model, layers
+
+
+def computed(model: nn.Module, layers: dict[str, nn.Module]) -> dict[str, Tensor]:
+    """Its tensors, weights as they are computed."""
+    plain = {name: tensor for name, tensor in model.state_dict().items() if ".parametrizations." not in name}
+    return plain | {f"{name}.weight": layer.weight.detach() for name, layer in layers.items()}  # type: ignore[operator]
+
+
+class Power(nn.Module):
+    """w = theta |theta|^(alpha - 1)."""
+
+    def forward(self, theta: Tensor) -> Tensor:
+        return theta * theta.abs() ** 1.5
+
+    def right_inverse(self, weight: Tensor) -> Tensor:
+        return weight.sign() * weight.abs() ** 0.4
+
+
+def test_powerpropagation_trains_theta_by_torchs_own_chain_rule(laboratory: Laboratory) -> None:
+    method = laboratory.method("powerpropagation", alpha=2.5)
+    found, made = laboratory.trained(method, 0.7, EPOCHS)
+    model, layers = reparametrised(laboratory, Power)
+    same_weights(found, computed(model, layers))
+    keep = laboratory.pruned(method, found, made, 0.7)
+    for name, layer in layers.items():
+        weight: Tensor = layer.weight.detach()  # type: ignore[operator, assignment]
+        assert int((~keep[name]).sum()) == round(0.7 * weight.numel())
+        assert float(weight[keep[name]].abs().min()) > float(weight[~keep[name]].abs().max()) - 1e-4
+
+
+def test_powerpropagation_of_exponent_1_is_an_ordinary_training(laboratory: Laboratory) -> None:
+    found, _ = laboratory.trained(laboratory.method("powerpropagation", alpha=1.0), 0.7, 1)
+    model, _, optimizer = laboratory.plainly()
+    for batch in laboratory.batches(1):
+        backward(model, optimizer, batch)
+        optimizer.step()
+    same_weights(found, model.state_dict())
+
+
+class Straight(torch.autograd.Function):
+    """Two of four input channels in the forward pass; all learn, the others also lambda times themselves."""
+
+    @staticmethod
+    def forward(context: Any, weight: Tensor) -> Tensor:
+        last = weight.transpose(1, -1)  # of square kernels, and of a linear layer
+        fours = last.reshape(-1, 4).abs()
+        hidden = fours < fours.sort(1).values[:, 2:3]
+        context.hidden = hidden.view(last.shape).transpose(1, -1)
+        context.save_for_backward(weight)
+        return weight.masked_fill(context.hidden, 0)
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> Tensor:
+        return gradients[0] + 0.05 * torch.where(context.hidden, context.saved_tensors[0], 0)
+
+
+class TwoOfFour(nn.Module):
+    def forward(self, weight: Tensor) -> Tensor:
+        return Straight.apply(weight)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def test_sr_ste_trains_what_it_hides_straight_through(laboratory: Laboratory) -> None:
+    method = laboratory.method("sr-ste", strength=0.05)
+    model, layers, _ = laboratory.plainly()
+    layers = dict(list(layers.items())[1:])  # the first has one input channel
+    found, made = laboratory.trained(method, 0.5, EPOCHS)
+    optimizer = laboratory.optimizer(model)
+    for number, batch in enumerate(laboratory.batches(EPOCHS)):
+        if number == 1:  # the first batch sees the dense net
+            for layer in layers.values():
+                parametrize.register_parametrization(layer, "weight", TwoOfFour())
+        backward(model, optimizer, batch)
+        optimizer.step()
+    same_weights(found, computed(model, layers))
+    assert made.memory == {}
+    keep = laboratory.pruned(method, found, made, 0.5)
+    for name, layer in layers.items():
+        assert torch.equal(keep[name], layer.weight != 0)
+
+
+def test_powerpropagation_by_hand() -> None:
+    """w of -4 at alpha 2 is theta -2: a gradient of 3 is one of 3 x 2 x 2; a step to theta 3 makes w 9."""
+    model = nn.Sequential(nn.Linear(1, 1, bias=False))
+    weight = model[0].weight
+    weight.data.fill_(-4.0)
+    weight.grad = torch.full((1, 1), 3.0)
+    training = Training(model, Constraints(("0",)), {}, {}, torch.Generator())
+    method = method_catalogue.load("powerpropagation")()
+    with torch.no_grad():
+        method.during_training(training)
+        assert (float(weight.detach()), float(weight.grad)) == pytest.approx((-2.0, 12.0))
+        weight.fill_(3.0)
+        method.after_step(training)
+    assert float(weight.detach()) == pytest.approx(9.0)
