@@ -88,6 +88,11 @@ SOURCES: dict[str, tuple[str, str, str]] = {
         "the same layer by layer, unstructured; a convolution is the linear layer of its unfolded input",
         "n:m is `nm`'s",
     ),
+    "srigl": (
+        "RigL with one fan-in a layer; neurons with few salient weights go; exchange in place of the step; all layers",
+        "the same, over the layers that the study's rules let go; fan-ins differ by one where the count asks for it",
+        "as for `rigl`; an exact number of weights",
+    ),
     "synflow": (SAME + ", 100 rounds, at initialisation", SAME, ""),
     "taylor": ("(weight x gradient)^2 of whole filters", "of single weights", "`taylor-structured` is the paper's"),
     "threshold": (

@@ -58,7 +58,7 @@ TAIL = """
 | `lottery-ticket` | after every level the weights of epoch k come back and are trained again (Frankle et al. 2020) |
 | `lr-rewinding` | after every level the end of [train] is repeated, learning rates included (Renda et al. 2020) |
 | `at-init` | prune the untrained net, then train it; what `snip`, `grasp` and `synflow` do where nothing else is said |
-| `dynamic` | train sparsely from the start; the mask moves (`rigl`, `set`) |
+| `dynamic` | train sparsely from the start; the mask moves (`rigl`, `set`, `srigl`) |
 | `during-training` | train the untrained net, shaped by the method, which prunes it at the end; no recovery |
 
 Recovery is fine-tuning, with `finetune.distill` and `finetune.temperature` also distillation from the dense net: one

@@ -597,6 +597,7 @@ CARRIED = "{ name = 'iterative', steps = 2, epochs = 2 }"
     [
         method("rigl", every=2),
         method("set"),
+        method("srigl", every=2),
         method("granet"),
         method("acdc"),
         method("powerpropagation"),

@@ -11,10 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from methods.srigl import even_fan_in, rewired
 from prunetui.api import Net, Training
 from prunetui.api.constraints import Constraints
 from prunetui.engine.data import Dataset
 from prunetui.engine.device import Device
+from prunetui.engine.edits import apply_masks
 from prunetui.engine.graph import Graph
 from prunetui.engine.models import Architecture
 from prunetui.engine.state import State
@@ -266,3 +268,92 @@ def test_powerpropagation_by_hand() -> None:
         weight.fill_(3.0)
         method.after_step(training)
     assert float(weight.detach()) == pytest.approx(9.0)
+
+
+# SRigL ------------------------------------------------------------------------------------------------
+
+
+def test_srigl_ablates_the_neuron_with_few_salient_weights_and_shares_out_its_own() -> None:
+    """Of 6 weights in 3 neurons of 4 inputs a third is exchanged: 4 stay, 2 gradients are salient.
+
+    The second neuron has none of these, so the others have 3 inputs each: one grows a 9 and the other an 8.
+    """
+    mask = torch.tensor([[True, True, False, False], [True, True, False, False], [True, True, False, False]])
+    weight = torch.tensor([[9.0, 8, 0, 0], [1, 2, 0, 0], [7, 6, 0, 0]])
+    gradient = torch.tensor([[1.0, 1, 9, 2], [1, 1, 1, 1], [1, 1, 2, 8]])
+    moved = rewired(mask, weight, gradient, 1 / 3, 0.5)
+    assert moved.int().tolist() == [[1, 1, 1, 0], [0, 0, 0, 0], [1, 1, 0, 1]]
+    even = rewired(mask, weight, gradient, 1 / 3, 0.0)  # none is ablated: the second grows two of its own
+    assert even.sum(1).tolist() == [2, 2, 2]
+    assert even[0].tolist() == mask[0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("most", "count", "expected"),
+    [
+        ([4, 4, 4], 6, [2, 2, 2]),
+        ([4, 4, 4], 7, [2, 3, 2]),  # the highest score has one more
+        ([4, 1, 4], 7, [3, 1, 3]),
+        ([4, 0, 4], 8, [4, 0, 4]),
+    ],
+)
+def test_fan_ins_are_as_even_as_neurons_allow(most: list[int], count: int, expected: list[int]) -> None:
+    assert even_fan_in(torch.tensor(most), torch.tensor([1.0, 3.0, 2.0]), count).tolist() == expected
+
+
+def rewired_by_hand(mask: Tensor, weight: Tensor, gradient: Tensor, share: float, salient: float) -> Tensor:
+    """Neuron by neuron in plain Python."""
+    outputs, inputs = mask.shape
+    places = [(o, i) for o in range(outputs) for i in range(inputs)]
+    on = [place for place in places if mask[place]]
+    drop = int(share * len(on))
+    stay = sorted(on, key=lambda p: -float(weight[p]))[: len(on) - drop]
+    found = {*stay, *sorted(places, key=lambda p: -float(gradient[p]))[:drop]}
+    counts = [sum(o == output for o, _ in found) for output in range(outputs)]
+    by_count = sorted(range(outputs), key=lambda o: -counts[o])
+    least = max(1, int(salient * len(on) / outputs)) if salient else 0
+    active = [o for n, o in enumerate(by_count) if counts[o] >= least or n < math.ceil(len(on) / inputs)]
+    new = torch.zeros_like(mask)
+    for n, output in enumerate(active):
+        fan_in = len(on) // len(active) + (n < len(on) % len(active))
+        own = sorted((i for o, i in stay if o == output), key=lambda i: -float(weight[output, i]))[:fan_in]
+        others = sorted((i for i in range(inputs) if i not in own), key=lambda i: -float(gradient[output, i]))
+        new[output, own + others[: fan_in - len(own)]] = True
+    return new
+
+
+@pytest.mark.parametrize("salient", [0.0, 0.3, 1.1])
+@pytest.mark.parametrize("density", [0.05, 0.3, 0.8])
+def test_srigl_rewires_as_the_paper_says(salient: float, density: float) -> None:
+    """Up to neurons of equally many salient weights, of which either may have what does not come out even."""
+    random = torch.Generator().manual_seed(int(100 * density))
+    mask = torch.rand(12, 20, generator=random) < density
+    weight, gradient = torch.rand(12, 20, generator=random) * mask, torch.rand(12, 20, generator=random)
+    found, expected = (make(mask, weight, gradient, 0.4, salient) for make in (rewired, rewired_by_hand))
+    assert int(found.sum()) == int(expected.sum()) == int(mask.sum())
+    assert sorted(found.sum(1).tolist()) == sorted(expected.sum(1).tolist())
+    alike = found.sum(1) == expected.sum(1)
+    assert int(alike.sum()) >= 4
+    assert torch.equal(found[alike], expected[alike])
+
+
+def test_srigl_trains_with_even_fan_ins_and_exchanges_in_place_of_a_step(laboratory: Laboratory) -> None:
+    method = laboratory.method("srigl", every=3)
+    masks = method.prune(laboratory.net_of(laboratory.start, laboratory.graph, edit="masks"), 0.8).keep
+    state = apply_masks(masks, laboratory.start)
+    steps: list[bool] = []
+    last = {name: weight.clone() for name, weight in state.tensors.items()}
+
+    def watch(training: Training) -> None:
+        for name, mask in training.masks.items():
+            fan_in = mask.flatten(1).sum(1)
+            assert int(fan_in[fan_in > 0].max() - fan_in[fan_in > 0].min()) <= 1
+            assert int(mask.sum()) == int(masks[name].sum())
+        bias = training.model.get_parameter("linear.bias").detach()
+        steps.append(not torch.equal(bias, last["linear.bias"]))
+        last["linear.bias"] = bias.clone()
+
+    _, made = laboratory.trained(method, 0.8, EPOCHS, watch, state)
+    assert [batch for batch, step in enumerate(steps) if not step] == [3, 6, 9, 12]
+    assert any(not torch.equal(made.masks[name], mask) for name, mask in masks.items())
+    assert int(made.masks["linear"].flatten(1).sum(1).min()) > 0  # the last layer keeps its neurons
