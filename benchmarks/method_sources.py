@@ -93,6 +93,11 @@ SOURCES: dict[str, tuple[str, str, str]] = {
         "the same, over the layers that the study's rules let go; fan-ins differ by one where the count asks for it",
         "as for `rigl`; an exact number of weights",
     ),
+    "str": (
+        "soft thresholds a layer, learned with the weights; the sparsity follows from weight decay and first threshold",
+        "the same in the layers that the study's rules let go; the smallest of what is left are cut at the end",
+        TARGET,
+    ),
     "synflow": (SAME + ", 100 rounds, at initialisation", SAME, ""),
     "taylor": ("(weight x gradient)^2 of whole filters", "of single weights", "`taylor-structured` is the paper's"),
     "threshold": (

@@ -189,6 +189,7 @@ def test_all_methods_were_found_and_can_be_imported() -> None:
     assert all(callable(method_catalogue.load(name).prune) for name in ours)
     assert {name for name, info in method_catalogue.catalogue().methods.items() if info.trains} >= {
         "movement", "rigl", "set", "group-lasso", "growing-reg", "bn-scale", "granet", "acdc",
+        "powerpropagation", "str", "sr-ste", "srigl",
     }  # fmt: skip
 
 

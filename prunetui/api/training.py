@@ -46,6 +46,10 @@ class Training(Constrained):
     """Batches of one epoch."""
     lr: float = 0.0
     """Learning rate of this batch."""
+    momentum: float = 0.0
+    """Of SGD, with Nesterov's correction, or the first beta of AdamW."""
+    weight_decay: float = 0.0
+    """What the optimiser adds to a gradient for each unit of its parameter (AdamW: takes from the parameter)."""
     reset_momentum: Callable[[], None] = lambda: None
     """Make the optimiser forget all that it has gathered, as if it had made no step."""
 

@@ -130,6 +130,8 @@ class _Loop:
             generator=torch.Generator(),
             held={name: mask.to(device.torch) for name, mask in shape.held.items()},
             batches=self.batches,
+            momentum=self.recipe.momentum,
+            weight_decay=self.recipe.weight_decay,
             total=(job.end - job.begun) * self.batches,
             reset_momentum=self.optimizer.state.clear,
         )

@@ -601,6 +601,7 @@ CARRIED = "{ name = 'iterative', steps = 2, epochs = 2 }"
         method("granet"),
         method("acdc"),
         method("powerpropagation"),
+        method("str"),
         method("sr-ste", sparsities=0.5),
         method("movement", epochs=2, schedule=CARRIED),
         method("group-lasso", epochs=2),

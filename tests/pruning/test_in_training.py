@@ -254,6 +254,47 @@ def test_sr_ste_trains_what_it_hides_straight_through(laboratory: Laboratory) ->
         assert torch.equal(keep[name], layer.weight != 0)
 
 
+class SoftThreshold(nn.Module):
+    """v = sign(w) max(|w| - sigmoid(s), 0)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.s = nn.Parameter(torch.tensor(-2.0))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight.sign() * torch.relu(weight.abs() - torch.sigmoid(self.s))
+
+
+def test_soft_thresholds_are_learned_by_torchs_own_chain_rule(laboratory: Laboratory) -> None:
+    method = laboratory.method("str", initial=-2.0)
+    thresholds: dict[str, float] = {}
+
+    def watch(training: Training) -> None:
+        thresholds.update({name: float(value) for name, value in training.memory.items() if name.startswith("s of ")})
+
+    found, made = laboratory.trained(method, 0.9, EPOCHS, watch)
+    model, layers, optimizer = laboratory.plainly()
+    soft = {name: SoftThreshold() for name in layers}
+    optimizer.add_param_group({"params": [one.s for one in soft.values()]})
+    for number, batch in enumerate(laboratory.batches(EPOCHS)):
+        if number == 1:  # the first batch sees the weights themselves
+            for name, layer in layers.items():
+                parametrize.register_parametrization(layer, "weight", soft[name])
+        backward(model, optimizer, batch)
+        optimizer.step()
+        if number < TOTAL - 1:  # the last are forgotten
+            learned = {f"s of {name}": float(one.s.detach()) for name, one in soft.items()}
+    same_weights(found, computed(model, layers))
+    assert thresholds == pytest.approx(learned, abs=1e-4)
+    assert max(thresholds.values()) - min(thresholds.values()) > 0.01
+    assert made.memory == {}
+    keep = laboratory.pruned(method, found, made, 0.9)
+    assert removed(keep) == round(0.9 * sum(mask.numel() for mask in keep.values()))
+    zeros = {name: layer.weight.detach() == 0 for name, layer in layers.items()}  # type: ignore[operator, union-attr]
+    assert 0.2 < sum(int(zero.sum()) for zero in zeros.values()) / sum(zero.numel() for zero in zeros.values()) < 0.9
+    assert not any((keep[name] & zero).any() for name, zero in zeros.items())
+
+
 def test_powerpropagation_by_hand() -> None:
     """w of -4 at alpha 2 is theta -2: a gradient of 3 is one of 3 x 2 x 2; a step to theta 3 makes w 9."""
     model = nn.Sequential(nn.Linear(1, 1, bias=False))
