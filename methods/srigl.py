@@ -54,7 +54,7 @@ class StructuredRigL:
             return
         share = self.fraction / 2 * (1 + math.cos(math.pi * training.progress / self.until))
         weights = {name: w for name, w in training.parameters().items() if name in training.masks}
-        masks, last = training.by_output(training.masks), list(weights)[-1]
+        masks, last = training.by_output(training.masks), [*training.layers()][-1]
         gradients = training.by_output({name: w.grad for name, w in weights.items() if w.grad is not None})
         rows = training.by_output(weights)
         moved = {}

@@ -611,15 +611,17 @@ CARRIED = "{ name = 'iterative', steps = 2, epochs = 2 }"
     ids=[
         "rigl",
         "set",
+        "srigl",
         "granet",
         "acdc",
         "powerpropagation",
+        "str",
         "sr-ste",
         "movement",
         "group-lasso",
         "growing-reg",
         "lottery-ticket",
-    ],
+    ],  # fmt: skip
 )
 def test_a_training_that_is_interrupted_again_and_again_ends_as_one_that_was_not(
     table: str, bench: Bench, same: Same
