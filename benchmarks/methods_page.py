@@ -60,9 +60,13 @@ TAIL = """
 | `at-init` | prune the untrained net, then train it; what `snip`, `grasp` and `synflow` do where nothing else is said |
 | `dynamic` | train sparsely from the start; the mask moves (`rigl`, `set`, `srigl`) |
 | `during-training` | train the untrained net, shaped by the method, which prunes it at the end; no recovery |
+| `dense-sparse-dense` | prune, recover, lift the masks, recover at a tenth of the rate (Han et al. 2017): ends dense |
 
 Recovery is fine-tuning, with `finetune.distill` and `finetune.temperature` also distillation from the dense net: one
 recipe for all methods and for the dense control. A combination that makes no sense is refused with its reason.
+After `dense-sparse-dense` nothing is pruned, and its row says so: the target is the sparsity of the phase between,
+`_before` columns are of the pruned net, and the control has trained as long at the same rates. Han et al. prune every
+layer by magnitude (`l1-unstructured`) by 25 to 50 % and train each phase to convergence.
 `gradual` prunes from its first epoch on, at least three times unless `steps` says fewer: two would take 87.5 % at once.
 A lottery ticket of masks passes through rounds that take at most `rate` (20 %) of what remains, as in Frankle & Carbin
 2019, on its way to each of the study's sparsities; `rate = 1`, `steps` or `levels` say otherwise.

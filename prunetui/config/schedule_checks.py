@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from prunetui.config.choices import allows, info_of, schedule_of, shaping_epochs, target_of
+from prunetui.config.choices import allows, info_of, is_masked, schedule_of, shaping_epochs, target_of
 from prunetui.config.schedule import (
     SCHEDULES,
     AnySchedule,
     AtInit,
+    DenseSparseDense,
     DuringTraining,
     Dynamic,
     Gradual,
@@ -41,6 +42,8 @@ def _of_method(method: MethodTable, schedule: AnySchedule) -> str:
         return f"{method.name} {_why_not(info, schedule)}; it can be {', '.join(known)}"
     if isinstance(schedule, AtInit) and info.trains and shaping_epochs(method):
         return f"{method.name} learns from a training before its edit; at-init has none"
+    if isinstance(schedule, DenseSparseDense) and not is_masked(method):
+        return f"{schedule.name} lets zeroed weights train again; {method.name} does not only zero weights"
     once = info.schedules and "iterative" not in info.schedules
     if once and isinstance(schedule, LrRewinding) and schedule.steps != 1:
         return f"{method.name} edits a net once: lr-rewinding needs steps = 1 with it"
@@ -67,6 +70,8 @@ def _of_training(study: Study, schedule: AnySchedule) -> str:
             return f"{schedule.name} repeats [train], so it needs epochs {UNTRAINED}"
         if schedule.epoch is not None and schedule.epoch >= epochs:
             return f"there is no epoch {schedule.epoch} to go back to: [train] has {epochs} epochs, counted from 0"
+    if isinstance(schedule, DenseSparseDense) and not study.finetune.epochs:
+        return f"{schedule.name} trains twice by [finetune], which needs epochs"
     if isinstance(schedule, Gradual):
         most = study.finetune.epochs
         if most < 2:

@@ -214,7 +214,7 @@ class Study(TomlTable):
     """What the fractions are fractions of: prunable weights, channels of each layer, parameters or MACs."""
     schedule: Schedule = OneShot()
     """`one-shot`, `iterative`, `gradual`, `lottery-ticket`, `lr-rewinding`, `at-init`, `dynamic`, `during-training`,
-    or a table."""
+    `dense-sparse-dense`, or a table."""
     data: DataTable = DataTable()
     model: ModelTable = ModelTable()
     task: TaskTable = TaskTable()

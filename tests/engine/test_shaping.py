@@ -621,7 +621,7 @@ CARRIED = "{ name = 'iterative', steps = 2, epochs = 2 }"
         "group-lasso",
         "growing-reg",
         "lottery-ticket",
-    ],  # fmt: skip
+    ],
 )
 def test_a_training_that_is_interrupted_again_and_again_ends_as_one_that_was_not(
     table: str, bench: Bench, same: Same

@@ -157,7 +157,7 @@ def test_every_schedule_is_listed_under_its_own_name():
     assert {name: kind().name for name, kind in SCHEDULES.items()} == {name: name for name in SCHEDULES}
     assert list(SCHEDULES) == [
         "one-shot", "iterative", "gradual", "lottery-ticket", "lr-rewinding", "at-init", "dynamic",
-        "during-training",
+        "during-training", "dense-sparse-dense",
     ]  # fmt: skip
 
 

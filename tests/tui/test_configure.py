@@ -258,7 +258,7 @@ def test_each_schedule_shows_its_own_fields(make):
         await field(pilot, form, "schedule")
         for name in (
             "one-shot", "iterative", "gradual", "lottery-ticket", "lr-rewinding", "at-init", "dynamic",
-            "during-training",
+            "during-training", "dense-sparse-dense",
         ):  # fmt: skip
             await pilot.press("right")
             await until(
@@ -267,6 +267,7 @@ def test_each_schedule_shows_its_own_fields(make):
             labels[name] = {row.spec.label for row in form.query(FieldRow)} - {"schedule"}
         assert labels["one-shot"] == labels["at-init"] == labels["dynamic"] == labels["during-training"] == set()
         assert labels["iterative"] == {"steps", "spacing", "levels", "epochs"}
+        assert labels["dense-sparse-dense"] == {"rate"}
         assert labels["gradual"] == {"steps", "until"}
         assert labels["lr-rewinding"] == {"steps", "spacing", "levels", "epoch"}
         assert labels["lottery-ticket"] == labels["lr-rewinding"] | {"rate"}
