@@ -13,12 +13,22 @@ SOURCES: dict[str, tuple[str, str, str]] = {
         '`[layers] first = "prune"`, `last = "prune"` give the paper\'s layers; one rule for all methods keeps them '
         "comparable",
     ),
+    "acdc": (
+        "all layers, by turns of whole epochs; momentum reset on decompression (an option of the code)",
+        "the same, over the layers that the study's rules let go; turns are parts of the training",
+        "as for `erk`; trainings of any length",
+    ),
     "global-unstructured": (
         "a threshold for each layer (Han); one for the net (torch)",
         "torch's",
         "its second source",
     ),
     "gradient": ("absolute weight x gradient of one batch", "of the mean over the calibration images", "less noise"),
+    "granet": (
+        "thresholds of magnitude along a cubic, then regrowth by gradient, all layers; ImageNet every 4000 steps",
+        "the same with exact counts, over the layers that the study's rules let go; ten times before `until` at least",
+        "as for `erk`; short trainings have few steps",
+    ),
     "grasp": (
         "sums the gradient over all batches, then Hessian x gradient, in training mode; linear layers drawn anew first",
         "the same, but the net stays as it was initialised",
@@ -57,6 +67,11 @@ SOURCES: dict[str, tuple[str, str, str]] = {
         "one by one within a block, in rounds; survivors jointly",
         "of two weights that stand in for each other one stays",
     ),
+    "powerpropagation": (
+        "trains theta in w = theta |theta|^(alpha - 1) everywhere; magnitude within each, of the last half the share",
+        "the same in the layers that the study's rules let go, the same share of each",
+        TARGET,
+    ),
     "random-unstructured": (SAME, SAME, ""),
     "rigl": (
         "exchange in place of the optimiser's step, every 100 steps, ERK over all layers",
@@ -69,10 +84,25 @@ SOURCES: dict[str, tuple[str, str, str]] = {
         "weights that grow start at zero, as in RigL's comparison",
     ),
     "snip": ("one batch, at initialisation", "all calibration images, at initialisation", "less noise"),
+    "sr-ste": (
+        "n:m in every forward pass, straight-through, + lambda x what is hidden to the gradient; all layers",
+        "the same in every layer that the pattern fits and the study's rules let go; the first batch is dense",
+        "one rule for all methods keeps them comparable",
+    ),
     "sparsegpt": (
         "column by column, masks of 128 columns or n:m, block by block; linear layers of language models",
         "the same layer by layer; a convolution is the linear layer of its unfolded input",
         "convolutional networks have few blocks",
+    ),
+    "srigl": (
+        "RigL with one fan-in a layer; neurons with few salient weights go; exchange in place of the step; all layers",
+        "the same, over the layers that the study's rules let go; fan-ins differ by one where the count asks for it",
+        "as for `rigl`; an exact number of weights",
+    ),
+    "str": (
+        "soft thresholds a layer, learned with the weights; the sparsity follows from weight decay and first threshold",
+        "the same in the layers that the study's rules let go; the smallest of what is left are cut at the end",
+        TARGET,
     ),
     "synflow": (SAME + ", 100 rounds, at initialisation", SAME, ""),
     "taylor": ("(weight x gradient)^2 of whole filters", "of single weights", "`taylor-structured` is the paper's"),

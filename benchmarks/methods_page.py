@@ -38,7 +38,8 @@ One net, one recipe, three seeds (bars: standard deviation): `prunetui --batch e
 for what a method does to a net, not for how it ranks on yours - that is one study away. It was drawn before the
 methods were brought in line with their sources as the table below says: `grasp`, `fisher-structured`,
 `taylor-structured`, `bn-scale`, `group-norm`, `group-lasso`, `growing-reg`, `movement`, `wanda`, `rigl`, `set`, `apoz`,
-`hrank`, `chip` and the lottery ticket's rounds give other figures now.
+`hrank`, `chip` and the lottery ticket's rounds give other figures now, and `srigl`, `granet`, `acdc`,
+`powerpropagation`, `str` and `sr-ste` are not in it.
 """
 COMPARED = """
 ## What the sources do, and what is done here
@@ -60,10 +61,15 @@ TAIL = """
 | `lottery-ticket` | after every level the weights of epoch k come back and are trained again (Frankle et al. 2020) |
 | `lr-rewinding` | after every level the end of [train] is repeated, learning rates included (Renda et al. 2020) |
 | `at-init` | prune the untrained net, then train it; what `snip`, `grasp` and `synflow` do where nothing else is said |
-| `dynamic` | train sparsely from the start; the mask moves (`rigl`, `set`) |
+| `dynamic` | train sparsely from the start; the mask moves (`rigl`, `set`, `srigl`) |
+| `during-training` | train the untrained net, shaped by the method, which prunes it at the end; no recovery |
+| `dense-sparse-dense` | prune, recover, lift the masks, recover at a tenth of the rate (Han et al. 2017): ends dense |
 
 Recovery is fine-tuning, with `finetune.distill` and `finetune.temperature` also distillation from the dense net: one
 recipe for all methods and for the dense control. A combination that makes no sense is refused with its reason.
+After `dense-sparse-dense` nothing is pruned, and its row says so: the target is the sparsity of the phase between,
+`_before` columns are of the pruned net, and the control has trained as long at the same rates. Han et al. prune every
+layer by magnitude (`l1-unstructured`) by 25 to 50 % and train each phase to convergence.
 `gradual` prunes from its first epoch on, at least three times unless `steps` says fewer: two would take 87.5 % at once.
 A lottery ticket of masks passes through rounds that take at most `rate` (20 %) of what remains, as in Frankle & Carbin
 2019, on its way to each of the study's sparsities; `rate = 1`, `steps` or `levels` say otherwise.

@@ -1,7 +1,7 @@
 import torch
 from torch import Tensor
 
-from prunetui.api import Masks, Net, Positive, Scope, Training, TrialError, dataclass, keep_top, register
+from prunetui.api import Keep, Masks, Net, Positive, Scope, Training, TrialError, dataclass, keep_top, register
 
 WARM_UP, SETTLED = 0.1, 0.2
 """Parts of a training before the first weight is hidden, and after the last: the authors' for SQuAD."""
@@ -29,8 +29,6 @@ class Movement:
     def during_training(self, training: Training, sparsity: float) -> None:
         memory, weights = training.memory, training.parameters()
         weights = {name: w for name, w in weights.items() if w.grad is not None}
-        if training.batch == 0:
-            memory.update({_held(name): _mask(training, name) for name in weights})
         full = {name: w + memory.get(_hidden(name), 0) for name, w in weights.items()}
         for name, w in weights.items():
             assert w.grad is not None
@@ -44,10 +42,10 @@ class Movement:
 
     def _keep(self, training: Training, scores: dict[str, Tensor], sparsity: float) -> dict[str, Tensor]:
         """What is not hidden in the next batch; after the last one all that was there comes back, to be pruned."""
-        held = {name: training.memory[_held(name)] for name in scores}
-        if training.batch and training.progress * (training.batch + 1) / training.batch > 1 - 1e-9:
+        held = {name: _mask(training, name, training.held) for name in scores}
+        if training.is_last:
             return held
-        gone = sum(int((~mask).sum()) for mask in held.values()) / sum(mask.numel() for mask in held.values())
+        gone = training.gone
         place = min(1.0, max(0.0, (training.progress - WARM_UP) / (1 - WARM_UP - SETTLED)))
         share = gone + max(0.0, sparsity - gone) * (1 - (1 - place) ** 3)
         return keep_top(scores, share, self.scope, held, training.floor)
@@ -59,16 +57,11 @@ class Movement:
         return Masks(keep_top(scores, sparsity, self.scope, within=net))
 
 
-def _mask(training: Training, name: str) -> Tensor:
-    weight = training.parameters()[name]
-    return training.masks[name] if name in training.masks else torch.ones_like(weight, dtype=torch.bool)
+def _mask(training: Training, name: str, masks: Keep | None = None) -> Tensor:
+    found = (training.masks if masks is None else masks).get(name)
+    return torch.ones_like(training.parameters()[name], dtype=torch.bool) if found is None else found
 
 
 def _hidden(name: str) -> str:
     """Under which name the values of a layer's hidden weights are noted."""
     return f"hidden of {name}"
-
-
-def _held(name: str) -> str:
-    """Under which name the mask is noted that was in force when the training began."""
-    return f"held of {name}"

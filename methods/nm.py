@@ -15,8 +15,7 @@ class NM:
     layers whose input channels are no multiple of m stay dense. By magnitude, once, then retraining with the masks
     held, as in the paper; the authors' library (apex) also permutes channels so that less is lost, and leaves out
     layers that are too small to gain, which we do not. By other scores: `wanda`, `dsnot`, `sparsegpt`, `taylor`,
-    `gradient` and `obd` with the target `pattern`. Training towards the pattern (Zhou et al. 2021, SR-STE,
-    arXiv:2102.04010) is another method.
+    `gradient` and `obd` with the target `pattern`. Training towards the pattern is `sr-ste`.
     """
 
     n: Positive = 2

@@ -26,6 +26,8 @@ from prunetui.engine.verify_edit import achieved, check_achieved
 from prunetui.errors import TrialError
 from prunetui.plan import Prune
 from prunetui.plugins import method_catalogue
+from prunetui.plugins.method_source import HOOKS
+from prunetui.steps.train import hook_of
 
 NETS = {
     "resnet20 A": Architecture("resnet20", 3, 8, 10, "A", width=8),
@@ -86,18 +88,19 @@ class Subject:
 
 def noted(name: str, method: Any, net: Net, value: float) -> Net:
     """The net with what the method notes while a copy of it is trained for two batches; others get it as it is."""
-    trains = method_catalogue.method_info(name).trains
-    if not trains:
+    if not method_catalogue.method_info(name).trains:
         return net
     training = Training(
         model=copy.deepcopy(net.model), constraints=net.constraints, masks=dict(net.masks), memory=dict(net.memory),
-        generator=torch.Generator(), lr=0.1,
+        generator=torch.Generator(), held=dict(net.masks), total=2, lr=0.1,
     )  # fmt: skip
+    hooks = [found for hook in HOOKS if (found := hook_of(method, hook, value))]
     for images, labels in (net.batches * 2)[:2]:
         training.model.zero_grad()
         torch.nn.functional.cross_entropy(training.model(images).float(), labels).backward()  # type: ignore[no-untyped-call]
         with torch.no_grad():
-            method.during_training(training, *([value] if trains == "by value" else []))
+            for hook in hooks:
+                hook(training)
         training.batch += 1
     return replace(net, memory=training.memory)
 
@@ -185,7 +188,8 @@ def test_all_methods_were_found_and_can_be_imported() -> None:
     ours = {subject.name for subject in SUBJECTS} & {*method_catalogue.catalogue().methods}
     assert all(callable(method_catalogue.load(name).prune) for name in ours)
     assert {name for name, info in method_catalogue.catalogue().methods.items() if info.trains} >= {
-        "movement", "rigl", "set", "group-lasso", "growing-reg", "bn-scale",
+        "movement", "rigl", "set", "group-lasso", "growing-reg", "bn-scale", "granet", "acdc",
+        "powerpropagation", "str", "sr-ste", "srigl",
     }  # fmt: skip
 
 

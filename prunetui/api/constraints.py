@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -39,6 +39,8 @@ class Constrained:
 
     model: nn.Module
     constraints: Constraints
+    masks: Mapping[str, Tensor]
+    """Masks in force, by layer name; a layer without one is dense."""
 
     @property
     def costs(self) -> Costs:
@@ -69,3 +71,20 @@ class Constrained:
         Those of ``constraints.turned`` are [in, out, ...].
         """
         return {name: layer.weight for name, layer in self.layers().items()}  # type: ignore[misc]
+
+    def weights(self) -> dict[str, Tensor]:
+        """Prunable weights by layer name: of convolutions [out, in, k, k] and linear layers [out, in].
+
+        Masks have these shapes. Some kinds of layers keep [in, out, ...]; ``by_output`` has them the other way round.
+        """
+        return {name: weight.detach() for name, weight in self.parameters().items()}
+
+    def by_output(self, values: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+        """``weights``, or ``values`` shaped like them, with the outputs of every layer on the first dimension."""
+        turned = self.constraints.turned
+        given = self.weights() if values is None else values
+        return {name: value.transpose(0, 1) if name in turned else value for name, value in given.items()}
+
+    def as_weights(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Values shaped as ``by_output`` says, as the layers keep their weights."""
+        return {name: value.contiguous() for name, value in self.by_output(values).items()}  # turned twice is as before

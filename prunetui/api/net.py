@@ -43,24 +43,7 @@ class Net(Constrained):
     task: Task
     """What the network is for: it says the loss of a batch, and what of one goes into the network."""
     memory: Keep = field(default_factory=dict)
-    """What the method's ``during_training`` has noted, by the names it chose."""
-
-    def weights(self) -> dict[str, Tensor]:
-        """Prunable weights by layer name: of convolutions [out, in, k, k] and linear layers [out, in].
-
-        Masks have these shapes. Some kinds of layers keep [in, out, ...]; ``by_output`` has them the other way round.
-        """
-        return {name: weight.detach() for name, weight in self.parameters().items()}
-
-    def by_output(self, values: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
-        """``weights``, or ``values`` shaped like them, with the outputs of every layer on the first dimension."""
-        turned = self.constraints.turned
-        given = self.weights() if values is None else values
-        return {name: value.transpose(0, 1) if name in turned else value for name, value in given.items()}
-
-    def as_weights(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Values shaped as ``by_output`` says, as the layers keep their weights."""
-        return {name: value.contiguous() for name, value in self.by_output(values).items()}  # turned twice is as before
+    """What the method has noted while a training went on, by the names it chose."""
 
     def with_masks(self, masks: Keep) -> Net:
         """The same net with other masks in force, for methods that prune in rounds."""

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from prunetui.api.net import Net
+from prunetui.api.constraints import Constrained
 from prunetui.api.options import Scope
 from prunetui.api.selection import keep_top
 from prunetui.errors import TrialError
 
 
 def keep_scored(
-    net: Net, scores: Mapping[str, Tensor], sparsity: float, scope: Scope, n: int, m: int
+    net: Constrained, scores: Mapping[str, Tensor], sparsity: float, scope: Scope, n: int, m: int
 ) -> dict[str, Tensor]:
     """The masks that the target asks for: the highest scores, or those of every ``m`` if it is a pattern.
 
@@ -26,7 +26,7 @@ def keep_scored(
     return keep_top(scores, sparsity, scope, within=net)
 
 
-def keep_pattern(net: Net, scores: Mapping[str, Tensor], n: int, m: int) -> dict[str, Tensor]:
+def keep_pattern(net: Constrained, scores: Mapping[str, Tensor], n: int, m: int) -> dict[str, Tensor]:
     """Keep the ``n`` highest scores of every ``m`` consecutive input channels, at each place of a kernel.
 
     ``scores`` are shaped as ``net.weights()``. What is pruned already comes last. Layers whose input channels are no

@@ -21,7 +21,8 @@ class PruningMethod(Protocol):
     """What a class that is registered as a method must offer.
 
     It may also have ``during_training(self, training: Training)``, or ``(self, training, sparsity)``, called after
-    every backward pass of the trainings before an edit: at first for as many epochs as its option ``epochs`` says.
+    every backward pass of the trainings before an edit, and ``after_step`` likewise, called after the optimiser's step:
+    at first for as many epochs as its option ``epochs`` says, or all through [train] with ``during-training``.
     """
 
     def prune(self, net: Net, sparsity: float) -> Any:
@@ -57,7 +58,8 @@ def register(
     """Make a class a pruning method.
 
     ``source`` is where the method comes from; ``family`` and ``targets`` default by the kind of edit, ``schedules``
-    to all but ``dynamic``. ``schedule`` is the one that its source has, where a study names none.
+    to all but ``dynamic``, and but ``during-training`` where it shapes no training. ``schedule`` is the one that its
+    source has, where a study names none.
 
     Raises:
         PrunetuiError: the name is taken by another class of the same file.

@@ -19,12 +19,16 @@ from prunetui.errors import TrialError
 
 
 def keep_top(
-    scores: Mapping[str, Tensor], sparsity: float, scope: Scope, within: Net | Keep | None = None, floor: float = 0.0
+    scores: Mapping[str, Tensor],
+    sparsity: float,
+    scope: Scope,
+    within: Constrained | Keep | None = None,
+    floor: float = 0.0,
 ) -> dict[str, Tensor]:
     """Keep the highest scores and remove exactly ``round(sparsity * n)`` of n.
 
-    n counts all scores (``global``) or those of each layer (``local``). What ``within``, a net or masks, has already
-    removed stays removed and counts. Equal scores fall as ``torch.topk`` breaks the tie. Every layer keeps at
+    n counts all scores (``global``) or those of each layer (``local``). What ``within``, a network or masks, has
+    already removed stays removed and counts. Equal scores fall as ``torch.topk`` breaks the tie. Every layer keeps at
     least the fraction ``floor`` of its weights, or that of the net: its highest scores, whatever other layers have.
 
     Raises:
@@ -49,8 +53,8 @@ def keep_top(
     return {name: keep.view(scores[name].shape) for name, keep in zip(names, kept, strict=True)}
 
 
-def _masks_and_floor(within: Net | Keep | None, floor: float) -> tuple[Keep, float]:
-    return (within.masks, within.floor) if isinstance(within, Net) else (within or {}, floor)
+def _masks_and_floor(within: Constrained | Keep | None, floor: float) -> tuple[Keep, float]:
+    return (within.masks, within.floor) if isinstance(within, Constrained) else (within or {}, floor)
 
 
 def _keep_flat(scores: Tensor, sparsity: float) -> Tensor:
@@ -79,7 +83,7 @@ def _protected(scores: Tensor, floor: float) -> Tensor:
     return scores
 
 
-def keep_erk(net: Net, scores: Mapping[str, Tensor], sparsity: float) -> dict[str, Tensor]:
+def keep_erk(net: Constrained, scores: Mapping[str, Tensor], sparsity: float) -> dict[str, Tensor]:
     """Keep the highest scores of each layer, as many as its Erdos-Renyi-kernel budget says; exact over the net.
 
     Raises:
@@ -91,9 +95,9 @@ def keep_erk(net: Net, scores: Mapping[str, Tensor], sparsity: float) -> dict[st
 
 
 def keep_above(
-    scores: Mapping[str, Tensor], threshold: float, within: Net | Keep | None = None, floor: float = 0.0
+    scores: Mapping[str, Tensor], threshold: float, within: Constrained | Keep | None = None, floor: float = 0.0
 ) -> dict[str, Tensor]:
-    """Keep what is in ``within`` (a net or masks) and scores above ``threshold``, and of every layer its floor."""
+    """Keep what is in ``within`` (a network or masks) and scores above ``threshold``, and of every layer its floor."""
     held, floor = _masks_and_floor(within, floor)
     kept = {name: score.detach() > threshold for name, score in scores.items()}
     if floor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from prunetui.config.schedule import SCHEDULES, AnySchedule, Dynamic, Gradual
+from prunetui.config.schedule import SCHEDULES, AnySchedule, DuringTraining, Dynamic, Gradual
 from prunetui.config.schema import MethodTable, Options, Study
 from prunetui.plugins.method_catalogue import MethodInfo, catalogue
 
@@ -64,8 +64,13 @@ def shaping_epochs(method: MethodTable) -> int:
 
 
 def allows(info: MethodInfo, schedule: AnySchedule) -> bool:
-    """Whether a method makes sense with a schedule: with those it names, else with all but ``dynamic``."""
-    return schedule.name in info.schedules if info.schedules else not isinstance(schedule, Dynamic)
+    """Whether a method makes sense with a schedule: with those it names, else with all but ``dynamic``.
+
+    ``during-training`` is for methods that shape a training.
+    """
+    if info.schedules:
+        return schedule.name in info.schedules
+    return not isinstance(schedule, Dynamic) and (bool(info.trains) or not isinstance(schedule, DuringTraining))
 
 
 def schedule_of(study: Study, method: MethodTable) -> AnySchedule:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from prunetui.config.choices import shaping_epochs
+from prunetui.config.schedule import SHAPED_THROUGHOUT
 from prunetui.config.schema import MethodTable, PartTable
 from prunetui.errors import Mistake
 from prunetui.plugins.method_catalogue import MethodInfo, catalogue
@@ -46,7 +47,8 @@ def _reason_against(info: MethodInfo, part: PartTable, masked: str) -> str:
         return "a hybrid cannot be part of a hybrid; list its parts instead"
     if "sparsity" not in info.targets:
         return f"it knows no sparsity (only {', '.join(info.targets)}), so it cannot take a share of one"
-    if info.schedules == ("dynamic",) or shaping_epochs(MethodTable(name=part.name, options=part.options)):
+    throughout = info.schedules and set(info.schedules) <= set(SHAPED_THROUGHOUT)
+    if throughout or shaping_epochs(MethodTable(name=part.name, options=part.options)):
         return "it shapes a training, and a hybrid is applied at once"
     if masked and info.edit == "channels":
         return (

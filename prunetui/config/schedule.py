@@ -92,6 +92,26 @@ class Dynamic(TomlTable):
     """Kind of schedule."""
 
 
+class DuringTraining(TomlTable):
+    """Train the untrained network by the recipe of [train], shaped by the method, which prunes it at the end."""
+
+    name: Literal["during-training"] = "during-training"
+    """Kind of schedule."""
+
+
+class DenseSparseDense(TomlTable):
+    """Prune, recover with the zeros held, then let all weights train again (Han et al. 2017): the net ends dense."""
+
+    name: Literal["dense-sparse-dense"] = "dense-sparse-dense"
+    """Kind of schedule."""
+    rate: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """Factor on the learning rate of [finetune] when all weights train, for as many epochs again."""
+
+
+SHAPED_THROUGHOUT = ("dynamic", "during-training")
+"""Schedules in which a method shapes the whole training."""
+
+
 def _schedule(raw: object) -> object:
     """Accept the short forms: a schedule's name, ``iterative-linear`` and ``iterative-geometric``."""
     if not isinstance(raw, str):
@@ -100,7 +120,9 @@ def _schedule(raw: object) -> object:
     return {"name": name, **({"spacing": spacing} if spacing else {})}
 
 
-AnySchedule = OneShot | Iterative | Gradual | LotteryTicket | LrRewinding | AtInit | Dynamic
+AnySchedule = (
+    OneShot | Iterative | Gradual | LotteryTicket | LrRewinding | AtInit | Dynamic | DuringTraining | DenseSparseDense
+)
 Schedule = Annotated[
     Annotated[AnySchedule, Field(discriminator="name")],
     BeforeValidator(_schedule, json_schema_input_type=str | AnySchedule),
@@ -113,4 +135,6 @@ SCHEDULES: dict[str, type[AnySchedule]] = {
     "lr-rewinding": LrRewinding,
     "at-init": AtInit,
     "dynamic": Dynamic,
+    "during-training": DuringTraining,
+    "dense-sparse-dense": DenseSparseDense,
 }

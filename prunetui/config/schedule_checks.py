@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from prunetui.config.choices import allows, info_of, schedule_of, shaping_epochs, target_of
+from prunetui.config.choices import allows, info_of, is_masked, schedule_of, shaping_epochs, target_of
 from prunetui.config.schedule import (
+    SCHEDULES,
     AnySchedule,
     AtInit,
+    DenseSparseDense,
+    DuringTraining,
     Dynamic,
     Gradual,
     Leveled,
@@ -14,6 +17,7 @@ from prunetui.config.schedule import (
     OneShot,
 )
 from prunetui.config.schema import MethodTable, Study
+from prunetui.plugins.method_catalogue import MethodInfo
 
 LEAST_GRADUAL = 3
 """Prune steps of `gradual` where a study does not say how many: two would take 87.5 % of all at once."""
@@ -34,23 +38,30 @@ def schedule_mistake(study: Study, method: MethodTable) -> str:
 def _of_method(method: MethodTable, schedule: AnySchedule) -> str:
     info = info_of(method)
     if not allows(info, schedule):
-        known = info.schedules or [name for name in ALL if name != "dynamic"]
-        why = (
-            "moves no mask while it trains"
-            if isinstance(schedule, Dynamic)
-            else f"does not work with the schedule {schedule.name}"
-        )
-        return f"{method.name} {why}; it can be {', '.join(known)}"
+        known = info.schedules or [name for name, kind in SCHEDULES.items() if allows(info, kind())]
+        return f"{method.name} {_why_not(info, schedule)}; it can be {', '.join(known)}"
     if isinstance(schedule, AtInit) and info.trains and shaping_epochs(method):
         return f"{method.name} learns from a training before its edit; at-init has none"
+    if isinstance(schedule, DenseSparseDense) and not is_masked(method):
+        return f"{schedule.name} lets zeroed weights train again; {method.name} does not only zero weights"
     once = info.schedules and "iterative" not in info.schedules
     if once and isinstance(schedule, LrRewinding) and schedule.steps != 1:
         return f"{method.name} edits a net once: lr-rewinding needs steps = 1 with it"
     return ""
 
 
+def _why_not(info: MethodInfo, schedule: AnySchedule) -> str:
+    if isinstance(schedule, Dynamic):
+        return "moves no mask while it trains"
+    if isinstance(schedule, DuringTraining) and not info.trains:
+        return "shapes no training"
+    return f"does not work with the schedule {schedule.name}"
+
+
 def _of_training(study: Study, schedule: AnySchedule) -> str:
     epochs = study.train.epochs
+    if isinstance(schedule, DuringTraining) and not epochs:
+        return f"{schedule.name} prunes by what [train] does, so [train] needs epochs {UNTRAINED}"
     if isinstance(schedule, AtInit | Dynamic) and not epochs:
         other = "" if isinstance(schedule, Dynamic) else '; a trained net is pruned with schedule = "one-shot"'
         return f"{schedule.name} prunes before training, so [train] needs epochs {UNTRAINED}{other}"
@@ -59,6 +70,8 @@ def _of_training(study: Study, schedule: AnySchedule) -> str:
             return f"{schedule.name} repeats [train], so it needs epochs {UNTRAINED}"
         if schedule.epoch is not None and schedule.epoch >= epochs:
             return f"there is no epoch {schedule.epoch} to go back to: [train] has {epochs} epochs, counted from 0"
+    if isinstance(schedule, DenseSparseDense) and not study.finetune.epochs:
+        return f"{schedule.name} trains twice by [finetune], which needs epochs"
     if isinstance(schedule, Gradual):
         most = study.finetune.epochs
         if most < 2:
@@ -91,6 +104,3 @@ def _of_study(study: Study, schedule: AnySchedule) -> str:
     if study.kind != "sensitivity" or isinstance(schedule, OneShot):
         return ""
     return "a sensitivity study prunes one layer once: its schedule is one-shot"
-
-
-ALL = ("one-shot", "iterative", "gradual", "lottery-ticket", "lr-rewinding", "at-init", "dynamic")

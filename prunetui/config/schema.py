@@ -213,7 +213,8 @@ class Study(TomlTable):
     target: Target = "sparsity"
     """What the fractions are fractions of: prunable weights, channels of each layer, parameters or MACs."""
     schedule: Schedule = OneShot()
-    """`one-shot`, `iterative`, `gradual`, `lottery-ticket`, `lr-rewinding`, `at-init`, `dynamic`, or a table."""
+    """`one-shot`, `iterative`, `gradual`, `lottery-ticket`, `lr-rewinding`, `at-init`, `dynamic`, `during-training`,
+    `dense-sparse-dense`, or a table."""
     data: DataTable = DataTable()
     model: ModelTable = ModelTable()
     task: TaskTable = TaskTable()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,19 +43,30 @@ def edited(asked: Asked, kind: str, method: Any, net: Net, state: State, graph: 
 
 def asked_of(kind: str, asked: Asked, state: State, graph: Graph) -> float:
     """The value for a method: masks are of what it may prune now, a study's sparsity of all dense weights."""
-    dense, present = graph.cost("sparsity", graph.dense), graph.present("sparsity", state.tensors)
-    apart = graph.excluded(asked.rules.get("exclude", ())) & {*graph.prunable}
-    if kind != "masks" or asked.target != "sparsity" or asked.only or (present == dense and not apart):
+    if kind != "masks" or asked.target != "sparsity" or asked.only:
         return asked.value
+    return own_share(asked.value, asked.rules.get("exclude", ()), state, graph)
+
+
+def own_share(value: float, exclude: Sequence[str], state: State, graph: Graph) -> float:
+    """What a sparsity of all dense weights is of those that a method may prune now: not of layers it leaves alone.
+
+    Raises:
+        TrialError: more is gone already, or the others are too few.
+    """
+    dense, present = graph.cost("sparsity", graph.dense), graph.present("sparsity", state.tensors)
+    apart = graph.excluded(exclude) & {*graph.prunable}
+    if present == dense and not apart:
+        return value
     zeros = sum(int((~mask).sum()) for name, mask in state.masks.items() if name in apart)
     own = present - sum(state.tensors[f"{name}.weight"].numel() for name in apart)
-    share = (asked.value * dense - (dense - present) - zeros) / own
+    share = (value * dense - (dense - present) - zeros) / own
     if share < 0:
         gone = 1 - (present - zeros) / dense
-        raise TrialError(f"{gone:.2%} of the weights are already gone; {asked.value:g} is below that")
+        raise TrialError(f"{gone:.2%} of the weights are already gone; {value:g} is below that")
     if share > 1:
         have = f"the layers it may prune have {own / dense:.2%}"
-        raise TrialError(f"cannot remove {asked.value:.2%} of the weights: {have}")
+        raise TrialError(f"cannot remove {value:.2%} of the weights: {have}")
     return share
 
 

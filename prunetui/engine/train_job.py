@@ -66,10 +66,13 @@ class Hooks:
 
 @dataclass(frozen=True)
 class Shape:
-    """A method's ``during_training`` and what it may change."""
+    """A method's ``during_training`` and ``after_step``, and what they may change."""
 
-    hook: Callable[[Training], None]
+    hook: Callable[[Training], None] | None
     constraints: Constraints
+    after_step: Callable[[Training], None] | None = None
+    held: Mapping[str, Tensor] = field(default_factory=dict)
+    """Masks in force before the training, also where it goes on after an interruption."""
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from prunetui.engine.randomness import (
     seed_everything,
     set_generator_states,
 )
-from prunetui.engine.train_job import START, Hooks, TrainJob, TrainProgress, TrainState, WithinEpoch
+from prunetui.engine.train_job import START, Hooks, Shape, TrainJob, TrainProgress, TrainState, WithinEpoch
 from prunetui.errors import Interrupted, TrialError
 
 REPORT_SECONDS = 0.5
@@ -111,14 +111,20 @@ class _Loop:
         self.batches = source.batches_in_epoch(self.recipe.batch_size)
         self.optimizer = make_optimizer(model, self.recipe, device)
         restore(self.optimizer, model, start.momentum)
+        shape = job.shape or Shape(None, Constraints())
         self.training = Training(
             model=model,
-            constraints=job.shape.constraints if job.shape else Constraints(),
+            constraints=shape.constraints,
             # Copies: a method that writes into them must not reach the state that the training began with.
             masks={name: mask.to(device.torch, copy=True) for name, mask in start.masks.items()},
             memory={name: tensor.to(device.torch, copy=True) for name, tensor in start.memory.items()},
             generator=torch.Generator(),
+            held={name: mask.to(device.torch) for name, mask in shape.held.items()},
             batches=self.batches,
+            momentum=self.recipe.momentum,
+            weight_decay=self.recipe.weight_decay,
+            total=(job.end - job.begun) * self.batches,
+            reset_momentum=self.optimizer.state.clear,
         )
         self.mask_guard = MaskGuard(model, self.optimizer, self.training.masks)
         self.kept: dict[str, Any] = {}
@@ -186,7 +192,7 @@ class _Loop:
         set_lr(self.optimizer, lr)
         training, begun = self.training, self.job.begun * self.batches
         training.lr, training.batch = lr, place - begun
-        training.progress = training.batch / ((self.job.end - self.job.begun) * self.batches)
+        training.progress = training.batch / training.total
         return lr
 
     def step(self, batch: Batch) -> _BatchResult:
@@ -200,6 +206,8 @@ class _Loop:
             self._shape(self.job.shape.hook)
         self.optimizer.step()
         self.mask_guard.apply()
+        if self.job.shape:
+            self._shape(self.job.shape.after_step)
         metrics = Accumulator(self.kept)
         with torch.no_grad():
             self.task.training_metrics(recorded.again(), batch, metrics)
@@ -217,13 +225,15 @@ class _Loop:
         outputs = recorded.calls[-1][1]
         return self.task.imitation(loss, outputs, taught, teacher.weight, teacher.temperature)
 
-    def _shape(self, hook: Callable[[Training], None]) -> None:
+    def _shape(self, hook: Callable[[Training], None] | None) -> None:
+        if hook is None:
+            return
         before = {name: (mask, mask._version) for name, mask in self.training.masks.items()}
         with torch.no_grad():
             hook(self.training)
         after = self.training.masks
         same = [name for name, (mask, seen) in before.items() if after.get(name) is mask and mask._version == seen]
-        if same != list(after):  # some were replaced or written into
+        if not len(same) == len(before) == len(after):  # some were replaced or written into, came or were lifted
             self.mask_guard = MaskGuard(self.model, self.optimizer, after)
             self.mask_guard.apply()  # weights and momentum that are dropped do not move in this step either
 

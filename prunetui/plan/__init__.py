@@ -8,13 +8,14 @@ resuming is walking the tree again.
 from prunetui.plan.measurements import measurements
 from prunetui.plan.remaining_work import missing
 from prunetui.plan.unroll import build_plan
-from prunetui.steps import Calibrate, Latency, Load, Measure, Prune, Rewind, Train
+from prunetui.steps import Calibrate, Latency, Lift, Load, Measure, Prune, Rewind, Train
 from prunetui.tree import Node, Plan, SplitSizes, Step, Trial, Units, digest, step_key
 
 __all__ = [
     "Calibrate",
     "SplitSizes",
     "Latency",
+    "Lift",
     "Load",
     "Measure",
     "Node",

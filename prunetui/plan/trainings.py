@@ -19,7 +19,7 @@ class Trainings:
     def __init__(self, study: Study) -> None:
         self._study = study
         self._made: dict[tuple[Any, ...], Train] = {}
-        self._recoveries: dict[int, FinetuneTable] = {}
+        self._recoveries: dict[tuple[int, float], FinetuneTable] = {}
 
     def dense(self, carry: bool = False, first: int = 0, last: int | None = None, shaped: Shaped = None) -> Train:
         """Epochs of [train]."""
@@ -33,10 +33,11 @@ class Trainings:
         last: int | None = None,
         shaped: Shaped = None,
         teacher: str | None = None,
+        rate: float = 1.0,
     ) -> Train:
-        """Epochs of [finetune], of which there are ``epochs``."""
-        step = Train(self._recovery(epochs), carry, first, last, None, teacher)
-        return self._shared(("recovery", epochs), step, shaped)
+        """Epochs of [finetune], of which there are ``epochs``, at ``rate`` times its learning rate."""
+        step = Train(self._recovery(epochs, rate), carry, first, last, None, teacher)
+        return self._shared(("recovery", epochs, rate), step, shaped)
 
     def plain(self, epochs: int, shaped: Shaped = None) -> Train:
         """As recovery, from labels alone."""
@@ -53,7 +54,8 @@ class Trainings:
             return replace(step, shaped=shaped)
         return self._made.setdefault((*name, step.carry, step.first, step.last, step.teacher), step)
 
-    def _recovery(self, epochs: int) -> FinetuneTable:
-        if epochs not in self._recoveries:
-            self._recoveries[epochs] = self._study.finetune.model_copy(update={"epochs": epochs})
-        return self._recoveries[epochs]
+    def _recovery(self, epochs: int, rate: float = 1.0) -> FinetuneTable:
+        if (epochs, rate) not in self._recoveries:
+            table = self._study.finetune
+            self._recoveries[epochs, rate] = table.model_copy(update={"epochs": epochs, "lr": table.lr * rate})
+        return self._recoveries[epochs, rate]

@@ -6,77 +6,41 @@ from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
-from prunetui.config import MethodTable, Study
-from prunetui.config.choices import (
-    Applied,
-    applied,
-    info_of,
-    is_masked,
-    schedule_of,
-    shaping_epochs,
-    target_of,
-    values_of,
+from prunetui.config.choices import is_masked, values_of
+from prunetui.config.schedule import (
+    AtInit,
+    DenseSparseDense,
+    DuringTraining,
+    Dynamic,
+    Gradual,
+    Iterative,
+    Leveled,
 )
-from prunetui.config.schedule import AnySchedule, AtInit, Dynamic, Gradual, Iterative, Leveled
+from prunetui.plan.reached import Reached, States
 from prunetui.plan.schedules import Again, levels, prune_epochs, rewinding, rounds, shares_path
-from prunetui.plan.trainings import Trainings
-from prunetui.plugins.method_catalogue import catalogue
-from prunetui.steps import Prune, Rewind
-from prunetui.tree import Plan, Step
-
-States = dict[str, str]
-
-
-@dataclass(frozen=True)
-class Reached:
-    """What some levels of a trajectory lead to: the states of the trial and of its control."""
-
-    edited: str
-    before: str
-    after: str
-    control_before: str
-    control: str
-    trained: bool = False
-    """Whether a recovery came before, whose momentum the next one goes on with."""
-
-    def states(self, start: str) -> States:
-        """Keys of the trial's states, by the names of its fields."""
-        states = {"start": start, "edited": self.edited, "before": self.before, "after": self.after}
-        return {**states, "control": self.control, "control_before": self.control_before}
+from prunetui.plan.trial_steps import TrialSteps
+from prunetui.steps import Lift, Rewind
 
 
 @dataclass
-class Walk:
-    """Adds the steps of one method and seed to a plan; ``trained`` are the states of the dense training by epoch."""
+class Walk(TrialSteps):
+    """Adds the steps of each value of one method and seed to a plan, by the method's schedule."""
 
-    plan: Plan
-    study: Study
-    method: MethodTable
-    seed: int
-    trained: dict[int, str]
-    trainings: Trainings
-    only: tuple[str, ...] = ()
-    """The coupled layers that are pruned alone; the first names them."""
     _trail: list[Reached] = field(default_factory=list)
     """Where the levels of a trajectory lead that all values share."""
-
-    @cached_property
-    def dense(self) -> str:
-        return self.trained[max(self.trained)]
-
-    @cached_property
-    def schedule(self) -> AnySchedule:
-        return schedule_of(self.study, self.method)
 
     def to(self, value: float) -> States:
         """Keys of the trial's states: start, edited, before, after, control and control_before."""
         again = rewinding(self.schedule, self.study.train.epochs)
         if isinstance(self.schedule, AtInit | Dynamic):
             return self._from_init(value)
+        if isinstance(self.schedule, DuringTraining):
+            return self._during_training(value)
         if isinstance(self.schedule, Gradual):
             return self._gradual(value, self.schedule)
+        if isinstance(self.schedule, DenseSparseDense):
+            return self._dense_sparse_dense(value, self.schedule.rate)
         return self._rewinding(value, again) if again else self._iterative(value)
 
     def _from_init(self, value: float) -> States:
@@ -86,6 +50,14 @@ class Walk:
         after = self._add(edited, self.trainings.dense(shaped=shaped))
         states = {"start": self.trained[0], "edited": edited, "before": edited, "after": after}
         return {**states, "control": self.dense, "control_before": self.dense}
+
+    def _during_training(self, value: float) -> States:
+        """Train the fresh network as the dense one was trained, shaped by the method, which prunes it at the end."""
+        trained = self._add(self.trained[0], self.trainings.dense(shaped=self._shaped(value)))
+        edited = self._prune(trained, value, 1.0)
+        after, control = self._calibrate(edited), self._calibrate(self.dense)
+        states = {"start": self.trained[0], "edited": edited, "before": after, "after": after}
+        return {**states, "control": control, "control_before": control}
 
     def _iterative(self, value: float) -> States:
         """Prune level by level with recovery after each; the control does all but prune."""
@@ -118,6 +90,18 @@ class Walk:
             after = self._recover(before, epochs, carry=first > 0, first=first, last=end, shaped=shaped)
         control_before = self._calibrate(control)
         control = self._recover(control_before, epochs)
+        states = {"start": self.dense, "edited": edited, "before": before, "after": after}
+        return {**states, "control": control, "control_before": control_before}
+
+    def _dense_sparse_dense(self, value: float, rate: float) -> States:
+        """Prune, recover with the masks held, and again with all weights at ``rate`` of the rate; the end is dense."""
+        after, control = self._first_shaped(value)
+        edited = self._prune(after, value, 1.0)
+        before, control_before = self._calibrate(edited), self._calibrate(control)
+        epochs = self.study.finetune.epochs
+        sparse, control = self._recover(before, epochs), self._recover(control_before, epochs)
+        lifted = self._add(sparse, Lift(self.dense))
+        after, control = (self._recover(key, epochs, rate=rate) for key in (lifted, control))
         states = {"start": self.dense, "edited": edited, "before": before, "after": after}
         return {**states, "control": control, "control_before": control_before}
 
@@ -179,68 +163,3 @@ class Walk:
     def _longest(self) -> int:
         """The levels of the longest trial of a shared trajectory: else progress would tell its trials apart."""
         return bisect_left(self._shared_levels, max(self._values)) + 1 if self._shared_levels is not None else 0
-
-    def _first_shaped(self, value: float) -> tuple[str, str]:
-        """The network after the training that the method shapes before its edit, and the control after as much."""
-        epochs = shaping_epochs(self.method)
-        if not epochs:
-            return self.dense, self.dense
-        shaped = self._add(self.dense, self.trainings.plain(epochs, self._shaped(value)))
-        return shaped, self._add(self.dense, self.trainings.plain(epochs))
-
-    def _shaped(self, value: float) -> dict[str, Any] | None:
-        """Who shapes a training; the value is told, and part of the step's key, only if it is asked for."""
-        info = info_of(self.method)
-        if not info.trains or not (isinstance(self.schedule, Dynamic) or shaping_epochs(self.method)):
-            return None
-        told = {"target": self.target, "value": value} if info.trains == "by value" else {}
-        about = {"method": info.name, "options": self.method.options, "digest": info.digest}
-        return {**about, "rules": self._rules, **told}
-
-    def _recover(
-        self, start: str, epochs: int, carry: bool = False, first: int = 0, last: int | None = None,
-        shaped: dict[str, Any] | None = None,
-    ) -> str:  # fmt: skip
-        teacher = self.dense if self.study.finetune.distill else None
-        return self._add(start, self.trainings.recovery(epochs, carry, first, last, shaped, teacher))
-
-    def _calibrate(self, key: str) -> str:
-        """The state with batch-norm statistics estimated anew, once."""
-        calibration = self.trainings.calibration
-        if not calibration.images or self.plan.nodes[key].step == calibration:
-            return key
-        return self._add(key, calibration)
-
-    def _prune(self, key: str, level: float, progress: float) -> str:
-        """The state after all of the method's edits to a level."""
-        for part in self._applied:
-            step = Prune(
-                method=part.name,
-                options=part.options,
-                digest=catalogue().methods[part.name].digest,
-                target=self.target,
-                value=round(level * part.until, 10),
-                progress=progress,
-                images=self.study.measure.calibrate,
-                rules=self._rules,
-                only=self.only[0] if self.only else None,
-            )
-            key = self._add(key, step)
-        return key
-
-    @cached_property
-    def _applied(self) -> tuple[Applied, ...]:
-        return applied(self.method)
-
-    @cached_property
-    def _rules(self) -> dict[str, Any]:
-        rules = self.study.layers
-        return {**rules.model_dump(), "exclude": (*rules.exclude, *(self.method.exclude or ()))}
-
-    @cached_property
-    def target(self) -> str:
-        """What the values are fractions of; of one group of channels, always its channels."""
-        return "channels" if self.only and not is_masked(self.method) else target_of(self.study, self.method)
-
-    def _add(self, key: str, step: Step) -> str:
-        return self.plan.add(key, step, self.seed)

@@ -22,7 +22,8 @@ TARGETS = {
     "modules": ("channels",),
     "sequence": ("sparsity",),
 }
-HOOK = "during_training"
+HOOKS = ("during_training", "after_step")
+"""What a method that shapes training has at least one of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,11 +68,9 @@ def described(node: ast.ClassDef, name: str, given: Mapping[str, Any]) -> dict[s
 
 
 def _trains(node: ast.ClassDef) -> str:
-    """Which arguments the method's hook takes: ``training``, or ``training`` and ``sparsity``."""
-    for item in node.body:
-        if isinstance(item, ast.FunctionDef) and item.name == HOOK:
-            return "by value" if len(item.args.args) > 2 else "alike"
-    return ""
+    """Which arguments the method's hooks take: ``training``, or one of them ``training`` and ``sparsity``."""
+    hooks = [item for item in node.body if isinstance(item, ast.FunctionDef) and item.name in HOOKS]
+    return ("by value" if any(len(item.args.args) > 2 for item in hooks) else "alike") if hooks else ""
 
 
 def _edit_of(node: ast.ClassDef) -> str:

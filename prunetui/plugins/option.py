@@ -23,6 +23,7 @@ ANNOTATIONS: dict[str, Any] = {
     "Count": Annotated[int, Ge(0)],
     "Positive": Annotated[int, Ge(1)],
     "Factor": Annotated[float, Ge(0)],
+    "FromOne": Annotated[float, Ge(1)],
     "Share": Annotated[float, Gt(0), Le(1)],
     **{kind.__name__: kind for kind in (bool, int, float, str, tuple)},
 }

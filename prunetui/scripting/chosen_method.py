@@ -12,9 +12,10 @@ from typing import Any
 
 from prunetui.api import Channels, Masks, Modules
 from prunetui.config.method_tables import method_tables
+from prunetui.config.schedule import SHAPED_THROUGHOUT
 from prunetui.errors import UsageError
 from prunetui.plugins import method_catalogue
-from prunetui.plugins.method_source import HOOK, TARGETS
+from prunetui.plugins.method_source import HOOKS, TARGETS
 from prunetui.plugins.own_files import absolute
 
 KINDS = {Masks: "masks", Channels: "channels", Modules: "modules"}
@@ -66,8 +67,8 @@ def _named(name: str, options: Mapping[str, Any]) -> tuple[ChosenMethod, tuple[s
         raise UsageError("; ".join(f"{mistake}".removeprefix(": ") for _, mistake in mistakes))
     if info.edit == "sequence":
         raise UsageError(f"the method {name} is a sequence of others: call prune once for each of them")
-    if info.schedules == ("dynamic",):
-        raise UsageError(f"the method {name} moves its masks while a network is trained: run it in a study")
+    if info.schedules and set(info.schedules) <= set(SHAPED_THROUGHOUT):
+        raise UsageError(f"the method {name} acts while a network is trained: run it in a study")
     own: Mapping[str, Any] = tables[0]["options"]  # type: ignore[index]
     method = method_catalogue.load(name)(**own)
     _check_not_trained(name, method)
@@ -108,7 +109,7 @@ def _returned(method: Any) -> str:
 
 def _check_not_trained(name: str, method: Any) -> None:
     epochs: Any = getattr(method, TRAINED, 0)
-    if hasattr(method, HOOK) and epochs:
+    if any(hasattr(method, hook) for hook in HOOKS) and epochs:
         raise UsageError(
             f"{name} with {TRAINED} = {epochs} trains a network before its edit, which a study does "
             f"(prunetui.run); {TRAINED} = 0 prunes by its criterion alone"

@@ -8,10 +8,11 @@ makes steps of a study. The engine knows steps only by ``tree.Step``, so it walk
 from prunetui.steps.calibrate import Calibrate
 from prunetui.steps.checkpoint import Checkpoint
 from prunetui.steps.latency import Latency
+from prunetui.steps.lift import Lift
 from prunetui.steps.load import Load
 from prunetui.steps.measure import Measure
 from prunetui.steps.prune import Prune
 from prunetui.steps.rewind import Rewind
 from prunetui.steps.train import Train
 
-__all__ = ["Calibrate", "Checkpoint", "Latency", "Load", "Measure", "Prune", "Rewind", "Train"]
+__all__ = ["Calibrate", "Checkpoint", "Latency", "Lift", "Load", "Measure", "Prune", "Rewind", "Train"]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from prunetui.errors import TrialError
+from prunetui.plugins.method_source import HOOKS
 from prunetui.plugins.own_files import short
 from prunetui.tree.step import SplitSizes, Step
 
@@ -37,7 +39,7 @@ class Train(Step):
     first: int = 0
     last: int | None = None
     shaped: dict[str, Any] | None = None
-    """The method whose ``during_training`` shapes it: its name, options, digest and, if it asks, the value."""
+    """The method whose hooks shape it: its name, options, digest and, if it asks, the value."""
     teacher: str | None = None
     """Key of the state to imitate, where the recipe distils."""
 
@@ -98,7 +100,7 @@ class Train(Step):
             key=context.randomness,
             first=first,
             last=self.last,
-            shape=self._shape(start, context.graph),
+            shape=self._shape(state, context.graph),
             teacher=self._teacher(context),
             begun=self.first,
         )
@@ -131,24 +133,27 @@ class Train(Step):
         """The method that shapes the training, and what it may look at."""
         if not self.shaped:
             return None
+        from prunetui.engine.method_edit import own_share
         from prunetui.engine.train_job import Shape
         from prunetui.plugins import method_catalogue
 
         info = method_catalogue.method_info(self.shaped["method"])
         method: Any = method_catalogue.load(info.name)(**self.shaped["options"])
-        hook = method.during_training
-        if "value" in self.shaped:
-            hook = partial(hook, sparsity=self.shaped["value"])
-        return Shape(
-            hook=hook,
-            constraints=graph.constraints(
-                state,
-                edit=info.edit,
-                target=self.shaped.get("target", "sparsity"),
-                floor=self.shaped["rules"]["floor"],
-                exclude=self.shaped["rules"].get("exclude", ()),
-            ),
-        )
+        target, value = self.shaped.get("target", "sparsity"), self.shaped.get("value")
+        rules = self.shaped["rules"]
+        exclude = rules.get("exclude", ())
+        if value is not None and info.edit == "masks" and target == "sparsity":
+            value = own_share(value, exclude, state, graph)
+        constraints = graph.constraints(state, edit=info.edit, target=target, floor=rules["floor"], exclude=exclude)
+        before, after = (hook_of(method, name, value) for name in HOOKS)
+        return Shape(before, constraints, after, held=state.masks)
+
+
+def hook_of(method: Any, name: str, value: float | None) -> Any:
+    """A hook of a method, which is told the sparsity if it asks for it; None where the method has none of this name."""
+    hook: Any = getattr(method, name, None)
+    asks = hook is not None and "sparsity" in inspect.signature(hook).parameters
+    return partial(hook, sparsity=value) if asks else hook
 
 
 def check_shaped(method: str, before: State, masks: Mapping[str, Tensor]) -> None:

@@ -315,7 +315,8 @@ def test_a_schedule_is_a_name_or_a_table(given_value: str, schedule: OneShot | I
 
 def test_a_misspelt_schedule_is_shown_as_it_was_written():
     wrong = mistake('schedule = "iterativ"')
-    names = "one-shot, iterative, gradual, lottery-ticket, lr-rewinding, at-init, dynamic"
+    names = "one-shot, iterative, gradual, lottery-ticket, lr-rewinding, at-init, dynamic, during-training"
+    names += ", dense-sparse-dense"
     assert (wrong.got, wrong.allowed, wrong.nearest) == ('"iterativ"', names, '"iterative"')
 
 

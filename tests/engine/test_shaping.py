@@ -394,7 +394,7 @@ def test_movement_hides_the_lowest_scores_and_scores_the_hidden_by_their_own_val
     Then the hidden 1 earns 1 x 5, 4 in all, and comes back as it was in place of -2, whose score is 2 - 2 x 2.
     """
     model = Narrow([[1.0, -2.0], [0.5, 3.0]], [[1.0, 1.0]])
-    training = in_training(model)
+    training = in_training(model, total=100)
 
     def after(batch: int, gradient: list[list[float]]) -> list[Any]:
         training.batch, training.progress = batch, batch / 100
@@ -597,12 +597,31 @@ CARRIED = "{ name = 'iterative', steps = 2, epochs = 2 }"
     [
         method("rigl", every=2),
         method("set"),
+        method("srigl", every=2),
+        method("granet"),
+        method("acdc"),
+        method("powerpropagation"),
+        method("str"),
+        method("sr-ste", sparsities=0.5),
         method("movement", epochs=2, schedule=CARRIED),
         method("group-lasso", epochs=2),
         method("growing-reg", epochs=2, schedule=CARRIED),
         method("l1-structured", schedule="{ name = 'lottery-ticket', steps = 2 }"),
     ],
-    ids=["rigl", "set", "movement", "group-lasso", "growing-reg", "lottery-ticket"],
+    ids=[
+        "rigl",
+        "set",
+        "srigl",
+        "granet",
+        "acdc",
+        "powerpropagation",
+        "str",
+        "sr-ste",
+        "movement",
+        "group-lasso",
+        "growing-reg",
+        "lottery-ticket",
+    ],
 )
 def test_a_training_that_is_interrupted_again_and_again_ends_as_one_that_was_not(
     table: str, bench: Bench, same: Same

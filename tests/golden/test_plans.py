@@ -100,7 +100,10 @@ def test_a_plan_has_the_same_shape_and_the_same_keys(name: str, golden: Golden, 
 def test_every_kind_of_step_and_schedule_is_in_one_of_the_plans(place: Path) -> None:
     plans = [Told(name, place).plan for name in NAMES]
     kinds = {kind_of(node.step) for plan in plans for node in plan.nodes.values()}
-    assert kinds == {"Load", "Train", "Prune", "Rewind", "Calibrate", "Measure", "Latency"}
+    assert kinds == {"Load", "Train", "Prune", "Rewind", "Lift", "Calibrate", "Measure", "Latency"}
     schedules = {trial.schedule.partition(":")[0] for plan in plans for trial in plan.trials}
-    wanted = {"one-shot", "iterative", "gradual", "lottery-ticket", "lr-rewinding", "at-init", "dynamic"}
+    wanted = {
+        "one-shot", "iterative", "gradual", "lottery-ticket", "lr-rewinding", "at-init", "dynamic", "during-training",
+        "dense-sparse-dense",
+    }  # fmt: skip
     assert {word for word in wanted if any(word in one for one in schedules)} == wanted

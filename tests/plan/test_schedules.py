@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prunetui.config import AtInit, Iterative, OneShot
-from prunetui.config.schedule import SCHEDULES, Dynamic, Gradual, LotteryTicket, LrRewinding
+from prunetui.config.schedule import SCHEDULES, DuringTraining, Dynamic, Gradual, LotteryTicket, LrRewinding
 from prunetui.plan.schedules import Again, levels, prune_epochs, rewinding, rounds, schedule_name, shares_path
 
 VALUES = (0.5, 0.7, 0.9)
@@ -69,8 +69,8 @@ def test_explicit_levels_are_passed_on_the_way_and_those_above_the_value_are_not
     assert levels(given_levels, 0.1, VALUES) == (0.1,)
 
 
-@pytest.mark.parametrize("schedule", [AtInit(), Dynamic()])
-def test_what_is_pruned_before_training_is_pruned_once(schedule: AtInit | Dynamic):
+@pytest.mark.parametrize("schedule", [AtInit(), Dynamic(), DuringTraining()])
+def test_what_is_pruned_before_or_by_a_training_is_pruned_once(schedule: AtInit | Dynamic | DuringTraining):
     assert levels(schedule, 0.9, VALUES) == (0.9,)
 
 
@@ -150,13 +150,14 @@ def test_values_lie_on_one_path_unless_each_has_levels_of_its_own(schedule: type
     assert shares_path(schedule())
     assert shares_path(schedule(levels=[0.5]))
     assert not shares_path(schedule(steps=3))
-    assert not any(shares_path(other) for other in (OneShot(), Gradual(), AtInit(), Dynamic()))
+    assert not any(shares_path(other) for other in (OneShot(), Gradual(), AtInit(), Dynamic(), DuringTraining()))
 
 
 def test_every_schedule_is_listed_under_its_own_name():
     assert {name: kind().name for name, kind in SCHEDULES.items()} == {name: name for name in SCHEDULES}
     assert list(SCHEDULES) == [
         "one-shot", "iterative", "gradual", "lottery-ticket", "lr-rewinding", "at-init", "dynamic",
+        "during-training", "dense-sparse-dense",
     ]  # fmt: skip
 
 
@@ -173,3 +174,4 @@ def test_a_schedule_is_named_by_what_sets_it_apart():
     assert schedule_name(Gradual(steps=8)) == "gradual-8"
     assert schedule_name(AtInit()) == "at-init"
     assert schedule_name(Dynamic()) == "dynamic"
+    assert schedule_name(DuringTraining()) == "during-training"

@@ -256,14 +256,18 @@ def test_each_schedule_shows_its_own_fields(make):
         form = await page(pilot, "schedule")
         labels = {}
         await field(pilot, form, "schedule")
-        for name in ("one-shot", "iterative", "gradual", "lottery-ticket", "lr-rewinding", "at-init", "dynamic"):
+        for name in (
+            "one-shot", "iterative", "gradual", "lottery-ticket", "lr-rewinding", "at-init", "dynamic",
+            "during-training", "dense-sparse-dense",
+        ):  # fmt: skip
             await pilot.press("right")
             await until(
                 pilot, lambda name=name: screen.draft.get(("schedule", "name")) == name and form.has_focus_within
             )
             labels[name] = {row.spec.label for row in form.query(FieldRow)} - {"schedule"}
-        assert labels["one-shot"] == labels["at-init"] == labels["dynamic"] == set()
+        assert labels["one-shot"] == labels["at-init"] == labels["dynamic"] == labels["during-training"] == set()
         assert labels["iterative"] == {"steps", "spacing", "levels", "epochs"}
+        assert labels["dense-sparse-dense"] == {"rate"}
         assert labels["gradual"] == {"steps", "until"}
         assert labels["lr-rewinding"] == {"steps", "spacing", "levels", "epoch"}
         assert labels["lottery-ticket"] == labels["lr-rewinding"] | {"rate"}
