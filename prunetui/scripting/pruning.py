@@ -16,7 +16,6 @@ from prunetui.config import LayersTable, Recipe
 from prunetui.engine.count import count, used_layers
 from prunetui.engine.data.given_batches import GivenBatches, NoBatches
 from prunetui.engine.evaluation import evaluate
-from prunetui.engine.given_inputs import one_example, probe_calls
 from prunetui.engine.graph import Graph
 from prunetui.engine.method_edit import MethodEdit, edited
 from prunetui.engine.models.in_memory import copied, in_memory, modes_kept, tied_layers
@@ -24,6 +23,7 @@ from prunetui.engine.narrow_network import narrowed, removed_against_silenced
 from prunetui.engine.state import State, instantiate
 from prunetui.engine.trace_network import CUT_SHORT, WHOLE, proved_graph
 from prunetui.engine.tracing.cut_tensors import named_tensors
+from prunetui.engine.tracing.example_calls import one_example
 from prunetui.engine.train_job import TrainProgress
 from prunetui.engine.verify_edit import achieved, filters_gone
 from prunetui.errors import PrunetuiError, TrialError, UsageError
@@ -117,7 +117,7 @@ class Pruning:
             if not graph.prunable:
                 raise UsageError("the network has no convolution or linear layer whose weights may go")
             return graph
-        found = proved_graph(self._plain, self._one, probe_calls(self._plain, self._on_cpu), in_memory=True)
+        found = proved_graph(self._plain, self._one, in_memory=True)
         self.notes += [f"channels as Torch-Pruning groups them, proved: {found.fallback}"] * bool(found.fallback)
         self.notes += [line for line in (CUT_SHORT if found.cut_short else "", found.uncertain) if line]
         # Ends are said of weights: of the first and last layers channels go that are coupled with others.
