@@ -14,6 +14,8 @@ from prunetui.api import Task
 from prunetui.config import LayersTable
 from prunetui.engine.convolutions import make_ordinary, safe_kinds
 from prunetui.engine.models.in_memory import check_supported, copied, folded, unwrapped
+from prunetui.engine.models.proved_heads import ProvedHeads, proved_heads
+from prunetui.engine.removal_record import Rewritten
 from prunetui.errors import UsageError
 from prunetui.scripting.chosen_method import chosen_method
 from prunetui.scripting.given_data import example_of, source_of
@@ -45,8 +47,8 @@ def prune(
     [finetune]; no dense control is trained beside it.
 
     The copy is of the same class, on the same device, in the same modes; frozen parameters stay frozen. Parameters are
-    new objects: make optimisers anew. Weights that others are computed from (weight norm) become plain, and hooks are
-    copied with what they hold. Call torch.compile or DataParallel on it again.
+    new objects: make optimisers anew. Weights that others are computed from (weight norm) become plain, attention of
+    torch and torchvision becomes a class of its kind that can lose heads, and hooks are copied with what they hold. Call torch.compile or DataParallel on it again.
 
     Raises:
         UsageError: an argument is wrong, or nothing of the network can be removed so; says why.
@@ -61,9 +63,18 @@ def prune(
         source = source_of(data, test, device, calibration)
         what = given_task(task, loss, inputs, None if source is None else source.seen[0])
         network = copied(given)
-        names, example = folded(network), example_of(source, example_inputs, what, network, device)
-        asked = (chosen, target, amount, rules, what, source, example, seed, stages)
-        return Pruning(network, names, *asked).result(recalibrate, recipe)
+        plain, example = folded(network), example_of(source, example_inputs, what, network, device)
+        heads = proved_heads(network, example)
+        asked = (chosen, target, amount, rules, what, source, example, seed, stages, notes_of(plain, heads))
+        return Pruning(network, Rewritten(plain, heads.replaced), *asked).result(recalibrate, recipe)
+
+
+def notes_of(plain: tuple[str, ...], heads: ProvedHeads) -> list[str]:
+    """What a report says of a network that was rewritten before anything was removed from it."""
+    lines = [f"weights are plain now; they were computed from others in each pass: {', '.join(plain)}"] * bool(plain)
+    if heads.replaced:
+        lines.append(f"attention computes the same by a class that can lose heads: {', '.join(heads.replaced)}")
+    return [*lines, *(f"attention that cannot lose heads, {name}: {why}" for name, why in heads.stays.items())]
 
 
 def _rules(exclude: str | Sequence[str], floor: float, ends: str) -> LayersTable:

@@ -20,6 +20,7 @@ from prunetui.engine.graph import Graph
 from prunetui.engine.method_edit import MethodEdit, edited
 from prunetui.engine.models.in_memory import copied, in_memory, modes_kept, tied_layers
 from prunetui.engine.narrow_network import narrowed, removed_against_silenced
+from prunetui.engine.removal_record import Rewritten
 from prunetui.engine.state import State, instantiate
 from prunetui.engine.trace_network import CUT_SHORT, WHOLE, proved_graph
 from prunetui.engine.tracing.cut_tensors import named_tensors
@@ -58,7 +59,7 @@ class Pruning:
 
     network: nn.Module
     """A copy of the one that was given, its weights plain."""
-    folded: tuple[str, ...]
+    rewritten: Rewritten
     chosen: ChosenMethod
     target: str
     amount: float
@@ -81,7 +82,7 @@ class Pruning:
         self.stages.stage(f"asking {self.chosen.name}")
         state, made = self._edited(graph)
         self.stages.stage("removing, and comparing with silencing")
-        small = narrowed(self.network, made.after, graph, self.folded)
+        small = narrowed(self.network, made.after, graph, self.rewritten)
         gap = self._gap(small, state, made, graph)
         self.stages.stage("measuring the pruned network")
         figures = self._recovered(small, made.after.masks, dense, recalibrate, recipe)
@@ -217,8 +218,6 @@ class Pruning:
     ) -> PruningReport:
         after, widths = made.after, graph.widths(made.after.tensors)
         changed = [(group, Change(group.width, widths[group.name])) for group in graph.groups]
-        folding = "are plain now; they were computed from others in each pass"
-        self.notes += [f"weights {folding}: {', '.join(self.folded)}"] * bool(self.folded)
         kind = "sparsity" if self.target in ("threshold", "pattern") else self.target
         return PruningReport(
             method=self.chosen.name, options=dict(self.chosen.options), target=self.target, amount=self.amount,

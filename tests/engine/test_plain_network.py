@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
 
 from prunetui.engine.layers.own_heads import OwnHeadsAttention
-from prunetui.engine.models import plain_network
 from prunetui.engine.models.plain_network import plain, proved_plain
 from prunetui.errors import UsageError
 
@@ -91,7 +90,7 @@ def test_a_change_that_changes_what_is_computed_is_refused(monkeypatch: pytest.M
     def wrong(module: nn.MultiheadAttention) -> None:
         module.out_proj.weight.data.mul_(1.001)
 
-    monkeypatch.setattr(plain_network.OwnHeadsAttention, "of", wrong)
+    monkeypatch.setattr(OwnHeadsAttention, "of", wrong)
     with pytest.raises(UsageError, match=r"not the same any more after a change \(replaced .*: its outputs differ by"):
         proved_plain(Attending(), IMAGES)
 
