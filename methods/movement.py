@@ -30,6 +30,7 @@ class Movement:
         memory, weights = training.memory, training.parameters()
         weights = {name: w for name, w in weights.items() if w.grad is not None}
         if training.batch == 0:
+            _check_all_learn(training)
             memory.update({_held(name): _mask(training, name) for name in weights})
         full = {name: w + memory.get(_hidden(name), 0) for name, w in weights.items()}
         for name, w in weights.items():
@@ -57,6 +58,18 @@ class Movement:
             raise TrialError("movement has watched no training: it needs epochs > 0")
         scores = {name: net.memory[name] for name in net.weights()}
         return Masks(keep_top(scores, sparsity, self.scope, within=net))
+
+
+def _check_all_learn(training: Training) -> None:
+    """
+    Raises:
+        TrialError: a layer is frozen, so that its weights do not move.
+    """
+    if frozen := [name for name, weight in training.parameters().items() if not weight.requires_grad]:
+        raise TrialError(
+            f"movement ranks weights by how training moves them, and {', '.join(frozen[:3])} is frozen; "
+            "layers.exclude keeps it as it is"
+        )
 
 
 def _mask(training: Training, name: str) -> Tensor:

@@ -1,6 +1,7 @@
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.conv import _ConvNd
 
 from prunetui.api import Factor, Masks, Net, Positive, TrialError, dataclass, keep_top, register
 
@@ -24,6 +25,10 @@ class SparseGPT:
     """Added to the diagonal of X X^T, relative to its mean."""
 
     def prune(self, net: Net, sparsity: float) -> Masks:
+        for name, layer in net.layers().items():
+            if isinstance(layer, _ConvNd) and (layer.groups > 1 or not isinstance(layer, nn.Conv2d)):
+                kind = "grouped convolution" if layer.groups > 1 else type(layer).__name__
+                raise TrialError(f"sparsegpt does not unfold what a {kind} reads; layers.exclude keeps {name} as it is")
         weights = net.weights()
         budgets = keep_top({name: w.abs() for name, w in weights.items()}, sparsity, "local", within=net)
         keep, moved, masks = dict(net.masks), dict[str, Tensor](), net.by_output(net.masks)
@@ -39,8 +44,6 @@ class SparseGPT:
     def _factor(self, name: str, net: Net) -> Tensor:
         """The upper Cholesky factor of the inverse of the damped X X^T of a layer."""
         layer = net.layers()[name]
-        if isinstance(layer, nn.Conv2d) and layer.groups > 1:
-            raise TrialError(f"sparsegpt does not treat grouped convolutions; layers.exclude keeps {name} as it is")
         hessian: Tensor | None = None
         for seen in net.inputs():
             x = read_columns(layer, seen[name].float())

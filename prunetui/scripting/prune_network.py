@@ -17,6 +17,7 @@ from prunetui.engine.models.in_memory import check_supported, copied, folded, un
 from prunetui.engine.models.proved_heads import ProvedHeads, proved_heads
 from prunetui.engine.removal_record import Rewritten
 from prunetui.errors import UsageError
+from prunetui.scripting.call_words import in_words_of_call
 from prunetui.scripting.chosen_method import chosen_method
 from prunetui.scripting.given_data import example_of, source_of
 from prunetui.scripting.given_task import Inputs, Loss, given_task
@@ -26,6 +27,7 @@ from prunetui.scripting.pruning_report import PruningReport
 from prunetui.scripting.recover import Finetune, recipe_of
 
 
+@in_words_of_call()
 def prune(
     model: nn.Module, data: Any = None, *, method: Any = "group-norm", target: str = "sparsity", amount: float = 0.5,
     options: Mapping[str, Any] | None = None, round_to: int | None = None, scope: str | None = None,
@@ -48,7 +50,8 @@ def prune(
 
     The copy is of the same class, on the same device, in the same modes; frozen parameters stay frozen. Parameters are
     new objects: make optimisers anew. Weights that others are computed from (weight norm) become plain, attention of
-    torch and torchvision becomes a class of its kind that can lose heads, and hooks are copied with what they hold. Call torch.compile or DataParallel on it again.
+    torch and torchvision a class of its kind that can lose heads, and hooks are copied with what they hold. Call
+    torch.compile or DataParallel on it again.
 
     Raises:
         UsageError: an argument is wrong, or nothing of the network can be removed so; says why.

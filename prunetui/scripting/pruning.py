@@ -132,8 +132,6 @@ class Pruning:
     def _edited(self, graph: Graph) -> tuple[State, MethodEdit]:
         """The dense state and what the method makes of it."""
         working = copied(self.network)
-        for parameter in working.parameters():  # methods look at gradients of frozen ones, too
-            parameter.requires_grad_(parameter.is_floating_point() or parameter.is_complex())
         copies: dict[int, Tensor] = {}  # names of one tensor hold one copy
         tensors = {name: copies.setdefault(id(t), t.detach().clone()) for name, t in named_tensors(working).items()}
         state = State(in_memory(working), tensors)

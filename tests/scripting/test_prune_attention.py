@@ -103,7 +103,7 @@ def test_where_it_is_not_proved_attention_stays_and_the_report_says_why() -> Non
 
 
 def test_single_weights_of_its_projections_become_zero_and_are_held_at_it() -> None:
-    small, report = pruned(Attending(), method="l1-unstructured", target="sparsity")
+    small, report = pruned(Attending(), method="l1-unstructured", target="sparsity", ends="prune")
     assert int((small.layer.self_attn.in_proj_weight == 0).sum()) == 24 * 8 // 2
     optimizer = torch.optim.SGD(small.parameters(), lr=0.1)
     report.hold_zeros(small, optimizer)
