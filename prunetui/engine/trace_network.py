@@ -15,6 +15,7 @@ from prunetui.engine.count import passed, used_layers
 from prunetui.engine.graph import Graph
 from prunetui.engine.layers import counted_names
 from prunetui.engine.models import Architecture, build
+from prunetui.engine.models.attention import other_attention
 from prunetui.engine.tracing.cut_tensors import named_tensors
 from prunetui.engine.tracing.dependency_groups import dependency_groups
 from prunetui.engine.tracing.example_calls import probe_calls
@@ -53,6 +54,8 @@ def proved_graph(model: nn.Module, example: Any, in_memory: bool = False) -> Gra
     calls = probe_calls(model, example, seen.macs)
     proof = prove_network(model, [arguments_of(example)], (label_graph, torch_pruning_graph), probes=calls)
     groups, kept = _saved_groups(proof.proposal, model.state_dict() if not in_memory else named_tensors(model))
+    moving = {(piece.tensor, piece.dimension) for group in groups for piece in group.slices}
+    kept |= {f"{tensor}[0]": why for tensor, why in other_attention(model).items() if (tensor, 0) not in moving}
     if not groups and not kept:
         kept = {WHOLE: "; ".join(proof.notes) or "no channels were found that could go"}
     free = {layer for group in groups for layer in group.producers}

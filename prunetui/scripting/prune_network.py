@@ -77,7 +77,10 @@ def notes_of(plain: tuple[str, ...], heads: ProvedHeads) -> list[str]:
     lines = [f"weights are plain now; they were computed from others in each pass: {', '.join(plain)}"] * bool(plain)
     if heads.replaced:
         lines.append(f"attention computes the same by a class that can lose heads: {', '.join(heads.replaced)}")
-    return [*lines, *(f"attention that cannot lose heads, {name}: {why}" for name, why in heads.stays.items())]
+    return [
+        *lines,
+        *(f"attention that cannot lose heads, {name or 'the network'}: {why}" for name, why in heads.stays.items()),
+    ]
 
 
 def _rules(exclude: str | Sequence[str], floor: float, ends: str) -> LayersTable:

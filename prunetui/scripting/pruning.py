@@ -22,13 +22,14 @@ from prunetui.engine.models.in_memory import copied, in_memory, modes_kept, tied
 from prunetui.engine.narrow_network import narrowed, removed_against_silenced
 from prunetui.engine.removal_record import Rewritten
 from prunetui.engine.state import State, instantiate
-from prunetui.engine.trace_network import CUT_SHORT, WHOLE, proved_graph
+from prunetui.engine.trace_network import CUT_SHORT, proved_graph
 from prunetui.engine.tracing.cut_tensors import named_tensors
 from prunetui.engine.tracing.example_calls import one_example
 from prunetui.engine.train_job import TrainProgress
 from prunetui.engine.verify_edit import achieved, filters_gone
 from prunetui.errors import PrunetuiError, TrialError, UsageError
 from prunetui.scripting.chosen_method import ChosenMethod
+from prunetui.scripting.kept_channels import stays_of
 from prunetui.scripting.progress_bar import StageBar
 from prunetui.scripting.pruning_report import Change, ChangedGroup, MeasuredChange, PruningReport, changes_of
 from prunetui.scripting.recover import finetuned, recalibrated, why_not_recalibrated
@@ -36,8 +37,6 @@ from prunetui.scripting.recover import finetuned, recalibrated, why_not_recalibr
 STAGES = 6
 ENDS = 2
 """Layers of which the weights stay if nothing else is said: the first and the last."""
-OUTPUTS = "its channels are the outputs"
-COUPLED = "its channels are coupled with some that stay"
 SHOWN = 8
 
 
@@ -227,13 +226,3 @@ class Pruning:
             masks={name: mask.detach().clone() for name, mask in after.masks.items()},
             notes=tuple(dict.fromkeys(self.notes)), seconds=time.monotonic() - self.started,
         )  # fmt: skip
-
-
-def stays_of(graph: Graph) -> dict[str, str]:
-    """Layers whose channels stay, each with the reason; of the whole network under an empty name."""
-    if whole := graph.kept.get(WHOLE):
-        return {"": whole}
-    free = {layer for group in graph.groups for layer in group.producers}
-    held = [name for name in graph.weighted if name not in free]
-    last = graph.weighted[-1] if graph.weighted else ""
-    return {name: graph.kept.get(f"{name}.weight[0]") or (OUTPUTS if name == last else COUPLED) for name in held}

@@ -14,6 +14,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import prunetui
+from prunetui.cli.list_layers import layer_objects
+from prunetui.engine.trace_network import proved_graph
 from prunetui.errors import UsageError
 
 TOKENS = torch.randn(2, 5, 8, generator=torch.Generator().manual_seed(0))
@@ -132,3 +134,33 @@ def test_transformers_of_torchvision(tmp_path: Path, method: str) -> None:
         assert report.notes[0].startswith(BECAME)
         again = prunetui.load(prunetui.save(small, tmp_path / "small.safetensors"), model=make)
         assert torch.equal(again(images), small.eval()(images))
+
+
+def test_attention_of_a_class_of_one_s_own_stays_in_plain_words() -> None:
+    _, report = pruned(Scored())
+    assert report.stays["attention"] == (
+        "Own is made from MultiheadAttention and may compute something else: only MultiheadAttention itself can lose "
+        "heads"
+    )
+    assert report.notes == ()
+    graph = proved_graph(Scored(), TOKENS[:1])
+    listed = layer_objects(graph, {name: type(module).__name__ for name, module in Scored().named_modules()})
+    assert next(one["reason"] for one in listed if one["name"] == "attention") == report.stays["attention"]
+
+
+class Crossed(nn.Module):
+    """What is asked and what answers are different tokens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer, self.head = nn.TransformerDecoderLayer(8, 4, 12, batch_first=True), nn.Linear(8, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.layer(x, 2 * x[:, :3]).mean(1))
+
+
+def test_heads_of_cross_attention_go() -> None:
+    small, report = pruned(Crossed())
+    assert (small.layer.self_attn.num_heads, small.layer.multihead_attn.num_heads) == (2, 2)
+    assert report.difference < 1e-5

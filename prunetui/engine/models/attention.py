@@ -6,10 +6,12 @@ from collections.abc import Container
 
 from torch import nn
 
+from prunetui.api.groups import full_name
 from prunetui.engine.layers.own_heads import OwnHeadsAttention
 
 WINDOWED = "torchvision.models.swin_transformer"
 OWN_WINDOWS = "prunetui.engine.layers.window_heads"
+PROJECTIONS = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight", "qkv.weight")
 WINDOWS = ("ShiftedWindowAttention", "ShiftedWindowAttentionV2")
 
 
@@ -19,8 +21,27 @@ def attention_in(network: nn.Module) -> dict[str, nn.Module]:
 
 
 def _is_attention(module: nn.Module) -> bool:
-    kind = type(module)
+    return _is_attention_class(type(module))
+
+
+def _is_attention_class(kind: type) -> bool:
     return kind is nn.MultiheadAttention or (kind.__module__ == WINDOWED and kind.__name__ in WINDOWS)
+
+
+def other_attention(network: nn.Module) -> dict[str, str]:
+    """Tensors that project what goes into attention of classes made from these, each with why its heads stay."""
+    found = {}
+    for name, module in network.named_modules():
+        base = next((kind for kind in type(module).__mro__ if _is_attention_class(kind)), None)
+        if base is None or _is_attention(module) or has_own_heads(module):
+            continue
+        why = (
+            f"{type(module).__name__} is made from {base.__name__} and may compute something else: "
+            f"only {base.__name__} itself can lose heads"
+        )
+        own = dict(module.named_parameters())
+        found.update({full_name(name, tensor): why for tensor in PROJECTIONS if tensor in own})
+    return found
 
 
 def has_own_heads(module: nn.Module) -> bool:

@@ -44,7 +44,7 @@ def proved_heads(network: nn.Module, inputs: Any) -> ProvedHeads:
         if digest:
             keep_plain(digest, {"replaced": list(found.replaced), "stays": found.stays})
     with_own_heads(network, found.replaced)
-    return found
+    return ProvedHeads(tuple(found.replaced), found.stays)
 
 
 def _proved(dense: nn.Module, one: Any, names: list[str]) -> ProvedHeads:
