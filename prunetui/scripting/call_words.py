@@ -25,6 +25,5 @@ def in_words_of_call() -> Iterator[None]:
         said = str(error)
         for of_study, of_call in ARGUMENTS.items():
             said = said.replace(of_study, of_call)
-        if said == str(error):
-            raise
-        raise type(error)(said) from error
+        error.args = (said,)
+        raise
