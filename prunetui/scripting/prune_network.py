@@ -49,9 +49,8 @@ def prune(
     [finetune]; no dense control is trained beside it.
 
     The copy is of the same class, on the same device, in the same modes; frozen parameters stay frozen. Parameters are
-    new objects: make optimisers anew. Weights that others are computed from (weight norm) become plain, attention of
-    torch and torchvision a class of its kind that can lose heads, and hooks are copied with what they hold. Call
-    torch.compile or DataParallel on it again.
+    new objects: make optimisers, torch.compile and DataParallel anew. Weights computed from others (weight norm) become
+    plain, attention of torch and torchvision a class that can lose heads; hooks are copied with what they hold.
 
     Raises:
         UsageError: an argument is wrong, or nothing of the network can be removed so; says why.
@@ -60,8 +59,7 @@ def prune(
     own = {name: value for name, value in (("round_to", round_to), ("scope", scope)) if value is not None}
     chosen = chosen_method(method, {**(options or {}), **own}, target, amount)
     recipe, rules = recipe_of(finetune), _rules(exclude, floor, ends)
-    given = unwrapped(model)
-    device = check_supported(given)
+    device = check_supported(given := unwrapped(model))
     with _undisturbed(seed), StageBar(progress, STAGES) as stages:
         source = source_of(data, test, device, calibration)
         what = given_task(task, loss, inputs, None if source is None else source.seen[0])
