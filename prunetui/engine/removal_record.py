@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from prunetui.engine.layers.shared_convolution import share_as
-from prunetui.engine.models.attention import attention_in, has_own_heads, with_own_heads
+from prunetui.engine.models.attention_modules import attention_in, has_own_heads, with_own_heads
 from prunetui.engine.models.in_memory import folded, put_tensors
 from prunetui.engine.state import set_attribute
 from prunetui.engine.tracing.cut_tensors import Kept, cut, named_tensors

@@ -15,7 +15,7 @@ from prunetui.engine.count import passed, used_layers
 from prunetui.engine.graph import Graph
 from prunetui.engine.layers import counted_names
 from prunetui.engine.models import Architecture, build
-from prunetui.engine.models.attention import other_attention
+from prunetui.engine.models.attention_modules import other_attention
 from prunetui.engine.tracing.cut_tensors import named_tensors
 from prunetui.engine.tracing.dependency_groups import dependency_groups
 from prunetui.engine.tracing.example_calls import probe_calls

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from prunetui.api.source import arguments_of
-from prunetui.engine.models.attention import attention_in, kind_words, with_own_heads
+from prunetui.engine.models.attention_modules import attention_in, kind_words, with_own_heads
 from prunetui.engine.models.computed_weights import all_computed, with_plain_weights
 from prunetui.engine.models.wrappers import inner, is_compiled
 from prunetui.engine.tracing.exact_mode import exactly

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from prunetui.api.source import mapped
-from prunetui.engine.models.attention import attention_in, with_own_heads
+from prunetui.engine.models.attention_modules import attention_in, with_own_heads
 from prunetui.engine.models.in_memory import copied
 from prunetui.engine.models.plain_network import PURPOSE, computes_the_same, wide_calls
 from prunetui.engine.tracing.example_calls import one_example
