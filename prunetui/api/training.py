@@ -45,5 +45,5 @@ class Training(Constrained):
         """Set what makes the channels that are not in ``keep``, by group [width], to zero; training may undo it."""
         for group in self.groups():
             for part in group.weights("makes"):
-                weight = self.model.get_parameter(part.tensor)
+                weight: Tensor = self.model.get_parameter(part.tensor)
                 weight *= part.spread(keep[group.name].to(weight.dtype), weight, elsewhere=1)
