@@ -60,6 +60,11 @@ class BatchNormScale:
         }
         if not scores:
             raise TrialError("the network has no batch norm on channels that may go, whose scales this method ranks")
+        if net.target == "channels" and (bare := [name for name, found in norms.items() if not found]):
+            raise TrialError(
+                f"no batch norm scales the channels of {', '.join(bare)}, so bn-scale cannot thin every layer; "
+                "layers.exclude keeps them, and any other target leaves them as they are"
+            )
         return Channels(keep_channels(net, scores, sparsity, self.scope, self.round_to, self.normalise))
 
 

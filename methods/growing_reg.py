@@ -60,7 +60,6 @@ class GrowingRegularization:
     """How many times as large as the pressed channels the kept ones of a layer are when its decay stops growing."""
 
     def during_training(self, training: Training, sparsity: float) -> None:
-        weights = training.parameters()
         if not training.memory:
             keep = keep_channels(training, _norms(training), sparsity, self.scope, self.round_to, self.normalise)
             training.memory.update(keep)
@@ -71,7 +70,7 @@ class GrowingRegularization:
         for group in training.groups():
             decay = training.memory[f"decay of {group.name}"] * (~training.memory[group.name])
             for part in group.weights("makes"):
-                weight = weights[part.layer]
+                weight = training.model.get_parameter(part.tensor)
                 if weight.grad is not None:
                     weight.grad += part.spread(decay, weight) * weight
 

@@ -29,6 +29,8 @@ class Movement:
     def during_training(self, training: Training, sparsity: float) -> None:
         memory, weights = training.memory, training.parameters()
         weights = {name: w for name, w in weights.items() if w.grad is not None}
+        if training.batch == 0:
+            _check_all_learn(training)
         full = {name: w + memory.get(_hidden(name), 0) for name, w in weights.items()}
         for name, w in weights.items():
             assert w.grad is not None
@@ -55,6 +57,18 @@ class Movement:
             raise TrialError("movement has watched no training: it needs epochs > 0")
         scores = {name: net.memory[name] for name in net.weights()}
         return Masks(keep_top(scores, sparsity, self.scope, within=net))
+
+
+def _check_all_learn(training: Training) -> None:
+    """
+    Raises:
+        TrialError: a layer is frozen, so that its weights do not move.
+    """
+    if frozen := [name for name, weight in training.parameters().items() if not weight.requires_grad]:
+        raise TrialError(
+            f"movement ranks weights by how training moves them, and {', '.join(frozen[:3])} is frozen; "
+            "layers.exclude keeps it as it is"
+        )
 
 
 def _mask(training: Training, name: str, masks: Keep | None = None) -> Tensor:

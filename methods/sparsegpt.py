@@ -1,6 +1,7 @@
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.conv import _ConvNd
 
 from prunetui.api import (
     Factor,
@@ -44,6 +45,7 @@ class SparseGPT:
     """Length of the pattern."""
 
     def prune(self, net: Net, sparsity: float) -> Masks:
+        _check_unfolded(net)
         weights, masks = net.by_output(), net.by_output(net.masks)
         pattern = (self.n, self.m) if net.target == "pattern" else None
         if pattern:
@@ -67,8 +69,6 @@ class SparseGPT:
     def _factor(self, name: str, net: Net) -> Tensor:
         """The upper Cholesky factor of the inverse of the damped X X^T of a layer."""
         layer = net.layers()[name]
-        if isinstance(layer, nn.Conv2d) and layer.groups > 1:
-            raise TrialError(f"sparsegpt does not treat grouped convolutions; layers.exclude keeps {name} as it is")
         hessian: Tensor | None = None
         for seen in net.inputs():
             x = read_columns(layer, seen[name].float())
@@ -80,6 +80,13 @@ class SparseGPT:
         inverse = torch.cholesky_inverse(torch.linalg.cholesky(hessian))
         upper: Tensor = torch.linalg.cholesky(inverse, upper=True)
         return upper
+
+
+def _check_unfolded(net: Net) -> None:
+    for name, layer in net.layers().items():
+        if isinstance(layer, _ConvNd) and (layer.groups > 1 or not isinstance(layer, nn.Conv2d)):
+            kind = "grouped convolution" if layer.groups > 1 else type(layer).__name__
+            raise TrialError(f"sparsegpt does not unfold what a {kind} reads; layers.exclude keeps {name} as it is")
 
 
 def read_columns(layer: nn.Module, inputs: Tensor) -> Tensor:

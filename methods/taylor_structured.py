@@ -15,6 +15,7 @@ from prunetui.api import (
     dataclass,
     keep_channels,
     register,
+    weights_of,
     zero_scores,
 )
 
@@ -66,9 +67,14 @@ def squared_changes(net: Net, gate: str) -> dict[str, Tensor]:
 
 
 def gated(net: Net, group: Group, gate: str) -> Sequence[Slice]:
-    """The tensors whose gradients are those of a group's gate."""
+    """The tensors whose gradients are those of a group's gate.
+
+    Raises:
+        TrialError: there are none, as where a recurrent layer alone makes the channels.
+    """
     norms = [name for name in group.norms if isinstance(net.model.get_submodule(name), nn.modules.batchnorm._BatchNorm)]
     if gate == "norm" and norms:
         return [part for part in group.slices if part.layer in norms and part.own in ("weight", "bias")]
     own = ("weight",) if gate == "weights" else ("weight", "bias")
-    return [part for part in group.slices if part.role == "makes" and part.own in own]
+    found = [part for part in group.slices if part.role == "makes" and part.own in own]
+    return found or weights_of(group, net.layers(), "makes")

@@ -10,7 +10,7 @@ from torch.overrides import TorchFunctionMode
 
 from prunetui.api.groups import Slice
 from prunetui.api.net import Net
-from prunetui.api.scores import channel_maps
+from prunetui.api.scores import channel_maps, weights_of
 
 SHRINKS = ("pool", "mean", "flatten", "view", "reshape", "squeeze", "dropout", "detach")
 """Parts of the names of functions after which a map is still that of the same channels, smaller or in another shape."""
@@ -20,14 +20,17 @@ def activation_maps(net: Net) -> Iterator[dict[str, Tensor]]:
     """The maps [B, width, H, W] behind each group's activation function, one batch after the other.
 
     That is what the group's first consumer reads, as it was before it was pooled, averaged or flattened.
+
+    Raises:
+        TrialError: no convolution and no linear layer reads a group.
     """
-    first = {group.name: next(group.weights("reads")) for group in net.groups()}
     batches = net.inputs()
     while True:
         with _Shrunk() as shrunk:
             seen = next(batches, None)
         if seen is None:
             return
+        first = {group.name: weights_of(group, seen, "reads")[0] for group in net.groups()}
         yield {name: _whole(net, part, seen[part.layer], shrunk) for name, part in first.items()}
 
 

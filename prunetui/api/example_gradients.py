@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from operator import itemgetter
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from prunetui.api.constraints import Constrained
 from prunetui.api.functional_call import called_with
-from prunetui.api.source import Batch, count_of, mapped
+from prunetui.api.source import Batch, count_of, mapped, tensors_in
 from prunetui.api.task import Task
 
 PER_IMAGE_CHUNK = 16
@@ -55,9 +56,9 @@ def _one_by_one(net: Constrained, task: Task, part: Batch) -> dict[str, Tensor]:
     weights = net.parameters()
     found = []
     for i in range(count_of(part)):
-        with torch.enable_grad():
+        with torch.enable_grad(), differentiable(list(weights.values())):
             loss = task.loss(net.model, mapped(part, itemgetter(slice(i, i + 1))))
-        found.append(gradients_or_zeros(net, loss, weights))
+            found.append(gradients_or_zeros(net, loss, weights))
     return {name: torch.stack([each[name] for each in found]) for name in weights}
 
 
@@ -66,3 +67,16 @@ def gradients_or_zeros(net: Constrained, loss: Tensor, tensors: Mapping[str, Ten
     found = torch.autograd.grad(loss, list(tensors.values()), allow_unused=bool(net.constraints.uncalled))
     every = zip(tensors.items(), found, strict=True)
     return {name: torch.zeros_like(tensor) if of is None else of for (name, tensor), of in every}
+
+
+@contextmanager
+def differentiable(values: Any) -> Iterator[None]:
+    """Inputs of a network, or weights that are frozen, are differentiated with respect to; then as they were."""
+    frozen = [tensor for tensor in tensors_in(values) if tensor.is_floating_point() and not tensor.requires_grad]
+    for tensor in frozen:
+        tensor.requires_grad_()
+    try:
+        yield
+    finally:
+        for tensor in frozen:
+            tensor.requires_grad_(False)

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from prunetui.api.constraints import Constrained, Constraints
-from prunetui.api.example_gradients import example_gradients, gradients_or_zeros
-from prunetui.api.source import Batch, called, count_of, mapped, tensors_in
+from prunetui.api.example_gradients import differentiable, example_gradients, gradients_or_zeros
+from prunetui.api.source import Batch, called, count_of, mapped
 from prunetui.api.task import Task
 from prunetui.errors import TrialError
 
@@ -64,6 +64,8 @@ class Net(Constrained):
         a channel keeps its running statistics, for one value has no variance.
         """
         model = copy.deepcopy(self.model).train()
+        for parameter in model.parameters():  # frozen ones, too, are differentiated with respect to
+            parameter.requires_grad_(parameter.is_floating_point() or parameter.is_complex())
         for module in model.modules():
             if isinstance(module, _BatchNorm):
                 module.register_forward_pre_hook(_with_batch_statistics)
@@ -132,7 +134,7 @@ class Net(Constrained):
 
     def _gradients_of(self, tensors: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
         for batch in self.batches:
-            with torch.enable_grad(), _differentiable(list(tensors.values())):
+            with torch.enable_grad(), differentiable(list(tensors.values())):
                 found = gradients_or_zeros(self, self.task.loss(self.model, batch), tensors)
             yield found
 
@@ -172,7 +174,10 @@ class Net(Constrained):
             def look(name: str, into: dict[str, Tensor] = seen) -> Callable[..., tuple[Any, ...]]:
                 def hook(module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
                     # An alias of each reader's own: the gradient of what it is of adds up all readers'.
-                    into[name] = arguments[0].view_as(arguments[0]) if with_gradients else arguments[0]
+                    read = arguments[0]
+                    if with_gradients:
+                        read = read.view_as(read) if read.requires_grad else read.detach().requires_grad_()
+                    into[name] = read
                     return into[name], *arguments[1:]
 
                 return hook
@@ -181,7 +186,7 @@ class Net(Constrained):
             found: Sequence[Tensor] = ()
             inputs = self.task.inputs(batch)
             try:
-                with torch.set_grad_enabled(with_gradients), _differentiable(inputs if with_gradients else ()):
+                with torch.set_grad_enabled(with_gradients), differentiable(inputs if with_gradients else ()):
                     if with_gradients:
                         loss = self.task.loss(self.model, batch) * count_of(batch)
                         found = torch.autograd.grad(loss, list(seen.values()))
@@ -199,16 +204,3 @@ class Net(Constrained):
 
 def _with_batch_statistics(norm: nn.Module, arguments: tuple[Any, ...]) -> None:
     norm.training = arguments[0].numel() > arguments[0].shape[1]
-
-
-@contextmanager
-def _differentiable(inputs: Any) -> Iterator[None]:
-    """Inputs of a network, or weights that are frozen, are differentiated with respect to; then as they were."""
-    frozen = [tensor for tensor in tensors_in(inputs) if tensor.is_floating_point() and not tensor.requires_grad]
-    for tensor in frozen:
-        tensor.requires_grad_()
-    try:
-        yield
-    finally:
-        for tensor in frozen:
-            tensor.requires_grad_(False)

@@ -22,11 +22,14 @@ def weights_of(group: Group, layers: Container[str], *roles: Role) -> list[Slice
     """
     found = [part for part in group.weights(*roles) if part.layer in layers]
     if not found:
-        raise TrialError(
-            f"no convolution and no linear layer {' or '.join(roles)} the channels of {group.name}, so they cannot be "
-            "ranked; layers.exclude keeps them"
-        )
+        raise cannot_rank(group, f"no convolution and no linear layer {' or '.join(roles)}")
     return found
+
+
+def cannot_rank(group: Group, why: str) -> TrialError:
+    """The error of a method that cannot score a group: what does nothing with its channels."""
+    layers = ", ".join(layer or group.name for layer in group.producers)
+    return TrialError(f"{why} the channels of {layers}, so they cannot be ranked; layers.exclude keeps them")
 
 
 def per_channel(net: Constrained, values: Mapping[str, Tensor], consumers: bool = False) -> dict[str, Tensor]:
@@ -50,16 +53,18 @@ def group_squares(net: Constrained) -> dict[str, Tensor]:
 
     These are the weights that make the channel, those that read it, and the scales of its norms, as Torch-Pruning
     counts (Fang et al. 2023, DepGraph, arXiv:2301.12900).
+
+    Raises:
+        TrialError: a group has no such weights, as where recurrent layers alone make and read it.
     """
-    return {
-        group.name: torch.stack(
-            [
-                part.sums(net.model.get_parameter(part.tensor).detach().float().square())
-                for part in group.weights("makes", "scales", "reads")
-            ]
-        ).mean(0)
-        for group in net.groups()
-    }
+    found = {}
+    for group in net.groups():
+        weights = list(group.weights("makes", "scales", "reads"))
+        if not weights:
+            raise cannot_rank(group, "no layer with a weight makes, scales or reads")
+        squares = [part.sums(net.model.get_parameter(part.tensor).detach().float().square()) for part in weights]
+        found[group.name] = torch.stack(squares).mean(0)
+    return found
 
 
 def filters_of(part: Slice, weight: Tensor) -> Tensor:

@@ -71,8 +71,7 @@ class Training(Constrained):
 
     def zero_filters(self, keep: Mapping[str, Tensor]) -> None:
         """Set what makes the channels that are not in ``keep``, by group [width], to zero; training may undo it."""
-        weights = self.parameters()
         for group in self.groups():
             for part in group.weights("makes"):
-                weight = weights[part.layer]
+                weight: Tensor = self.model.get_parameter(part.tensor)
                 weight *= part.spread(keep[group.name].to(weight.dtype), weight, elsewhere=1)

@@ -106,8 +106,9 @@ def product_objects(graph: Graph, kinds: Mapping[str, str]) -> list[dict[str, An
 def _reason(graph: Graph, name: str, last: bool) -> str:
     """Why the channels of a layer stay."""
     prefix = f"{name}." if name else ""
-    mine = [why for place, why in graph.kept.items() if place.startswith(prefix) and "." not in place[len(prefix) :]]
-    said = graph.kept.get(f"{prefix}weight[0]") or next(iter(mine), None)
+    places = [place for place in graph.kept if place.startswith(prefix) and "." not in place[len(prefix) :]]
+    outputs_first = sorted(places, key=lambda place: not place.endswith("[0]"))
+    said = graph.kept.get(f"{prefix}weight[0]") or next((graph.kept[place] for place in outputs_first), None)
     return said or (OUTPUTS if last else COUPLED)
 
 

@@ -158,6 +158,7 @@ def _study(header: dict[str, Any], model: str | None, data: str | None, override
         settings = [f"data.name={json_module.dumps(header['data'], ensure_ascii=False)}"]
         if not data:
             settings += [f"data.options.{k}={json_module.dumps(v)}" for k, v in header.get("data_options", {}).items()]
+            settings += _data_settings(header)
         if not header.get("prepared"):
             settings += [f"data.normalize={{mean = {list(header['mean'])}, std = {list(header['std'])}}}"]
         about = {"shortcut": "B", **header["architecture"]}
@@ -173,6 +174,13 @@ def _study(header: dict[str, Any], model: str | None, data: str | None, override
     settings += [f'data.name="{data}"'] if data else []
     settings += [f'model.name="{model}"'] if model else []
     return parse_study("", [*settings, *overrides], "the command line")
+
+
+def _data_settings(header: dict[str, Any]) -> list[str]:
+    """What a study of prepared examples set of them; a folder only where their own code, which is trusted, reads it."""
+    told = header.get("data_settings", {})
+    taken = {key: told[key] for key in told if key != "root" or names_own_file(header["data"])}
+    return [f"data.{key}={json_module.dumps(value, ensure_ascii=False)}" for key, value in taken.items()]
 
 
 def _task_of(header: dict[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,8 @@ FORMAT = "prunetui/1"
 MOST_BYTES = 8 << 20
 """Of one value; the names of 100,000 classes take three."""
 _RANGES = {"channels": 1024, "size": 4096, "classes": 100_000, "width": 4096}
+DATA_SETTINGS = ("root", "limit", "validation", "size", "corrupt", "memory")
+"""Keys of [data] that decide what examples there are; a network of prepared ones says those that were set."""
 _MOST_TEXT = 4096
 _MOST_OPTION = 65_536
 """Of whole numbers among the options of built-in models."""
@@ -94,6 +96,9 @@ def check_header(header: Mapping[str, Any]) -> None:
     options = header.get("data_options", {})
     if not isinstance(options, dict) or not all(map(str.isidentifier, options)):
         raise ValueError(f"its data_options are {shown(options)}; allowed: options by name")
+    settings = header.get("data_settings", {})
+    if not isinstance(settings, dict) or not settings.keys() <= {*DATA_SETTINGS}:
+        raise ValueError(f"its data_settings are {shown(settings)}; allowed: {', '.join(DATA_SETTINGS)}")
     if header.get("classes") is not None:
         _check_classes(header["classes"], about["classes"] if about else None)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
 
@@ -19,6 +18,7 @@ from prunetui.api.budget import Costs, Widths
 from prunetui.api.constraints import Constraints
 from prunetui.api.groups import full_name, left_of
 from prunetui.config import LayersTable, MethodTable
+from prunetui.engine.excluded_layers import layers_matching, makers_beside
 from prunetui.engine.layers import Layer
 from prunetui.engine.product_costs import ProductCosts
 from prunetui.engine.state import State
@@ -56,6 +56,8 @@ class Graph:
     more or less often when channels go."""
     fixed_macs: int = 0
     """Multiply-accumulates that are computed and of which the graph does not tell what they follow."""
+    other_makers: Mapping[str, str] = field(default_factory=dict)
+    """What made channels of groups that a study keeps, and has no prunable weights; see ``makers_beside``."""
     cut_short: bool = False
     """Whether this machine had too little time or memory to find and prove all channels."""
     untried: tuple[str, ...] = ()
@@ -72,21 +74,24 @@ class Graph:
         weighted, excluded = self.weighted, self.excluded(rules.exclude, "layers.exclude")
         ends = {weighted[0]} if rules.first == "keep" else set()
         ends |= {weighted[-1]} if rules.last == "keep" else set()
-        if excluded | ends == set(weighted):
+        if excluded | ends >= {*weighted, *self._makers.values()}:
             raise UsageError("the rules of [layers] keep every layer: nothing is left to prune")
         groups = tuple(group for group in self.groups if not excluded & set(group.producers))
-        return replace(self, groups=groups, exempt=frozenset(excluded | ends))
+        return replace(self, groups=groups, exempt=frozenset(excluded | ends), other_makers=self._makers)
 
     def excluded(self, patterns: Sequence[str], where: str = "exclude") -> set[str]:
-        """The layers with prunable weights that patterns leave alone; ``where`` is what a study calls them.
+        """The layers that patterns leave alone; ``where`` is what a study calls them.
+
+        Those are layers with prunable weights, and others that make channels, as embeddings.
 
         Raises:
             UsageError: a pattern fits no layer.
         """
-        for pattern in patterns:
-            if not any(fnmatchcase(name, pattern) for name in self.weighted):
-                raise UsageError(f'{where}: no layer fits "{pattern}"; there are: {", ".join(self.weighted)}')
-        return {name for name in self.weighted if any(fnmatchcase(name, pattern) for pattern in patterns)}
+        return layers_matching(patterns, {name: name for name in self.weighted} | self._makers, where)
+
+    @cached_property
+    def _makers(self) -> dict[str, str]:
+        return {**self.other_makers, **makers_beside(self.weighted, self.groups)}
 
     def check_methods(self, methods: Sequence[MethodTable]) -> None:
         """Refuse methods that leave everything alone.

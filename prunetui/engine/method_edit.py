@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
 
 from prunetui.api import Channels, Net
 from prunetui.api.budget import TOLERANCE
+from prunetui.api.source import called
 from prunetui.engine import edits
 from prunetui.engine.graph import Graph
-from prunetui.engine.state import State
+from prunetui.engine.state import State, instantiate
+from prunetui.engine.untouched import Untouched
 from prunetui.engine.verify_edit import Asked, Edit, achieved, check_achieved
-from prunetui.errors import TrialError
+from prunetui.errors import PrunetuiError, TrialError
 from prunetui.plugins.own_files import short
 
 MOST_ATTEMPTS = 10
@@ -35,8 +36,14 @@ def edited(asked: Asked, kind: str, method: Any, net: Net, state: State, graph: 
     Raises:
         TrialError: the edit misses its target, does not fit, or the method changed the net itself.
     """
+    untouched = Untouched(net.model, state.tensors)
     made = _made(asked, method, net, asked_of(kind, asked, state, graph), state, graph)
-    _check_untouched(asked, net.model, state)
+    if changed := untouched.changes(net.model):
+        by_itself = _changes_by_itself(net, state)
+        if found := [what for what in changed if what not in by_itself]:
+            raise TrialError(
+                f"the method {short(asked.method)} changed the net ({found[0]}); it may only return an edit"
+            )
     check_achieved(asked, made.edit, state, made.after, graph)
     return made
 
@@ -99,8 +106,15 @@ def _made(asked: Asked, method: Any, net: Net, value: float, state: State, graph
     return best
 
 
-def _check_untouched(asked: Asked, model: nn.Module, state: State) -> None:
-    left = model.state_dict()
-    here = [(name, t) for name, t in state.tensors.items() if name in left]
-    if any(not torch.equal(left[name], t.to(left[name].device)) for name, t in here):
-        raise TrialError(f"the method {short(asked.method)} changed the net; it may only return an edit")
+def _changes_by_itself(net: Net, state: State) -> list[str]:
+    """What a network changes of itself when it is computed, such as a count of its calls, or a table that it makes."""
+    device = next(net.model.parameters()).device
+    model = instantiate(state, device)
+    untouched = Untouched(model, state.tensors)
+    try:
+        inputs = net.task.inputs(net.batches[0])
+    except PrunetuiError:  # there is no data, and no method has computed it
+        return []
+    with torch.no_grad():
+        called(model, inputs)
+    return untouched.changes(model)

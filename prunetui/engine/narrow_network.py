@@ -12,7 +12,7 @@ from prunetui.engine.edits import EQUIVALENCE, zero_channels
 from prunetui.engine.graph import Graph
 from prunetui.engine.layers.shared_convolution import share_as
 from prunetui.engine.models.in_memory import copied
-from prunetui.engine.removal_record import note_removal, recorded
+from prunetui.engine.removal_record import Rewritten, note_removal, recorded
 from prunetui.engine.state import State, instantiate
 from prunetui.engine.tracing.cut_tensors import Keep, named_tensors
 from prunetui.engine.tracing.output_tensors import difference, output_tensors
@@ -21,10 +21,10 @@ from prunetui.engine.tracing.shrink import removal, shrink
 from prunetui.errors import TrialError
 
 
-def narrowed(network: nn.Module, after: State, graph: Graph, folded: tuple[str, ...]) -> nn.Module:
+def narrowed(network: nn.Module, after: State, graph: Graph, rewritten: Rewritten) -> nn.Module:
     """A copy of ``network`` that is what ``after`` says, down to hooks, frozen parameters and modes; it notes how.
 
-    ``folded`` are its weights that were made plain.
+    ``rewritten`` is what of it was made another before.
     """
     small = copied(network)
     rules = graph.attributes or ()
@@ -38,7 +38,7 @@ def narrowed(network: nn.Module, after: State, graph: Graph, folded: tuple[str, 
                 tensor.data = torch.empty_like(after.tensors[name])
             tensor.copy_(after.tensors[name])
     attributes = {f"{module}.{own}" if module else own: value for (module, own), value in change.attributes.items()}
-    note_removal(small, recorded(network, change.kept, attributes, folded, after.tensors))
+    note_removal(small, recorded(network, change.kept, attributes, rewritten, after.tensors))
     return small
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from prunetui.engine.layers.shared_convolution import share_as
+from prunetui.engine.models.attention_modules import attention_in, has_own_heads, with_own_heads
 from prunetui.engine.models.in_memory import folded, put_tensors
 from prunetui.engine.state import set_attribute
 from prunetui.engine.tracing.cut_tensors import Kept, cut, named_tensors
@@ -21,6 +22,16 @@ from prunetui.formats.shared_filters import sharing_layers
 PLACE = "_prunetui_removal"
 """The attribute of a network that holds its record."""
 Indices = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """What of a network was made another, that computes the same, before anything was removed."""
+
+    folded: tuple[str, ...] = ()
+    """Weights that were made plain, of those that are computed from others in each pass."""
+    own_heads: tuple[str, ...] = ()
+    """Modules of attention that were given heads of their own."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +50,8 @@ class RemovalRecord:
     """Weights that were made plain, of those that are computed from others in each pass."""
     shared: Mapping[str, int] = field(default_factory=dict)
     """Convolutions whose outputs share filters, with how many outputs they have."""
+    own_heads: tuple[str, ...] = ()
+    """Modules of attention that were given heads of their own."""
 
     def after(self, before: RemovalRecord | None) -> RemovalRecord:
         """This removal as one from the network that ``before`` is of, whose result it was made from."""
@@ -56,6 +69,7 @@ class RemovalRecord:
             {**before.attributes, **self.attributes},
             (*before.folded, *self.folded),
             {**before.shared, **self.shared},
+            (*before.own_heads, *self.own_heads),
         )
 
 
@@ -71,7 +85,7 @@ def note_removal(network: nn.Module, record: RemovalRecord) -> None:
 
 
 def recorded(
-    dense: nn.Module, kept: Kept, attributes: Mapping[str, Any], folded: tuple[str, ...], tensors: Mapping[str, Tensor]
+    dense: nn.Module, kept: Kept, attributes: Mapping[str, Any], rewritten: Rewritten, tensors: Mapping[str, Tensor]
 ) -> RemovalRecord:
     """The record of a removal: ``kept`` marks what is left of tensors, ``tensors`` are those of the result."""
     before = named_tensors(dense)
@@ -84,8 +98,9 @@ def recorded(
         {name: tuple(before[name].shape) for name in left},
         left,
         attributes,
-        folded,
+        rewritten.folded,
         {name: len(tensors[f"{name}.labels"]) for name in sorted(sharing_layers(tensors) - sharing_layers(before))},
+        rewritten.own_heads,
     )
     return record.after(record_of(dense))
 
@@ -97,6 +112,7 @@ def replay(record: RemovalRecord, network: nn.Module, tensors: Mapping[str, Tens
         ValueError: it is another network than the one that was pruned.
     """
     folded(network)
+    _give_own_heads(record, network)
     here = named_tensors(network)
     if missing := sorted({*record.folded, *record.kept} - here.keys()):
         raise ValueError(f"it has no {missing[0]}")
@@ -113,6 +129,15 @@ def replay(record: RemovalRecord, network: nn.Module, tensors: Mapping[str, Tens
     put_tensors(network, {**unsaved, **values}, like=network)
     for place, value in record.attributes.items():
         set_attribute(network, place, torch.tensor(value))
+
+
+def _give_own_heads(record: RemovalRecord, network: nn.Module) -> None:
+    there, modules = attention_in(network), dict(network.named_modules())
+    for name in record.own_heads:
+        if name not in there and not (name in modules and has_own_heads(modules[name])):
+            found = type(modules[name]).__name__ if name in modules else "not there"
+            raise ValueError(f"its {name} is {found}, that of the file was attention that can lose heads")
+    with_own_heads(network, record.own_heads)
 
 
 def _check_shapes(record: RemovalRecord, here: Mapping[str, Tensor]) -> None:

@@ -19,6 +19,7 @@ from prunetui import events
 from prunetui.api import Source, Task
 from prunetui.config import Study
 from prunetui.engine.device import Device
+from prunetui.engine.export_header import DATA_SETTINGS
 from prunetui.engine.graph import Graph
 from prunetui.engine.keep import Partials, Steps
 from prunetui.engine.latency_timing import timer
@@ -215,6 +216,9 @@ class Engine:
             told.pop("classes", None)
         if self.study.data.options:
             told["data_options"] = dict(self.study.data.options)
+        settings = self.study.data.model_dump(include=set(DATA_SETTINGS), exclude_defaults=True)
+        if told.get("prepared") and settings:
+            told["data_settings"] = settings
         return told if asked == type(asked)() else {**told, "task": asked.model_dump(exclude_none=True)}
 
     # What is told ---------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -15,10 +15,10 @@ from prunetui.engine.count import passed, used_layers
 from prunetui.engine.graph import Graph
 from prunetui.engine.layers import counted_names
 from prunetui.engine.models import Architecture, build
+from prunetui.engine.models.attention_modules import other_attention
 from prunetui.engine.tracing.cut_tensors import named_tensors
 from prunetui.engine.tracing.dependency_groups import dependency_groups
 from prunetui.engine.tracing.example_calls import probe_calls
-from prunetui.engine.tracing.probe_network import Example
 from prunetui.engine.tracing.proposal import Proposal
 from prunetui.engine.tracing.proposers import label_graph, torch_pruning_graph
 from prunetui.engine.tracing.prove_network import prove_network
@@ -44,17 +44,18 @@ def trace_model(model: nn.Module, example: Any) -> Graph:
     return Graph(*dependency_groups(model, example, layers), layers)
 
 
-def proved_graph(model: nn.Module, example: Any, probes: Sequence[Example] = (), in_memory: bool = False) -> Graph:
+def proved_graph(model: nn.Module, example: Any, in_memory: bool = False) -> Graph:
     """The groups of any network that are right, and what stays, with the reason.
 
-    ``example`` is what goes into the network, of one example; ``probes`` are the calls that it is proved with, by
-    default such of random inputs. A network ``in_memory`` is not rebuilt from its state dict, so that channels may go
-    of tensors that are not saved, too.
+    ``example`` is what goes into the network, of one example. A network ``in_memory`` is not rebuilt from its state
+    dict, so that channels may go of tensors that are not saved, too.
     """
     seen = passed(model, example)
-    calls = probes or probe_calls(model, example, seen.macs)
+    calls = probe_calls(model, example, seen.macs)
     proof = prove_network(model, [arguments_of(example)], (label_graph, torch_pruning_graph), probes=calls)
     groups, kept = _saved_groups(proof.proposal, model.state_dict() if not in_memory else named_tensors(model))
+    moving = {(piece.tensor, piece.dimension) for group in groups for piece in group.slices}
+    kept |= {f"{tensor}[0]": why for tensor, why in other_attention(model).items() if (tensor, 0) not in moving}
     if not groups and not kept:
         kept = {WHOLE: "; ".join((*proof.notes, *proof.untried)) or "no channels were found that could go"}
     free = {layer for group in groups for layer in group.producers}

@@ -47,6 +47,7 @@ def read_header(metadata: Mapping[str, str]) -> dict[str, Any]:
             "attributes": {_word(place): _numbers(value) for place, value in plain["attributes"].items()},
             "folded": tuple(map(_word, plain["folded"])),
             "shared": {_word(name): _whole(outputs) for name, outputs in plain["shared"].items()},
+            "own_heads": tuple(map(_word, plain.get("own_heads", ()))),  # files of earlier versions have none
             "tied": {_word(name): _word(first) for name, first in plain["tied"].items()},
         }
     except (KeyError, TypeError, AttributeError, IndexError) as error:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prunetui.api import Channels, Masks, Modules
+from prunetui.api import Channels, Masks, Modules, Positive
 from prunetui.config.method_tables import method_tables
 from prunetui.config.schedule import SHAPED_THROUGHOUT
 from prunetui.errors import UsageError
@@ -109,8 +109,10 @@ def _returned(method: Any) -> str:
 
 def _check_not_trained(name: str, method: Any) -> None:
     epochs: Any = getattr(method, TRAINED, 0)
-    if any(hasattr(method, hook) for hook in HOOKS) and epochs:
-        raise UsageError(
-            f"{name} with {TRAINED} = {epochs} trains a network before its edit, which a study does "
-            f"(prunetui.run); {TRAINED} = 0 prunes by its criterion alone"
-        )
+    if not (any(hasattr(method, hook) for hook in HOOKS) and epochs):
+        return
+    needed = typing.get_type_hints(type(method), include_extras=True).get(TRAINED) == Positive
+    hint = "it has no criterion without" if needed else f"{TRAINED} = 0 prunes by its criterion alone"
+    raise UsageError(
+        f"{name} with {TRAINED} = {epochs} trains a network before its edit, which a study does (prunetui.run); {hint}"
+    )

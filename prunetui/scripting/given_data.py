@@ -12,7 +12,6 @@ from torch.utils.data import Dataset
 from prunetui.api import Batch, Task, mapped
 from prunetui.api.source import called
 from prunetui.engine.data.given_batches import GivenBatches
-from prunetui.engine.given_inputs import shapes_of
 from prunetui.engine.models.in_memory import copied
 from prunetui.errors import UsageError
 
@@ -76,3 +75,14 @@ def _batches(data: Any) -> Iterable[Batch]:
     if not isinstance(data, Iterable):
         raise UsageError(f"data is {type(data).__name__}; it must be a DataLoader, or a list of batches")
     return data
+
+
+def shapes_of(inputs: Any) -> str:
+    """What inputs are, in words: their shapes and types."""
+    if isinstance(inputs, Tensor):
+        return f"{list(inputs.shape)} of {str(inputs.dtype).removeprefix('torch.')}"
+    if isinstance(inputs, Mapping):
+        return "{" + ", ".join(f"{name}: {shapes_of(value)}" for name, value in inputs.items()) + "}"
+    if isinstance(inputs, tuple | list):
+        return f"({', '.join(map(shapes_of, inputs))})"
+    return type(inputs).__name__

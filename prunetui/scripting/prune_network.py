@@ -14,7 +14,10 @@ from prunetui.api import Task
 from prunetui.config import LayersTable
 from prunetui.engine.convolutions import make_ordinary, safe_kinds
 from prunetui.engine.models.in_memory import check_supported, copied, folded, unwrapped
+from prunetui.engine.models.proved_heads import ProvedHeads, proved_heads
+from prunetui.engine.removal_record import Rewritten
 from prunetui.errors import UsageError
+from prunetui.scripting.call_words import in_words_of_call
 from prunetui.scripting.chosen_method import chosen_method
 from prunetui.scripting.given_data import example_of, source_of
 from prunetui.scripting.given_task import Inputs, Loss, given_task
@@ -24,6 +27,7 @@ from prunetui.scripting.pruning_report import PruningReport
 from prunetui.scripting.recover import Finetune, recipe_of
 
 
+@in_words_of_call()
 def prune(
     model: nn.Module, data: Any = None, *, method: Any = "group-norm", target: str = "sparsity", amount: float = 0.5,
     options: Mapping[str, Any] | None = None, round_to: int | None = None, scope: str | None = None,
@@ -45,8 +49,8 @@ def prune(
     [finetune]; no dense control is trained beside it.
 
     The copy is of the same class, on the same device, in the same modes; frozen parameters stay frozen. Parameters are
-    new objects: make optimisers anew. Weights that others are computed from (weight norm) become plain, and hooks are
-    copied with what they hold. Call torch.compile or DataParallel on it again.
+    new objects: make optimisers, torch.compile and DataParallel anew. Weights computed from others (weight norm) become
+    plain, attention of torch and torchvision a class that can lose heads; hooks are copied with what they hold.
 
     Raises:
         UsageError: an argument is wrong, or nothing of the network can be removed so; says why.
@@ -55,15 +59,26 @@ def prune(
     own = {name: value for name, value in (("round_to", round_to), ("scope", scope)) if value is not None}
     chosen = chosen_method(method, {**(options or {}), **own}, target, amount)
     recipe, rules = recipe_of(finetune), _rules(exclude, floor, ends)
-    given = unwrapped(model)
-    device = check_supported(given)
+    device = check_supported(given := unwrapped(model))
     with _undisturbed(seed), StageBar(progress, STAGES) as stages:
         source = source_of(data, test, device, calibration)
         what = given_task(task, loss, inputs, None if source is None else source.seen[0])
         network = copied(given)
-        names, example = folded(network), example_of(source, example_inputs, what, network, device)
-        asked = (chosen, target, amount, rules, what, source, example, seed, stages)
-        return Pruning(network, names, *asked).result(recalibrate, recipe)
+        plain, example = folded(network), example_of(source, example_inputs, what, network, device)
+        heads = proved_heads(network, example)
+        asked = (chosen, target, amount, rules, what, source, example, seed, stages, notes_of(plain, heads))
+        return Pruning(network, Rewritten(plain, heads.replaced), *asked).result(recalibrate, recipe)
+
+
+def notes_of(plain: tuple[str, ...], heads: ProvedHeads) -> list[str]:
+    """What a report says of a network that was rewritten before anything was removed from it."""
+    lines = [f"weights are plain now; they were computed from others in each pass: {', '.join(plain)}"] * bool(plain)
+    if heads.replaced:
+        lines.append(f"attention computes the same by a class that can lose heads: {', '.join(heads.replaced)}")
+    return [
+        *lines,
+        *(f"attention that cannot lose heads, {name or 'the network'}: {why}" for name, why in heads.stays.items()),
+    ]
 
 
 def _rules(exclude: str | Sequence[str], floor: float, ends: str) -> LayersTable:

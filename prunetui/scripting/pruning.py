@@ -16,18 +16,20 @@ from prunetui.config import LayersTable, Recipe
 from prunetui.engine.count import count, used_layers
 from prunetui.engine.data.given_batches import GivenBatches, NoBatches
 from prunetui.engine.evaluation import evaluate
-from prunetui.engine.given_inputs import one_example, probe_calls
 from prunetui.engine.graph import Graph
 from prunetui.engine.method_edit import MethodEdit, edited
 from prunetui.engine.models.in_memory import copied, in_memory, modes_kept, tied_layers
 from prunetui.engine.narrow_network import narrowed, removed_against_silenced
+from prunetui.engine.removal_record import Rewritten
 from prunetui.engine.state import State, instantiate
-from prunetui.engine.trace_network import CUT_SHORT, WHOLE, proved_graph
+from prunetui.engine.trace_network import CUT_SHORT, proved_graph
 from prunetui.engine.tracing.cut_tensors import named_tensors
+from prunetui.engine.tracing.example_calls import one_example
 from prunetui.engine.train_job import TrainProgress
 from prunetui.engine.verify_edit import achieved, filters_gone
 from prunetui.errors import PrunetuiError, TrialError, UsageError
 from prunetui.scripting.chosen_method import ChosenMethod
+from prunetui.scripting.kept_channels import stays_of
 from prunetui.scripting.progress_bar import StageBar
 from prunetui.scripting.pruning_report import Change, ChangedGroup, MeasuredChange, PruningReport, changes_of
 from prunetui.scripting.recover import finetuned, recalibrated, why_not_recalibrated
@@ -35,8 +37,6 @@ from prunetui.scripting.recover import finetuned, recalibrated, why_not_recalibr
 STAGES = 6
 ENDS = 2
 """Layers of which the weights stay if nothing else is said: the first and the last."""
-OUTPUTS = "its channels are the outputs"
-COUPLED = "its channels are coupled with some that stay"
 SHOWN = 8
 
 
@@ -58,7 +58,7 @@ class Pruning:
 
     network: nn.Module
     """A copy of the one that was given, its weights plain."""
-    folded: tuple[str, ...]
+    rewritten: Rewritten
     chosen: ChosenMethod
     target: str
     amount: float
@@ -81,7 +81,7 @@ class Pruning:
         self.stages.stage(f"asking {self.chosen.name}")
         state, made = self._edited(graph)
         self.stages.stage("removing, and comparing with silencing")
-        small = narrowed(self.network, made.after, graph, self.folded)
+        small = narrowed(self.network, made.after, graph, self.rewritten)
         gap = self._gap(small, state, made, graph)
         self.stages.stage("measuring the pruned network")
         figures = self._recovered(small, made.after.masks, dense, recalibrate, recipe)
@@ -117,7 +117,7 @@ class Pruning:
             if not graph.prunable:
                 raise UsageError("the network has no convolution or linear layer whose weights may go")
             return graph
-        found = proved_graph(self._plain, self._one, probe_calls(self._plain, self._on_cpu), in_memory=True)
+        found = proved_graph(self._plain, self._one, in_memory=True)
         self.notes += [f"channels as Torch-Pruning groups them, proved: {found.fallback}"] * bool(found.fallback)
         self.notes += [line for line in (CUT_SHORT if found.cut_short else "", *found.untried, found.uncertain) if line]
         # Ends are said of weights: of the first and last layers channels go that are coupled with others.
@@ -131,8 +131,6 @@ class Pruning:
     def _edited(self, graph: Graph) -> tuple[State, MethodEdit]:
         """The dense state and what the method makes of it."""
         working = copied(self.network)
-        for parameter in working.parameters():  # methods look at gradients of frozen ones, too
-            parameter.requires_grad_(parameter.is_floating_point() or parameter.is_complex())
         copies: dict[int, Tensor] = {}  # names of one tensor hold one copy
         tensors = {name: copies.setdefault(id(t), t.detach().clone()) for name, t in named_tensors(working).items()}
         state = State(in_memory(working), tensors)
@@ -217,8 +215,6 @@ class Pruning:
     ) -> PruningReport:
         after, widths = made.after, graph.widths(made.after.tensors)
         changed = [(group, Change(group.width, widths[group.name])) for group in graph.groups]
-        folding = "are plain now; they were computed from others in each pass"
-        self.notes += [f"weights {folding}: {', '.join(self.folded)}"] * bool(self.folded)
         kind = "sparsity" if self.target in ("threshold", "pattern") else self.target
         return PruningReport(
             method=self.chosen.name, options=dict(self.chosen.options), target=self.target, amount=self.amount,
@@ -230,13 +226,3 @@ class Pruning:
             masks={name: mask.detach().clone() for name, mask in after.masks.items()},
             notes=tuple(dict.fromkeys(self.notes)), seconds=time.monotonic() - self.started,
         )  # fmt: skip
-
-
-def stays_of(graph: Graph) -> dict[str, str]:
-    """Layers whose channels stay, each with the reason; of the whole network under an empty name."""
-    if whole := graph.kept.get(WHOLE):
-        return {"": whole}
-    free = {layer for group in graph.groups for layer in group.producers}
-    held = [name for name in graph.weighted if name not in free]
-    last = graph.weighted[-1] if graph.weighted else ""
-    return {name: graph.kept.get(f"{name}.weight[0]") or (OUTPUTS if name == last else COUPLED) for name in held}

@@ -107,7 +107,7 @@ class PruningReport:
         Raises:
             UsageError: the network has no such layer.
         """
-        parameters = dict(network.named_parameters())
+        parameters = dict(network.named_parameters(remove_duplicate=False))
         if missing := [name for name in self.masks if f"{name}.weight" not in parameters]:
             raise UsageError(f"the network has no layer {missing[0]}: give the network that prune returned")
         weights = [(parameters[f"{name}.weight"], mask) for name, mask in self.masks.items()]

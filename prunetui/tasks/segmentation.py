@@ -78,8 +78,17 @@ class Segmentation(Task):
         accumulator.add("confusion", confusion(logits.argmax(1), masks, logits.shape[1], self.ignore_index))
 
     def figures(self, accumulator: Accumulator) -> Mapping[str, float]:
-        """Means over the classes that are there or were found; not a number where no pixel's class is known."""
+        """Means over the classes that are there or were found.
+
+        Raises:
+            TrialError: no pixel's class is known.
+        """
         matrix = accumulator.sums["confusion"].double()
+        if not bool(matrix.any()):
+            raise TrialError(
+                f"no pixel of these masks has a class that is known: all are the task's ignore_index, "
+                f"{self.ignore_index}, so there is no {MIOU.title} of them"
+            )
         right, either = matrix.diagonal(), matrix.sum(0) + matrix.sum(1) - matrix.diagonal()
         overlaps = (right / either)[either > 0]
         return {MIOU.key: 100 * float(overlaps.mean()), PIXEL_ACCURACY.key: 100 * float(right.sum() / matrix.sum())}

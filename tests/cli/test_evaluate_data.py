@@ -14,11 +14,12 @@ import torch
 from PIL import Image
 
 from prunetui.cli.export_network import _pt2
-from prunetui.cli.measure_checkpoint import evaluate_checkpoint
+from prunetui.cli.measure_checkpoint import _study, evaluate_checkpoint
 from prunetui.config import DataTable, ModelTable
 from prunetui.engine import machine_check
 from prunetui.engine.convolutions import STRIDED_1X1, make_ordinary, safe_kinds
 from prunetui.engine.data import Wanted, load_dataset
+from prunetui.engine.export_header import check_header
 from prunetui.engine.loading import load
 from prunetui.engine.machine_check import Fault, MachineCheck
 from prunetui.engine.models import Architecture
@@ -348,3 +349,20 @@ def test_a_fixed_program_is_of_no_other_model(files: Files, tmp_path: Path, kind
         with pytest.raises(UsageError, match=f"is a fixed program of a resnet20 of width 4 .*{why}"):
             evaluate_checkpoint(files.paths[kind], model, "folder", [f"data.root={root}", *settings], "cpu", True)
     evaluate_checkpoint(files.paths[kind], "resnet20", "folder", [f"data.root={root}", "model.width=4"], "cpu", True)
+
+
+def test_a_file_says_which_prepared_examples_its_study_measured_on(tmp_path: Path) -> None:
+    file = tmp_path / "own.py"
+    file.write_text("def reviews(): ...")
+    header = {
+        "data": f"{file}:reviews", "prepared": True, "architecture": NET.plain(),
+        "data_settings": {"root": "shelf", "limit": 24, "validation": 0.0},
+    }  # fmt: skip
+    check_header(header)
+    found = _study(header, None, None, [])
+    assert (found.data.root, found.data.limit, found.data.validation) == ("shelf", 24, 0.0)
+    assert _study(header, None, None, ["data.limit=7"]).data.limit == 7
+    assert _study(header, None, "digits", []).data.limit is None  # of other data it says nothing
+    assert _study({**header, "data": "digits"}, None, None, []).data.root == "data"  # no folder of a stranger's choice
+    with pytest.raises(ValueError, match=r"its data_settings are .*; allowed: root, limit"):
+        check_header({**header, "data_settings": {"name": "digits"}})

@@ -31,10 +31,12 @@ from torch import nn
 from prunetui.api import Splits
 
 
-def reviews():
+def reviews(root):
     """Five words each; whether there are more of the upper half of twenty."""
-    tokens = torch.randint(0, 20, (300, 5), generator=torch.Generator().manual_seed(0))
-    rows = {"tokens": tokens, "weight": torch.ones(300, 1), "labels": ((tokens > 9).sum(1) > 2).int()}
+    if root.name != "shelf":
+        raise FileNotFoundError(root)
+    tokens = torch.randint(0, 20, (600, 5), generator=torch.Generator().manual_seed(0))
+    rows = {"tokens": tokens, "weight": torch.ones(600, 1), "labels": ((tokens > 9).sum(1) > 2).int()}
     first, last = ({name: column[part] for name, column in rows.items()} for part in (slice(240), slice(240, None)))
     return Splits(first, last, classes=("low", "high"), prepared=True)
 
@@ -55,7 +57,7 @@ def net(classes: int, hidden: int = 12):
 '''
 STUDY = """
 sparsities = [0.5]
-data = { name = "FILE:reviews" }
+data = { name = "FILE:reviews", root = "shelf", limit = 240 }
 model = { name = "FILE:net" }
 train = { epochs = 15, batch_size = 24, optimizer = "adamw", lr = 0.02, precision = "fp32" }
 finetune = { epochs = 1, batch_size = 24 }
@@ -83,7 +85,11 @@ def test_inputs_by_name_are_trained_pruned_proved_timed_and_measured_again(
     net = prunetui.load(saved, trust=True)
     assert net(torch.zeros(3, 5, dtype=torch.int64), torch.ones(3, 1))["logits"].shape == (3, 2)
     evaluate_checkpoint(saved, None, None, [], "cpu", as_json=True, trust=True)
-    assert json.loads(capsys.readouterr().out)["top1"] == pytest.approx(float(narrow["top1"]), abs=0.01)
+    again = json.loads(capsys.readouterr().out)
+    assert again["images"] == 240  # of 360: as many as the study measured on
+    assert again["top1"] == pytest.approx(float(narrow["top1"]), abs=0.01)
+    evaluate_checkpoint(saved, None, None, ["data.limit=100"], "cpu", as_json=True, trust=True)
+    assert json.loads(capsys.readouterr().out)["images"] == 100
 
 
 def test_a_built_in_network_does_not_take_what_is_no_image(tmp_path: Path) -> None:

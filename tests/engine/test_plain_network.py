@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import ClassVar
 
 import pytest
 import torch
@@ -91,7 +92,7 @@ def test_a_change_that_changes_what_is_computed_is_refused(monkeypatch: pytest.M
     def wrong(module: nn.MultiheadAttention) -> None:
         module.out_proj.weight.data.mul_(1.001)
 
-    monkeypatch.setattr(plain_network.OwnHeadsAttention, "of", wrong)
+    monkeypatch.setattr(OwnHeadsAttention, "of", wrong)
     with pytest.raises(UsageError, match=r"not the same any more after a change \(replaced .*: its outputs differ by"):
         proved_plain(Attending(), IMAGES)
 
@@ -99,3 +100,27 @@ def test_a_change_that_changes_what_is_computed_is_refused(monkeypatch: pytest.M
 def test_a_network_of_plain_layers_stays_as_it_is() -> None:
     net = network(lambda layer: layer)
     assert proved_plain(net, IMAGES) == (net, ())
+
+
+class Counted(Attending):
+    """Counts how often it is computed."""
+
+    calls: ClassVar[list[int]] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls.append(len(x))
+        return super().forward(x)
+
+
+def test_a_change_is_proved_once_of_networks_that_are_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    (line,) = proved_plain(Counted(), IMAGES)[1]
+    assert Counted.calls
+    Counted.calls.clear()
+    again, lines = proved_plain(Counted(), IMAGES)
+    assert (lines, Counted.calls, type(again.attention)) == ((line,), [], OwnHeadsAttention)
+    proved_plain(Counted(), IMAGES[:, :, :3])
+    assert Counted.calls  # of another size
+    Counted.calls.clear()
+    monkeypatch.setattr(plain_network, "PURPOSE", "another proof")
+    proved_plain(Counted(), IMAGES)
+    assert Counted.calls

@@ -237,6 +237,8 @@ class Silent:
         ({"method": "wanda", "scope": "local"}, "scope"),
         ({"method": "rigl"}, "run it in a study"),
         ({"method": "group-lasso"}, "epochs = 0 prunes by its criterion alone"),
+        ({"method": "movement"}, "it has no criterion without"),
+        ({"method": "fpgm", "options": {"epochs": -1}}, "^epochs: should be greater than or equal to 0; got -1"),
         ({"method": "hybrid"}, "call prune once for each"),
         ({"method": Silent()}, "prune of Silent does not say what it returns"),
         ({"method": LastOnes}, "method is the class LastOnes"),

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from prunetui.engine.layers.own_heads import OwnHeadsAttention
 from prunetui.engine.models import Architecture
 from prunetui.engine.models.computed_weights import all_computed, with_plain_weights
 from prunetui.engine.models.wrappers import inner
@@ -126,10 +127,15 @@ def modes_kept(network: nn.Module) -> Iterator[None]:
 
 
 def tied_layers(network: nn.Module, layers: Iterable[str]) -> list[str]:
-    """The layers whose weight is also that of another module, or of themselves under another name."""
+    """The layers whose weight is also that of another module, or of themselves under another name.
+
+    Projections inside attention with heads of its own are not, though the attention itself names their tensors, too.
+    """
     names: dict[int, list[str]] = {}
+    attention = [f"{name}." if name else "" for name, m in network.named_modules() if isinstance(m, OwnHeadsAttention)]
     for name, tensor in named_tensors(network).items():
-        names.setdefault(id(tensor), []).append(name)
+        if not any(name.startswith(own) and "." not in name[len(own) :] for own in attention):
+            names.setdefault(id(tensor), []).append(name)
     tied = {name for same in names.values() for name in same if len(same) > 1}
     return [layer for layer in layers if f"{layer}.weight" in tied]
 

@@ -9,24 +9,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
-from prunetui.api.source import called, mapped
-from prunetui.engine.layers.own_heads import OwnHeadsAttention
+from prunetui.api.source import arguments_of
+from prunetui.engine.models.attention_modules import attention_in, kind_words, with_own_heads
 from prunetui.engine.models.computed_weights import all_computed, with_plain_weights
 from prunetui.engine.models.wrappers import inner, is_compiled
 from prunetui.engine.tracing.exact_mode import exactly
+from prunetui.engine.tracing.example_calls import probe_calls
 from prunetui.engine.tracing.export_graph import unchanged
+from prunetui.engine.tracing.network_digest import network_digest
 from prunetui.engine.tracing.output_tensors import difference, output_tensors
+from prunetui.engine.tracing.probe_network import Example
+from prunetui.engine.tracing.proof_cache import keep_plain, read_plain
 from prunetui.errors import UsageError
+from prunetui.tree.step_code import SOURCES
 
 NAMED = 5
+PURPOSE = f"plain {SOURCES.digest([Path(__file__).as_posix()])}"
+"""Under which proofs of changes are kept: until the code changes that makes or proves them."""
 TOLERANCE = 1e-9
 """Largest difference, relative to an output's largest magnitude, that a change may make in float64."""
-WINDOWED = "torchvision.models.swin_transformer"
 
 
 @dataclass(frozen=True)
@@ -55,34 +63,65 @@ def plain(network: nn.Module) -> nn.Module:
 def proved_plain(network: nn.Module, inputs: Any) -> tuple[nn.Module, tuple[str, ...]]:
     """The network as ``plain`` makes it, in float64, and a line for each change, proved on this very network.
 
-    ``inputs`` are an example of what goes into it; floats among them are replaced by random ones.
+    ``inputs`` are an example of what goes into it, of which ``probe_calls`` makes calls. A network that was proved
+    before is not proved again.
 
     Raises:
         UsageError: it computes something else after a change.
     """
-    random = torch.Generator().manual_seed(0)
-    network = network.double()
-    inputs = mapped(inputs, lambda x: torch.randn(x.shape, generator=random).double() if x.is_floating_point() else x)
-    lines = []
+    if not any(change.find(network) for change in CHANGES):
+        return network.double(), ()
+    digest = network_digest(network, [arguments_of(inputs)], PURPOSE)
+    known = bool(digest and read_plain(digest) == PURPOSE)
+    calls = [] if known else wide_calls(network, inputs)
+    network, lines = network.double(), []
     for change in CHANGES:
         found = change.find(network)
         if not found:
             continue
         line = change.line(found)
-        before = [_computed(network, inputs, training) for training in change.modes]
+        before = [_computed(network, call, training) for training in change.modes for call in calls]
         network = change.make(network)
-        for training, wanted in zip(change.modes, before, strict=True):
-            apart = difference(_computed(network, inputs, training), wanted)
-            if not apart.relative <= TOLERANCE:
-                what = apart.words or f"its outputs differ by {apart.relative:.2g} of their size"
-                raise UsageError(f"the network is not the same any more after a change ({line}): {what}")
+        after = (_computed(network, call, training) for training in change.modes for call in calls)
+        for wanted, made in zip(before, after, strict=True):
+            if apart := _apart(made, wanted):
+                raise UsageError(f"the network is not the same any more after a change ({line}): {apart}")
         lines.append(line)
+    if digest and not known:
+        keep_plain(digest, PURPOSE)
     return network, tuple(lines)
 
 
-def _computed(network: nn.Module, inputs: Any, training: bool) -> list[Tensor]:
+def computes_the_same(network: nn.Module, changed: nn.Module, calls: list[Example], modes: tuple[bool, ...]) -> str:
+    """Why a network in float64 does not compute what it did before it was changed; empty where it does."""
+    for training in modes:
+        for call in calls:
+            if apart := _apart(_computed(changed, call, training), _computed(network, call, training)):
+                return apart
+    return ""
+
+
+def wide_calls(network: nn.Module, inputs: Any) -> list[Example]:
+    """Calls like these inputs, for the network in float64."""
+
+    def wide(value: Any) -> Any:
+        return value.double() if isinstance(value, Tensor) and value.is_floating_point() else value
+
+    return [tree_map(wide, call) for call in probe_calls(network, inputs)]
+
+
+def _computed(network: nn.Module, call: Example, training: bool) -> list[Tensor]:
+    arguments, named = tree_map(lambda x: x.clone() if isinstance(x, Tensor) else x, call)
     with unchanged(network), exactly(network, training), torch.no_grad():
-        return output_tensors(called(network, mapped(inputs, torch.clone)))
+        return output_tensors(network(*arguments, **named))
+
+
+def _apart(made: list[Tensor], wanted: list[Tensor]) -> str:
+    """How outputs differ from those that were wanted, in words; empty where they do not."""
+    found = difference(made, wanted)
+    if found.relative <= TOLERANCE:
+        return ""
+    return found.words or f"its outputs differ by {found.relative:.2g} of their size"
 
 
 # Wrappers --------------------------------------------------------------------------------------------------
@@ -109,34 +148,6 @@ def _unwrapped(network: nn.Module) -> nn.Module:
     return network
 
 
-# Attention -------------------------------------------------------------------------------------------------
-
-
-def _attention(network: nn.Module) -> list[str]:
-    return [f"{name or 'the network'} ({type(m).__name__})" for name, m in network.named_modules() if _is_attention(m)]
-
-
-def _is_attention(module: nn.Module) -> bool:
-    kind = type(module)
-    windows = ("ShiftedWindowAttention", "ShiftedWindowAttentionV2")
-    return kind is nn.MultiheadAttention or (kind.__module__ == WINDOWED and kind.__name__ in windows)
-
-
-def _with_own_heads(network: nn.Module) -> nn.Module:
-    for module in list(network.modules()):
-        if isinstance(module, nn.TransformerEncoder):
-            module.use_nested_tensor = False  # a form of batches that only torch's own attention takes
-        if not _is_attention(module):
-            continue
-        if isinstance(module, nn.MultiheadAttention):
-            OwnHeadsAttention.of(module)
-        else:
-            from prunetui.engine.layers.window_heads import own_heads
-
-            own_heads(module)
-    return network
-
-
 CHANGES = (
     _Change(_wrappers, _unwrapped, "taken off the network", (False, True)),
     # In training, spectral norm would go on estimating.
@@ -147,6 +158,7 @@ CHANGES = (
         (False,),
     ),
     _Change(
-        _attention, _with_own_heads, "replaced by attention that computes the same and can lose heads", (False, True)
+        lambda network: kind_words(network, list(attention_in(network))), with_own_heads,
+        "replaced by attention that computes the same and can lose heads", (False, True),
     ),
-)
+)  # fmt: skip

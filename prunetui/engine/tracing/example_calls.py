@@ -1,8 +1,14 @@
-"""Calls with which a network is computed to prove it: random inputs like an example's, small, in two sizes."""
+"""Calls with which a network is counted and proved: made from an example of its inputs, small, in two sizes.
+
+Floats are random, for a proof on zeros would hold of anything, unless the network can only be computed with the
+example's own. Whole numbers say what is computed (words, edges, lengths), so they stay the example's: a second example
+has those of the first in another order, which keeps how often each occurs.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,6 +17,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from prunetui.api.source import arguments_of, called, mapped, tensors_in
 from prunetui.engine.tracing.export_graph import unchanged
+from prunetui.engine.tracing.output_tensors import output_tensors
 from prunetui.engine.tracing.probe_network import Example
 
 PROBE_SIZE = 64
@@ -21,27 +28,46 @@ WIDER = 16
 """Pixels by which the second images are wider, where the network takes that."""
 BATCH, LARGE = 2, 5e9
 """A forward pass of more multiply-accumulates takes seconds in float64, and a proof dozens of passes."""
+EVERY_MODE = 2
 Shape = tuple[int, ...]
 Resize = Callable[[Shape], Shape]
+Change = Callable[[Tensor, Shape, int, torch.Generator], Tensor]
+"""From a tensor of the example, the shape that it should have, and a number of examples to that of a call."""
+
+
+def one_example(network: nn.Module, inputs: Any) -> Any:
+    """The inputs of one example, a batch of one, of a batch of several.
+
+    Where the network does not take one alone, two; and all of them where it takes no fewer, as of a graph.
+    """
+    fewer = (_examples(inputs, count) for count in (1, BATCH))
+    return next((given for given in fewer if False in _modes(network, given)), inputs)
+
+
+def _examples(inputs: Any, count: int) -> Any:
+    """The first examples of a batch: of tensors that are as long as the first one."""
+    length = next((len(tensor) for tensor in tensors_in(inputs) if tensor.dim()), 0)
+    return mapped(inputs, lambda t: t[:count] if t.dim() and len(t) == length else t)
 
 
 def probe_calls(model: nn.Module, example: Any, macs: int = 0) -> list[Example]:
     """One or two calls with two random examples each, as small as the network takes; the second of another size.
 
     A network with more multiply-accumulates than ``LARGE`` gets one example each, unless it has batch norms.
-    ``example`` is a batch of one. Floats are drawn anew, and whole numbers between the least and the largest that the
-    example has; masks and other numbers that are only 0 and 1, or all the same, stay as they are.
+    ``example`` is a batch of one, as of ``one_example``; what has no first dimension of one, as a graph, stays one.
+    Masks and other numbers that are only 0 and 1, or all the same, stay as they are.
     """
     generator = torch.Generator().manual_seed(0)
     over_batch = any(isinstance(module, _NormBase) for module in model.modules())
     batch = 1 if macs > LARGE and not over_batch else BATCH
 
-    def drawn(*resizes: Resize) -> Any:
-        return mapped(example, lambda tensor: _drawn(tensor, _resized(tuple(tensor.shape), resizes), batch, generator))
+    def inputs_of(change: Change, *resizes: Resize) -> Any:
+        return mapped(example, lambda tensor: change(tensor, _resized(tuple(tensor.shape), resizes), batch, generator))
 
     shapes = [tuple(tensor.shape) for tensor in tensors_in(example)]
     whole = [tuple(t.shape) for t in tensors_in(example) if not t.is_floating_point()]
-    modes = _modes(model, drawn())
+    change, modes = _taken(model, inputs_of)
+    drawn = partial(inputs_of, change)
     small = [resize for resize in _smaller(shapes, whole) if _modes(model, drawn(resize)) == modes][:1]
     calls = [drawn(*small)]
     for resize in _others([_resized(shape, small) for shape in shapes], [_resized(shape, small) for shape in whole]):
@@ -57,16 +83,51 @@ def _resized(shape: Shape, resizes: tuple[Resize, ...] | list[Resize]) -> Shape:
     return shape
 
 
+def _taken(model: nn.Module, inputs_of: Callable[[Change], Any]) -> tuple[Change, set[bool]]:
+    """How inputs are made so that the network takes them in most modes, and which these are."""
+    best: tuple[Change, set[bool]] = (_drawn, set())
+    for change in (_drawn, _in_order, _kept):
+        modes = _modes(model, inputs_of(change))
+        if len(modes) > len(best[1]):
+            best = change, modes
+        if len(modes) == EVERY_MODE:
+            break
+    return best
+
+
 def _drawn(tensor: Tensor, shape: Shape, batch: int, generator: torch.Generator) -> Tensor:
-    """Random values like a tensor's; a batch of one becomes one of ``batch``."""
-    if shape and shape[0] == 1:
-        shape = (batch, *shape[1:])
-    if tensor.is_floating_point():
-        return torch.randn(shape, generator=generator).to(tensor.dtype)
-    least, most = (int(tensor.min()), int(tensor.max())) if tensor.numel() else (0, 0)
-    if tensor.dtype == torch.bool or tensor.is_complex() or least == most or (least, most) == (0, 1):
-        return _repeated(tensor, shape)
-    return torch.randint(least, most + 1, shape, generator=generator).to(tensor.dtype)
+    """Random floats, but for masks that are floats, and whole numbers as of ``_in_order``."""
+    if not tensor.is_floating_point() or _is_mask(tensor):
+        return _in_order(tensor, shape, batch, generator)
+    return torch.randn(_batched(shape, batch), generator=generator).to(tensor.dtype)
+
+
+def _in_order(tensor: Tensor, shape: Shape, batch: int, generator: torch.Generator) -> Tensor:
+    """The numbers of a tensor; further examples have those of the first in another order, unless it is a mask."""
+    first = _repeated(tensor, shape)
+    found = _repeated(first, _batched(shape, batch))
+    if first.shape == found.shape or tensor.is_floating_point() or tensor.is_complex() or _is_mask(tensor):
+        return found
+    orders = [torch.randperm(first.numel(), generator=generator) for _ in range(batch - 1)]
+    return torch.cat([first, *(first.flatten()[order].view(first.shape) for order in orders)])
+
+
+def _kept(tensor: Tensor, shape: Shape, batch: int, generator: torch.Generator) -> Tensor:
+    """The values of a tensor, the same in each example."""
+    return _repeated(tensor, _batched(shape, batch))
+
+
+def _batched(shape: Shape, batch: int) -> Shape:
+    """A batch of one becomes one of ``batch``."""
+    return (batch, *shape[1:]) if shape and shape[0] == 1 else shape
+
+
+def _is_mask(tensor: Tensor) -> bool:
+    """Whether it says which and not how much: zeros and ones, or what is added to scores, with infinities."""
+    zeros, ones = tensor == 0, tensor == 1
+    if not tensor.is_floating_point():
+        return bool((zeros | ones).all())
+    return not bool(tensor.isfinite().all()) or (bool(zeros.any()) and bool(ones.any()) and bool((zeros | ones).all()))
 
 
 def _repeated(tensor: Tensor, shape: Shape) -> Tensor:
@@ -108,14 +169,15 @@ def _with_length(old: int, new: int) -> Resize:
 
 
 def _modes(model: nn.Module, inputs: Any) -> set[bool]:
-    """In which modes, training or not, a network takes inputs."""
+    """In which modes, training or not, a network takes inputs and gives finite numbers."""
     found = set()
     with unchanged(model), torch.no_grad():
         for training in (False, True):
             model.train(training)
             try:
-                called(model, inputs)
+                made = output_tensors(called(model, inputs))
             except Exception:  # noqa: BLE001 - whatever the network's own code raises
                 continue
-            found.add(training)
+            if not any(t.is_floating_point() and t.numel() and not bool(t.isfinite().any()) for t in made):
+                found.add(training)
     return found

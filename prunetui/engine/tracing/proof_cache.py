@@ -21,16 +21,28 @@ from prunetui.files.safe_json import read_json
 def read_proof(digest: str) -> Proof | None:
     """The proof that is kept under a digest; None if there is none that can be understood."""
     try:
-        kept = read_json(_place(digest).read_bytes())
-        plain = kept["proof"]
-        return proof_from(plain) if kept["digest"] == digest and kept["checksum"] == _checksum(plain) else None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return proof_from(read_plain(digest))
+    except (ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
 def keep_proof(digest: str, proof: Proof) -> None:
     """Keep a proof; where that is impossible, it will take its seconds again."""
-    plain = plain_proof(proof)
+    keep_plain(digest, plain_proof(proof))
+
+
+def read_plain(digest: str) -> Any:
+    """The JSON-able data that is kept under a digest; None if there is none that is what was written."""
+    try:
+        kept = read_json(_place(digest).read_bytes())
+        plain = kept["proof"]
+        return plain if kept["digest"] == digest and kept["checksum"] == _checksum(plain) else None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def keep_plain(digest: str, plain: Any) -> None:
+    """Keep what was proved as JSON-able data."""
     path = _place(digest)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,74 @@
+"""Attention of a network in memory that gets heads of its own, so that heads can go: wherever that is proved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from prunetui.api.source import mapped
+from prunetui.engine.models.attention_modules import attention_in, with_own_heads
+from prunetui.engine.models.in_memory import copied
+from prunetui.engine.models.plain_network import PURPOSE, computes_the_same, wide_calls
+from prunetui.engine.tracing.example_calls import one_example
+from prunetui.engine.tracing.network_digest import network_digest
+from prunetui.engine.tracing.proof_cache import keep_plain, read_plain
+
+
+@dataclass(frozen=True)
+class ProvedHeads:
+    """Which attention of a network can be replaced, and why other cannot."""
+
+    replaced: tuple[str, ...] = ()
+    stays: dict[str, str] = field(default_factory=dict)
+    """Module -> why it stays as it is."""
+
+
+def proved_heads(network: nn.Module, inputs: Any) -> ProvedHeads:
+    """Give attention heads of its own, in place, where it is proved that the network computes the same.
+
+    ``inputs`` are a batch that goes into the network, on any device. What is proved is kept for another time.
+    """
+    names = list(attention_in(network))
+    if not names:
+        return ProvedHeads()
+    dense = copied(network).cpu().float()
+    one = one_example(dense, mapped(inputs, _on_cpu))
+    digest = network_digest(dense, [((one,), {})], f"heads {PURPOSE}")
+    try:
+        found = ProvedHeads(**read_plain(digest or ""))
+    except TypeError:  # nothing is kept
+        found = _proved(dense, one, names)
+        if digest:
+            keep_plain(digest, {"replaced": list(found.replaced), "stays": found.stays})
+    with_own_heads(network, found.replaced)
+    return ProvedHeads(tuple(found.replaced), found.stays)
+
+
+def _proved(dense: nn.Module, one: Any, names: list[str]) -> ProvedHeads:
+    """All at once; where that fails, each alone, and then all that passed."""
+    if not _why_not(dense, one, names):
+        return ProvedHeads(tuple(names))
+    found = {name: _why_not(dense, one, [name]) for name in names}
+    stays = {name: why for name, why in found.items() if why}
+    left = [name for name in names if name not in stays]
+    if left and (why := _why_not(dense, one, left)):
+        stays, left = {**stays, **dict.fromkeys(left, why)}, []
+    return ProvedHeads(tuple(left), stays)
+
+
+def _why_not(dense: nn.Module, one: Any, names: list[str]) -> str:
+    """Why the network is not the same with these replaced; empty where it is."""
+    try:
+        calls = wide_calls(dense, one)
+        wide = copied(dense).double()
+        return computes_the_same(wide, with_own_heads(copied(wide), names), calls, (False, True))
+    except Exception as error:  # noqa: BLE001 - whatever the network's own code raises
+        return f"{type(error).__name__}: {error}"
+
+
+def _on_cpu(tensor: torch.Tensor) -> torch.Tensor:
+    tensor = tensor.detach().cpu()
+    return tensor.float() if tensor.is_floating_point() else tensor
