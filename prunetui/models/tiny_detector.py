@@ -59,5 +59,5 @@ class TinyDetector(nn.Module):
 
 @model("tiny-detector", source="Tian et al. 2019, arXiv:1904.01355; Zhou et al. 2019, arXiv:1904.07850", proved=True)
 def tiny_detector(channels: int, classes: int, width: int = 16) -> nn.Module:
-    """An anchor-free detector of one level, in the manner of FCOS and CenterNet, for boxes of one to some 60 pixels."""
+    """A small anchor-free detector with one level of maps, in the manner of FCOS and CenterNet."""
     return TinyDetector(channels, classes, width)

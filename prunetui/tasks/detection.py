@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import generalized_box_iou_loss, sigmoid_focal_loss
 
-from prunetui.api import Accumulator, Batch, Metric, Network, Positive, Share, Task, TrialError, called, task
+from prunetui.api import Accumulator, Batch, Metric, Network, Share, Task, TrialError, called, task
 from prunetui.tasks.average_precision import AveragePrecision, check_packages
 from prunetui.tasks.box_assignment import assigned, boxes_around, middles
 from prunetui.tasks.found_boxes import BoxFilter, found_boxes
@@ -42,24 +42,23 @@ class Detection(Task):
 
     measures = (MAP, MAP50)
 
-    def __init__(self, score: Share = 0.05, overlap: Share = 0.6, most: Positive = 100) -> None:
+    def __init__(self, score: Share = 0.05, overlap: Share = 0.6) -> None:
         """
         Args:
             score: Boxes that are less likely are not given.
             overlap: Of two boxes of a class whose intersection over union is larger, the likelier one is given.
-            most: Boxes of an image at most, of which mAP looks at 100.
         """
         check_packages()
-        self.filter = BoxFilter(score, overlap, most)
+        self.filter = BoxFilter(score, overlap)
 
     def loss(self, model: Network, batch: Batch) -> Tensor:
         images, boxes = _pair(batch)
         scores, distances = maps_of(called(model, images))
-        return dense_loss(scores, distances, boxes, images.shape[-2:])
+        return dense_loss(scores, distances, boxes, _size(images))
 
     def metrics(self, model: Network, batch: Batch, accumulator: Accumulator) -> None:
         images, boxes = _pair(batch)
-        found = found_boxes(*maps_of(called(model, images)), images.shape[-2:], self.filter)
+        found = found_boxes(*maps_of(called(model, images)), _size(images), self.filter)
         accumulator.keep(MAP.key, AveragePrecision).add(found, rows_of(boxes))
 
     def training_metrics(self, model: Network, batch: Batch, accumulator: Accumulator) -> None:
@@ -156,3 +155,8 @@ def _pair(batch: Batch) -> tuple[Tensor, Tensor]:
             "which is below 0 where there is no box"
         )
     return images, boxes.float()
+
+
+def _size(images: Tensor) -> tuple[int, int]:
+    height, width = images.shape[-2:]
+    return height, width

@@ -84,7 +84,7 @@ def test_training_tells_no_precision() -> None:
 def test_of_boxes_that_overlap_the_likeliest_is_given_and_all_lie_in_the_image() -> None:
     shifted, wide = [2.0, 2.0, 12.0, 11.0], [-5.0, 8.0, 30.0, 12.0]
     maps = surely((shifted, 0.6, 1), (SQUARE[:4], 0.9, 1), (shifted, 0.7, 0), (wide, 0.3, 1))
-    (found,) = found_boxes(maps["scores"], maps["distances"], (16, 16), BoxFilter(0.05, 0.6, 100))
+    (found,) = found_boxes(maps["scores"], maps["distances"], (16, 16), BoxFilter(0.05, 0.6))
     torch.testing.assert_close(found["boxes"], torch.tensor([SQUARE[:4], shifted, [0.0, 8.0, 16.0, 12.0]]))
     torch.testing.assert_close(found["scores"], torch.tensor([0.9, 0.7, 0.3]))
     assert found["labels"].tolist() == [1, 0, 1]
