@@ -50,7 +50,7 @@ class Graph:
     aliases: frozenset[str] = frozenset()
     """Names of tensors that count under another name; methods do not see these."""
     fallback: str = ""
-    """Why the graph is Torch-Pruning's and not that of torch.export, where a network was to be traced by that."""
+    """Why the graph is not that of torch.export of the whole network, where it was to be traced by that."""
     products: tuple[Product, ...] = ()
     """What is multiplied besides the weights of layers, such as queries with keys; and layers whose weights are used
     more or less often when channels go."""
@@ -58,6 +58,8 @@ class Graph:
     """Multiply-accumulates that are computed and of which the graph does not tell what they follow."""
     cut_short: bool = False
     """Whether this machine had too little time or memory to find and prove all channels."""
+    parts: tuple[str, ...] = ()
+    """The parts that were traced, where the whole cannot be; all else, and what comes out of them, stays."""
 
     def restricted(self, rules: LayersTable) -> Graph:
         """The same graph without the layers and channels that a study's rules keep.

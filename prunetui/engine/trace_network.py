@@ -18,6 +18,7 @@ from prunetui.engine.models import Architecture, build
 from prunetui.engine.tracing.cut_tensors import named_tensors
 from prunetui.engine.tracing.dependency_groups import dependency_groups
 from prunetui.engine.tracing.example_calls import probe_calls
+from prunetui.engine.tracing.network_parts import parts_graph
 from prunetui.engine.tracing.probe_network import Example
 from prunetui.engine.tracing.proposal import Proposal
 from prunetui.engine.tracing.proposers import label_graph, torch_pruning_graph
@@ -53,7 +54,8 @@ def proved_graph(model: nn.Module, example: Any, probes: Sequence[Example] = (),
     """
     seen = passed(model, example)
     calls = probes or probe_calls(model, example, seen.macs)
-    proof = prove_network(model, [arguments_of(example)], (label_graph, torch_pruning_graph), probes=calls)
+    proposers = (label_graph, torch_pruning_graph, parts_graph)
+    proof = prove_network(model, [arguments_of(example)], proposers, probes=calls)
     groups, kept = _saved_groups(proof.proposal, model.state_dict() if not in_memory else named_tensors(model))
     if not groups and not kept:
         kept = {WHOLE: "; ".join(proof.notes) or "no channels were found that could go"}
@@ -72,8 +74,18 @@ def proved_graph(model: nn.Module, example: Any, probes: Sequence[Example] = (),
         fallback=next((note for note in proof.notes if note.startswith(label_graph.__name__)), ""),
         products=proof.proposal.products,
         cut_short=proof.cut_short,
+        parts=proof.parts,
     )
     return replace(graph, fixed_macs=seen.macs - graph.cost("macs", graph.dense))
+
+
+def origin_of(graph: Graph) -> str:
+    """One line on where the groups come from; empty where it is torch.export's graph of the whole network."""
+    if not graph.fallback or not graph.groups:
+        return ""
+    if graph.parts:
+        return f"only {', '.join(graph.parts)} can be traced, and the channels within are proved: {graph.fallback}"
+    return f"channels as Torch-Pruning groups them, proved: {graph.fallback}"
 
 
 def _saved_groups(proposal: Proposal, saved: Collection[str]) -> tuple[tuple[Group, ...], dict[str, str]]:

@@ -22,7 +22,7 @@ from prunetui.engine.method_edit import MethodEdit, edited
 from prunetui.engine.models.in_memory import copied, in_memory, modes_kept, tied_layers
 from prunetui.engine.narrow_network import narrowed, removed_against_silenced
 from prunetui.engine.state import State, instantiate
-from prunetui.engine.trace_network import CUT_SHORT, WHOLE, proved_graph
+from prunetui.engine.trace_network import CUT_SHORT, WHOLE, origin_of, proved_graph
 from prunetui.engine.tracing.cut_tensors import named_tensors
 from prunetui.engine.train_job import TrainProgress
 from prunetui.engine.verify_edit import achieved, filters_gone
@@ -118,8 +118,9 @@ class Pruning:
                 raise UsageError("the network has no convolution or linear layer whose weights may go")
             return graph
         found = proved_graph(self._plain, self._one, probe_calls(self._plain, self._on_cpu), in_memory=True)
-        self.notes += [f"channels as Torch-Pruning groups them, proved: {found.fallback}"] * bool(found.fallback)
-        self.notes += [line for line in (CUT_SHORT if found.cut_short else "", found.uncertain) if line]
+        self.notes += [
+            line for line in (origin_of(found), CUT_SHORT if found.cut_short else "", found.uncertain) if line
+        ]
         # Ends are said of weights: of the first and last layers channels go that are coupled with others.
         graph = found.restricted(self.rules.model_copy(update={"first": "prune", "last": "prune"}))
         if not graph.groups:

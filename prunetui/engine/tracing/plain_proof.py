@@ -23,6 +23,7 @@ def plain_proof(proof: Proof) -> dict[str, Any]:
         "notes": list(proof.notes),
         "probes": proof.probes,
         "worst": proof.worst,
+        "parts": list(proof.parts),
     }
 
 
@@ -39,6 +40,7 @@ def proof_from(plain: Mapping[str, Any]) -> Proof:
         tuple(str(note) for note in plain["notes"]),
         int(plain["probes"]),
         float(plain["worst"]),
+        parts=tuple(map(str, plain["parts"])),
     )
 
 
