@@ -71,8 +71,8 @@ def traced_parts(model: nn.Module, example: Example) -> Iterator[TracedPart]:
     while waiting and tried < MOST_TRIED:
         name = heapq.heappop(waiting)[1]
         part = None
-        if _is_apart(model, name, seen, twice) and is_used_by_itself(model, name, example, seen):
-            part, tried = _traced(model, name, seen), tried + 1
+        if _is_apart(model, name, seen, twice):
+            part, tried = _traced(model, name, example, seen), tried + 1
         if part is None:
             waiting = list(heapq.merge(waiting, _children(model, name)))
         elif part.proposal.groups:
@@ -114,12 +114,18 @@ def _is_apart(model: nn.Module, name: str, seen: RecordedPass, twice: RecordedPa
     return all(name in call.within for call in calls) and tensors[True].isdisjoint(tensors[False])
 
 
-def _traced(model: nn.Module, name: str, seen: RecordedPass) -> TracedPart | None:
+def _traced(model: nn.Module, name: str, example: Example, seen: RecordedPass) -> TracedPart | None:
+    """A part with what is proposed of it; None where it cannot be traced, or others use what is in it."""
     part, inputs = model.get_submodule(name), seen.calls[name][0].inputs
+    if not is_used_by_itself(model, name, example, seen):
+        return None
     try:
-        return TracedPart(name, part, inputs, label_graph(part, [inputs]))
+        proposal = label_graph(part, [inputs])
     except UntraceableError:
         return None
+    following = {(rule.module, rule.attribute) for rule in proposal.attributes}
+    apart = not following or is_used_by_itself(model, name, example, seen, following)
+    return TracedPart(name, part, inputs, proposal) if apart else None
 
 
 # Of parts, the whole ----------------------------------------------------------------------------------

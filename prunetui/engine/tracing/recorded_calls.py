@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map, tree_structure
 
+from prunetui.engine.layers import following_attributes
 from prunetui.engine.tracing.cut_tensors import named_tensors, put_tensor
 from prunetui.engine.tracing.output_tensors import difference, output_tensors
 from prunetui.engine.tracing.probe_network import Example
@@ -63,31 +64,39 @@ def recorded_pass(model: nn.Module, example: Example) -> RecordedPass:
     return RecordedPass(calls, outputs)
 
 
-def is_used_by_itself(model: nn.Module, name: str, example: Example, seen: RecordedPass) -> bool:
-    """Whether nothing but the calls of a part look at its tensors.
+def is_used_by_itself(
+    model: nn.Module, name: str, example: Example, seen: RecordedPass, attributes: Iterable[tuple[str, str]] = ()
+) -> bool:
+    """Whether nothing but its one call looks at a part's tensors, widths, and ``attributes`` (module in it, name).
 
-    It gives what it was seen to give, without a tensor in it, and the network computes the same to the last bit.
+    It gives what it was seen to give, all of these being empty or 0, and the network computes the same to the last bit.
     """
     part = model.get_submodule(name)
-    with _without_tensors(part), _answering(part, seen.calls[name][0].output):
+    places = {(inner, own) for inner, module in part.named_modules() for own in following_attributes(module, {})}
+    with _emptied(part, {*places, *attributes}), _answering(part, seen.calls[name][0].output):
         try:
             again = _outputs(model, example)
-        except Exception:  # noqa: BLE001 - code that misses the tensors raises anything
+        except Exception:  # noqa: BLE001 - code that misses them raises anything
             return False
     return difference(again, seen.outputs).relative == 0
 
 
 @contextmanager
-def _without_tensors(part: nn.Module) -> Iterator[None]:
-    before = named_tensors(part)
+def _emptied(part: nn.Module, places: Iterable[tuple[str, str]]) -> Iterator[None]:
+    tensors = named_tensors(part)
+    values = {(module, own): getattr(part.get_submodule(module), own) for module, own in places}
     try:
-        for name, tensor in before.items():
-            empty = tensor.detach()[..., :0] if tensor.dim() else tensor.new_zeros(0)
+        for name, tensor in tensors.items():
+            empty = tensor.detach().new_empty([0] * max(1, tensor.dim()))
             put_tensor(part, name, nn.Parameter(empty, False) if isinstance(tensor, nn.Parameter) else empty)
+        for module, own in values:
+            setattr(part.get_submodule(module), own, 0)
         yield
     finally:
-        for name, tensor in before.items():
+        for name, tensor in tensors.items():
             put_tensor(part, name, tensor)
+        for (module, own), value in values.items():
+            setattr(part.get_submodule(module), own, value)
 
 
 @contextmanager
