@@ -13,7 +13,13 @@ PADDING = -1
 
 
 @data("digits-in-boxes", images=(1437, 360))
-def digits_in_boxes(side: Positive = 48, digits: Positive = 3, noise: Factor = 0.3, seen: Share = 0.5) -> Splits:
+def digits_in_boxes(
+    side: Positive = 48,
+    digits: Positive = 3,
+    noise: Factor = 0.3,
+    seen: Share = 0.5,
+    background: bool = False,
+) -> Splits:
     """Made-up scenes of real handwritten digits on Gaussian noise, with a box around the ink of each; ten classes.
 
     Each of the 1,797 digits of scikit-learn, twice as large as it is there, lies in one image beside others of its
@@ -26,11 +32,12 @@ def digits_in_boxes(side: Positive = 48, digits: Positive = 3, noise: Factor = 0
         digits: How many lie in an image at most; from one to so many are equally likely.
         noise: Standard deviation of the noise, where ink is 1.
         seen: A digit of whose ink a smaller part than this is seen has no box.
+        background: Whether class 0 is the background, and the digits are 1 to 10, as torchvision's detectors have it.
     """
     train, test = of_both_splits(
-        lambda drawn, labels, seed: with_boxes(drawn, labels, side, digits, noise, seen, seed), side
+        lambda drawn, labels, seed: with_boxes(drawn, labels + background, side, digits, noise, seen, seed), side
     )
-    return Splits(train=train, test=test, classes=tuple("0123456789"), prepared=True)
+    return Splits(train=train, test=test, classes=("background",) * background + tuple("0123456789"), prepared=True)
 
 
 def with_boxes(

@@ -10,10 +10,12 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import generalized_box_iou_loss, sigmoid_focal_loss
 
-from prunetui.api import Accumulator, Batch, Metric, Network, Share, Task, TrialError, called, task
+from prunetui.api import Accumulator, Batch, Evaluation, Metric, Network, Share, Task, TrialError, called, task
+from prunetui.metrics import LOSS
 from prunetui.tasks.average_precision import AveragePrecision, check_packages
 from prunetui.tasks.box_assignment import assigned, boxes_around, middles
 from prunetui.tasks.found_boxes import BoxFilter, found_boxes
+from prunetui.tasks.library_detector import boxes_given, own_losses, takes_targets
 
 MAP = Metric(
     "map", "mAP", "%", noun="precision",
@@ -33,7 +35,9 @@ class Detection(Task):
 
     A batch is images [B, C, H, W] and boxes [B, K, 5], rows of x1, y1, x2, y2 in pixels and a class; a row of a class
     below 0 is none. A network gives two maps by name: logits ``scores`` [B, classes, h, w], and ``distances`` in pixels
-    [B, 4, h, w] from the middles of the h x w places of an image to the left, top, right and bottom of a box.
+    [B, 4, h, w] from the middles of the h x w places of an image to the left, top, right and bottom of a box. One whose
+    forward takes ``targets``, as torchvision's detectors do, finds boxes and computes losses itself; its class 0 is the
+    background, so that boxes have classes from 1 on.
 
     The losses are those of FCOS (Tian et al. 2019, arXiv:1904.01355) without centerness: the focal loss (Lin et al.
     2017, arXiv:1708.02002, alpha 0.25, gamma 2) of all places, and the generalised IoU (Rezatofighi et al. 2019,
@@ -53,13 +57,29 @@ class Detection(Task):
 
     def loss(self, model: Network, batch: Batch) -> Tensor:
         images, boxes = _pair(batch)
+        if takes_targets(model):
+            return own_losses(model, images, rows_of(boxes))
         scores, distances = maps_of(called(model, images))
         return dense_loss(scores, distances, boxes, _size(images))
 
     def metrics(self, model: Network, batch: Batch, accumulator: Accumulator) -> None:
         images, boxes = _pair(batch)
-        found = found_boxes(*maps_of(called(model, images)), _size(images), self.filter)
+        outputs = called(model, images)
+        found = boxes_given(outputs)
+        if found is None:
+            found = found_boxes(*maps_of(outputs), _size(images), self.filter)
         accumulator.keep(MAP.key, AveragePrecision).add(found, rows_of(boxes))
+
+    def evaluate(self, model: Network, evaluation: Evaluation) -> Mapping[str, float | None]:
+        """A network that computes its own losses is computed once more for them."""
+        if not takes_targets(model):
+            return super().evaluate(model, evaluation)
+        accumulator, losses = Accumulator(), Accumulator()
+        for batch in evaluation.batches():
+            self.metrics(model, batch, accumulator)
+            if evaluation.loss:
+                losses.mean(LOSS.key, self.loss(model, batch).expand(len(batch[0])))
+        return {LOSS.key: losses.means().get(LOSS.key), **self.figures(accumulator)}
 
     def training_metrics(self, model: Network, batch: Batch, accumulator: Accumulator) -> None:
         """None: precision is of all boxes of a split, sorted, and would take longer than a step."""
@@ -73,7 +93,9 @@ class Detection(Task):
         return {MAP.key: 100 * mean, MAP50.key: 100 * at_half}
 
     def check_outputs(self, outputs: Any, examples: int, classes: int | None) -> str:
-        found = _maps(outputs)
+        given, found = boxes_given(outputs), _maps(outputs)
+        if given is not None:
+            return "" if len(given) == examples else f"gives boxes of {len(given)} images for {examples}"
         if found is None:
             return f"gives {_told(outputs)}; {WANTED}"
         scores, distances = found

@@ -76,6 +76,11 @@ def test_boxes_are_the_same_every_time_and_of_every_digit() -> None:
         np.testing.assert_array_equal(boxes, getattr(second, split)[1])
     assert first.prepared
     assert first.classes == tuple("0123456789")
+    behind = digits_in_boxes(background=True)
+    assert behind.classes == ("background", *"0123456789")
+    there = first.train[1][..., 4] >= 0
+    np.testing.assert_array_equal(behind.train[1][..., 4][there], first.train[1][..., 4][there] + 1)
+    np.testing.assert_array_equal(behind.train[1][..., 4][~there], -1)
     with pytest.raises(DataError, match=r"side = 12: a digit has 16 pixels"):
         digits_in_boxes(12)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, cast
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from prunetui.api import Accumulator, TrialError
+from prunetui.api import Accumulator, Evaluation, TrialError
+from prunetui.api.outputs import RecordedOutputs
 from prunetui.tasks import average_precision
 from prunetui.tasks.box_assignment import assigned, boxes_around, middles
 from prunetui.tasks.detection import Detection
@@ -153,6 +155,60 @@ def test_gradients_are_finite_whatever_is_there() -> None:
     assert bool(scores.grad.isfinite().all() and distances.grad.isfinite().all())
 
 
+# Networks with losses of their own ------------------------------------------------------------------------
+
+
+class OwnLosses(nn.Module):
+    """As a detector of torchvision: one weight, how sure it is of the whole image as a box of class 1."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sure, self.drop, self.norm = nn.Parameter(torch.tensor(0.5)), nn.Dropout(), nn.BatchNorm2d(1)
+        self.seen: list[Any] = []
+
+    def forward(self, images: Tensor, targets: list[dict[str, Tensor]] | None = None) -> Any:
+        self.seen.append((self.training, self.drop.training, self.norm.training, targets))
+        if self.training:
+            assert targets is not None
+            return {"boxes": self.sure * sum(len(own["boxes"]) for own in targets), "labels": self.sure / 2}
+        whole = torch.tensor([[0.0, 0.0, 16.0, 16.0]])
+        return [{"boxes": whole, "scores": self.sure[None], "labels": torch.tensor([1])} for _ in images]
+
+
+WHOLE = [0.0, 0.0, 16.0, 16.0, 1.0]
+
+
+def test_a_network_computes_its_own_losses_in_either_mode_and_its_norms_stay_in_theirs() -> None:
+    network, batch = OwnLosses(), (IMAGES.repeat(2, 1, 1, 1), torch.tensor([[WHOLE, PADDING], [WHOLE, SQUARE]]))
+    loss = Detection().loss(network.eval(), batch)
+    assert float(loss.detach()) == pytest.approx(3 * 0.5 + 0.25)
+    assert loss.requires_grad
+    assert network.seen[0][:3] == (True, False, False)
+    assert not any(module.training for module in network.modules())
+    assert [own["labels"].tolist() for own in network.seen[0][3]] == [[1], [1, 1]]
+    Detection().loss(RecordedOutputs(network.train()), batch)
+    assert network.seen[1][:3] == (True, True, True)
+    assert all(module.training for module in network.modules())
+
+
+def test_the_boxes_that_a_network_gives_are_measured_as_they_are() -> None:
+    class Source:
+        def batches(self, split: str, batch_size: int) -> Iterator[Any]:
+            yield IMAGES, torch.tensor([[WHOLE]])
+            yield IMAGES, torch.tensor([[PADDING]])
+
+    evaluation = Evaluation(cast("Any", Source()), "test", 1, loss=True, bf16=False, should_stop=lambda: False)
+    found = Detection().evaluate(OwnLosses().eval(), evaluation)
+    assert found == pytest.approx({"map": 100.0, "map50": 100.0, "loss": (0.75 + 0.25) / 2})
+
+
+def test_the_class_of_the_background_is_refused() -> None:
+    with pytest.raises(
+        TrialError, match=r"a box has the class 0, which detectors .* background: number classes from 1"
+    ):
+        Detection().loss(OwnLosses(), (IMAGES, torch.tensor([[[0.0, 0.0, 4.0, 4.0, 0.0]]])))
+
+
 # What does not fit --------------------------------------------------------------------------------------
 
 
@@ -176,6 +232,9 @@ def test_outputs_are_checked_before_anything_is_trained() -> None:
     assert task.check_outputs(surely(), 1, None) == ""
     assert "gives [1, 10]; a network for detection" in task.check_outputs(torch.zeros(1, 10), 1, 10)
     assert "of 1 images of 3 classes; a network for" in task.check_outputs(surely(), 1, 3)
+    given = [{"boxes": torch.zeros(0, 4), "scores": torch.zeros(0), "labels": torch.zeros(0).long()}]
+    assert task.check_outputs(given, 1, 2) == ""
+    assert task.check_outputs(given, 2, 2) == "gives boxes of 1 images for 2"
     assert "gives list; a network" in task.check_outputs([torch.zeros(1)], 1, None)
 
 
