@@ -65,9 +65,8 @@ class Detection(Task):
     def metrics(self, model: Network, batch: Batch, accumulator: Accumulator) -> None:
         images, boxes = _pair(batch)
         outputs = called(model, images)
-        found = boxes_given(outputs)
-        if found is None:
-            found = found_boxes(*maps_of(outputs), _size(images), self.filter)
+        given = boxes_given(outputs)
+        found = found_boxes(*maps_of(outputs), _size(images), self.filter) if given is None else given
         accumulator.keep(MAP.key, AveragePrecision).add(found, rows_of(boxes))
 
     def evaluate(self, model: Network, evaluation: Evaluation) -> Mapping[str, float | None]:

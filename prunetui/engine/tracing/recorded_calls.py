@@ -102,13 +102,13 @@ def _emptied(part: nn.Module, places: Iterable[tuple[str, str]]) -> Iterator[Non
 @contextmanager
 def _answering(part: nn.Module, output: Any) -> Iterator[None]:
     own = vars(part).get("forward")
-    part.forward = lambda *args, **kwargs: _copied(output)  # type: ignore[method-assign]
+    part.forward = lambda *args, **kwargs: _copied(output)
     try:
         yield
     finally:
         del part.forward
         if own is not None:
-            part.forward = own  # type: ignore[method-assign]
+            part.forward = own
 
 
 def _outputs(model: nn.Module, example: Example) -> list[Tensor]:
