@@ -125,7 +125,8 @@ def row(network: Network) -> list[str]:
         return [network.short, "", "", "", "", "", "", f"refused: {error}"]
     params = one.graph.cost("params", one.graph.dense)
     whole = one.graph.kept.get("")
-    graph = "none" if whole else ("Torch-Pruning" if one.graph.fallback else "torch.export")
+    other = "torch.export of parts" if one.graph.parts else "Torch-Pruning"
+    graph = "none" if whole else (other if one.graph.fallback else "torch.export")
     reasons = [whole] if whole else one.reasons()[:1]
     return [
         network.short, f"{params:,}", f"{one.removable():.1%}", graph, *(_removed(one, share) for share in SHARES),

@@ -33,7 +33,7 @@ def print_layers(
     from prunetui.engine.models.image_input import plain_example
     from prunetui.engine.models.own_network import check_network, given_to_factory
     from prunetui.engine.models.start import architecture_of
-    from prunetui.engine.trace_network import CUT_SHORT, WHOLE, trace
+    from prunetui.engine.trace_network import CUT_SHORT, WHOLE, told_of, trace
 
     named = f"model.name={json.dumps(name, ensure_ascii=False)}"
     model = parse_study("", [named, *overrides], "the command line").model
@@ -50,7 +50,7 @@ def print_layers(
     graph = trace(architecture, example)
     kinds = {layer: type(modules[layer]).__name__ for layer in graph.layers}
     every = [*layer_objects(graph, kinds), *product_objects(graph, {n: type(m).__name__ for n, m in modules.items()})]
-    for line in (CUT_SHORT if graph.cut_short else "", *graph.untried, graph.uncertain):
+    for line in (CUT_SHORT if graph.cut_short else "", *told_of(graph)):
         if line:
             say(line, err=True)
     if whole := graph.kept.get(WHOLE):

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from prunetui.api import Channels, Masks, Modules
-from prunetui.api.source import called, tensors_in
+from prunetui.api.source import tensors_in
+from prunetui.engine.compared_outputs import compared_outputs
 from prunetui.engine.graph import Graph
 from prunetui.engine.layers import DoesNotFit
 from prunetui.engine.share_filters import share_filters
@@ -196,7 +197,7 @@ def check_removal(keep: Mapping[str, Tensor], before: State, after: State, graph
     with torch.inference_mode():
         device = tensors_in(inputs)[0].device
         removed, silenced = (
-            tensors_in(called(instantiate(state, device), inputs))
+            compared_outputs(instantiate(state, device), inputs, graph.parts)
             for state in (after, zero_channels(keep, before, graph))
         )
     worst = max(

@@ -50,7 +50,7 @@ class Graph:
     aliases: frozenset[str] = frozenset()
     """Names of tensors that count under another name; methods do not see these."""
     fallback: str = ""
-    """Why the graph is Torch-Pruning's and not that of torch.export, where a network was to be traced by that."""
+    """Why the graph is not that of torch.export of the whole network, where it was to be traced by that."""
     products: tuple[Product, ...] = ()
     """What is multiplied besides the weights of layers, such as queries with keys; and layers whose weights are used
     more or less often when channels go."""
@@ -62,6 +62,8 @@ class Graph:
     """Whether this machine had too little time or memory to find and prove all channels."""
     untried: tuple[str, ...] = ()
     """What the proofs leave out, and why."""
+    parts: tuple[str, ...] = ()
+    """The parts that were traced, where the whole cannot be; all else, and what comes out of them, stays."""
 
     def restricted(self, rules: LayersTable) -> Graph:
         """The same graph without the layers and channels that a study's rules keep.
@@ -207,15 +209,9 @@ class Graph:
         return total
 
     def constraints(
-        self,
-        state: State,
-        *,
-        edit: str,
-        target: str = "sparsity",
-        floor: float = 0.0,
-        only: str | None = None,
+        self, state: State, *, edit: str, target: str = "sparsity", floor: float = 0.0, only: str | None = None,
         exclude: Sequence[str] = (),
-    ) -> Constraints:
+    ) -> Constraints:  # fmt: skip
         """What a method with this kind of edit may remove of a state: all that the study lets go, or ``only`` that.
 
         ``exclude`` are patterns of layers that the method leaves alone.

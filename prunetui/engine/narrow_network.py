@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prunetui.api.source import called, mapped
+from prunetui.api.source import mapped
+from prunetui.engine.compared_outputs import compared_outputs
 from prunetui.engine.edits import EQUIVALENCE, zero_channels
 from prunetui.engine.graph import Graph
 from prunetui.engine.layers.shared_convolution import share_as
@@ -15,7 +16,7 @@ from prunetui.engine.models.in_memory import copied
 from prunetui.engine.removal_record import Rewritten, note_removal, recorded
 from prunetui.engine.state import State, instantiate
 from prunetui.engine.tracing.cut_tensors import Keep, named_tensors
-from prunetui.engine.tracing.output_tensors import difference, output_tensors
+from prunetui.engine.tracing.output_tensors import difference
 from prunetui.engine.tracing.proposal import Proposal
 from prunetui.engine.tracing.shrink import removal, shrink
 from prunetui.errors import TrialError
@@ -65,7 +66,7 @@ def removed_against_silenced(small: nn.Module, keep: Keep, before: State, graph:
     if any(p.is_floating_point() and p.element_size() < 4 for p in narrow.parameters()):
         narrow, silent, inputs = narrow.float(), silent.float(), mapped(inputs, _widened)
     with torch.no_grad():
-        found = difference(output_tensors(called(narrow, inputs)), output_tensors(called(silent, inputs)))
+        found = difference(*(compared_outputs(network, inputs, graph.parts) for network in (narrow, silent)))
     if not found.relative <= EQUIVALENCE:
         far = found.words or f"outputs differ by {found.relative:.2g} of their size"
         raise TrialError(f"removing these channels changes what the network computes: {far}")

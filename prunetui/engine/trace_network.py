@@ -19,6 +19,7 @@ from prunetui.engine.models.attention_modules import other_attention
 from prunetui.engine.tracing.cut_tensors import named_tensors
 from prunetui.engine.tracing.dependency_groups import dependency_groups
 from prunetui.engine.tracing.example_calls import probe_calls
+from prunetui.engine.tracing.network_parts import parts_graph
 from prunetui.engine.tracing.proposal import Proposal
 from prunetui.engine.tracing.proposers import label_graph, torch_pruning_graph
 from prunetui.engine.tracing.prove_network import prove_network
@@ -52,7 +53,8 @@ def proved_graph(model: nn.Module, example: Any, in_memory: bool = False) -> Gra
     """
     seen = passed(model, example)
     calls = probe_calls(model, example, seen.macs)
-    proof = prove_network(model, [arguments_of(example)], (label_graph, torch_pruning_graph), probes=calls)
+    proposers = (label_graph, torch_pruning_graph, parts_graph)
+    proof = prove_network(model, [arguments_of(example)], proposers, probes=calls)
     groups, kept = _saved_groups(proof.proposal, model.state_dict() if not in_memory else named_tensors(model))
     moving = {(piece.tensor, piece.dimension) for group in groups for piece in group.slices}
     kept |= {f"{tensor}[0]": why for tensor, why in other_attention(model).items() if (tensor, 0) not in moving}
@@ -74,8 +76,23 @@ def proved_graph(model: nn.Module, example: Any, in_memory: bool = False) -> Gra
         products=proof.proposal.products,
         cut_short=proof.cut_short,
         untried=tuple(dict.fromkeys(proof.untried)),
+        parts=proof.parts,
     )
     return replace(graph, fixed_macs=seen.macs - graph.cost("macs", graph.dense))
+
+
+def origin_of(graph: Graph) -> str:
+    """One line on where the groups come from; empty where it is torch.export's graph of the whole network."""
+    if not graph.fallback or not graph.groups:
+        return ""
+    if graph.parts:
+        return f"only {', '.join(graph.parts)} can be traced, and the channels within are proved: {graph.fallback}"
+    return f"channels as Torch-Pruning groups them, proved: {graph.fallback}"
+
+
+def told_of(graph: Graph) -> list[str]:
+    """What is to be said of a graph: where its groups come from, and what is not proved, or not counted exactly."""
+    return [line for line in (origin_of(graph), *graph.untried, graph.uncertain) if line]
 
 
 def _saved_groups(proposal: Proposal, saved: Collection[str]) -> tuple[tuple[Group, ...], dict[str, str]]:

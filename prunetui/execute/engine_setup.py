@@ -104,13 +104,11 @@ def _task_data_and_network(context: ExecutionContext) -> tuple[Task, LoadedSourc
 
 def _lines_of(graph: Graph) -> Iterator[tuple[Literal["info", "warning"], str]]:
     """What is to be said of a graph, and how loud."""
-    from prunetui.engine.trace_network import CUT_SHORT
+    from prunetui.engine.trace_network import CUT_SHORT, told_of
 
     if graph.cut_short:
         yield "warning", f"{CUT_SHORT}; figures are then others, and are kept apart"
-    if graph.fallback:
-        yield "info", f"channels as Torch-Pruning groups them, proved: {graph.fallback}"
-    yield from (("info", line) for line in (_what_stays(graph), *graph.untried, graph.uncertain) if line)
+    yield from (("info", line) for line in (_what_stays(graph), *told_of(graph)) if line)
 
 
 def _what_stays(graph: Graph) -> str:

@@ -22,7 +22,7 @@ from prunetui.engine.models.in_memory import copied, in_memory, modes_kept, tied
 from prunetui.engine.narrow_network import narrowed, removed_against_silenced
 from prunetui.engine.removal_record import Rewritten
 from prunetui.engine.state import State, instantiate
-from prunetui.engine.trace_network import CUT_SHORT, proved_graph
+from prunetui.engine.trace_network import CUT_SHORT, proved_graph, told_of
 from prunetui.engine.tracing.cut_tensors import named_tensors
 from prunetui.engine.tracing.example_calls import one_example
 from prunetui.engine.train_job import TrainProgress
@@ -118,8 +118,7 @@ class Pruning:
                 raise UsageError("the network has no convolution or linear layer whose weights may go")
             return graph
         found = proved_graph(self._plain, self._one, in_memory=True)
-        self.notes += [f"channels as Torch-Pruning groups them, proved: {found.fallback}"] * bool(found.fallback)
-        self.notes += [line for line in (CUT_SHORT if found.cut_short else "", *found.untried, found.uncertain) if line]
+        self.notes += [CUT_SHORT] * found.cut_short + told_of(found)
         # Ends are said of weights: of the first and last layers channels go that are coupled with others.
         graph = found.restricted(self.rules.model_copy(update={"first": "prune", "last": "prune"}))
         if not graph.groups:

@@ -133,9 +133,14 @@ def contradiction(rows: Sequence[Mapping[str, str]], told: Sequence[Mapping[str,
 def dense_and_best(rows: Iterable[Mapping[str, Any]], metrics: Metrics) -> tuple[float | None, float | None]:
     """The primary metric at a glance: the mean of the dense networks, and the best of what methods made."""
     rows, primary = list(rows), metrics.primary
-    dense = [float(row[metrics.dense.key]) for row in rows if row.get(metrics.dense.key)]
-    pruned = [float(row[primary.key]) for row in rows if row.get(primary.key) and row["method"] != "dense"]
+    dense = _numbers(rows, metrics.dense.key)
+    pruned = _numbers([row for row in rows if row["method"] != "dense"], primary.key)
     return primary.rounded(sum(dense) / len(dense)) if dense else None, primary.best(pruned)
+
+
+def _numbers(rows: Iterable[Mapping[str, Any]], key: str) -> list[float]:
+    """What rows have in a column, zeros included."""
+    return [float(row[key]) for row in rows if row.get(key) not in (None, "")]
 
 
 def _trouble(row: Mapping[str, str], columns: frozenset[str]) -> str:

@@ -28,6 +28,7 @@ SHARING = ("five-methods-small", "kmeans-small", "ninety-nine-small", "ninety-ni
         ("imp-rewinding", 3 * (4 + 1)),
         ("vit-heads", 3 * (4 * 2 + 1)), ("vit-heads-small", 3 * (4 * 2 + 1)),
         ("unet-segmentation", 3 * (5 * 3 + 1)), ("unet-segmentation-small", 3 * (4 * 2 + 1)),
+        ("detection", 3 * (5 * 3 + 1)), ("detection-small", 3 * 2 + 1),
         ("tiny-language-model", 3 * (3 * 2 + 1 + 2 * 2 + 1)), ("tiny-language-model-small", 3 * 2 + 1 + 2 * 2 + 1),
     ],
 )  # fmt: skip
@@ -116,7 +117,7 @@ def test_all_presets_are_told_apart_by_a_first_line_that_fits():
     assert preset_summary("quickstart").startswith("The default study: real handwritten digits")
 
 
-@pytest.mark.parametrize("name", ["vit-heads", "unet-segmentation", "tiny-language-model"])
+@pytest.mark.parametrize("name", ["vit-heads", "unet-segmentation", "detection", "tiny-language-model"])
 def test_a_small_version_asks_the_same_of_the_same_kind_of_network(name: str):
     full, small = load_study(name), load_study(f"{name}-small")
     assert (small.model.name, small.task) == (full.model.name, full.task)

@@ -22,7 +22,9 @@ from prunetui import events
 from prunetui.errors import EXIT_USAGE, RunFailed, UsageError
 from prunetui.events import Log, RunFinished
 from prunetui.files.atomic import write_atomic
+from prunetui.metrics import CLASSIFICATION
 from prunetui.store import Cache, Run, Status, create_run, find_run, list_runs
+from prunetui.store.results import dense_and_best
 from prunetui.store.run_folder import Appender, Tail
 
 ROOT = Path(prunetui.__file__).resolve().parent.parent
@@ -369,6 +371,16 @@ def test_rows_come_back_as_text_with_empty_cells_for_what_is_missing(run: Run):
     assert (second["status"], second["error"]) == ("failed", 'no, "never"\nagain: ünïcödé')
     with (run.folder / "results.csv").open(newline="") as file:
         assert list(csv.DictReader(file)) == [first, second]
+
+
+def test_figures_of_zero_are_told_at_a_glance():
+    rows = [
+        {"method": "dense", "top1": 0.0, "top1_dense": 0.0},
+        {"method": "l1", "top1": 0.0, "top1_dense": 0.0},
+        {"method": "l1", "top1": "", "top1_dense": None},  # of a trial that failed
+    ]
+    assert dense_and_best(rows, CLASSIFICATION) == (0.0, 0.0)
+    assert dense_and_best(rows[2:], CLASSIFICATION) == (None, None)
 
 
 def test_rows_are_replaced_not_added(run: Run):

@@ -35,6 +35,12 @@ data = { name = "system-text", options = { length = 16, megabytes = 0.01 } }
 model = { name = "tiny-transformer", width = 8, options = { depth = 1, heads = 2, context = 16 } }
 methods = ["taylor", { name = "group-norm", target = "macs" }]
 """
+DETECTION = """
+task = { name = "detection" }
+data = { name = "digits-in-boxes", limit = 160, options = { side = 24, digits = 1 } }
+model = { name = "tiny-detector", width = 4 }
+methods = ["taylor", { name = "group-norm", target = "macs" }]
+"""
 REGRESSION = """
 task = { name = "regression" }
 data = { name = "digits", limit = 160 }
@@ -55,10 +61,11 @@ def done(root: Path, text: str) -> Run:
     ("text", "primary", "direction", "others", "title"),
     [
         (SEGMENTATION, "miou", "higher", {"pixel_accuracy": (0, 100)}, "mIoU"),
+        (DETECTION, "map", "higher", {"map50": (0, 100)}, "mAP"),
         (LANGUAGE, "perplexity", "lower", {"next_token": (0, 100)}, "perplexity"),
         (REGRESSION, "rmse", "lower", {"mae": (0, 10), "r2": (-100, 1)}, "RMSE"),
     ],
-    ids=["segmentation", "language-modelling", "regression"],
+    ids=["segmentation", "detection", "language-modelling", "regression"],
 )
 def test_a_task_runs_from_its_data_to_its_report(
     text: str,

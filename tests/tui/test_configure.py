@@ -215,7 +215,7 @@ def test_fields_are_typed_picked_and_emptied(make):
         await field(pilot, form, "data", "name")
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, Choice))
-        await pilot.press("down", "down", "enter")  # default, digits, digits-on-noise from where the cursor is
+        await pilot.press("down", "down", "down", "enter")  # digits-on-noise, from the default where the cursor is
         await until(pilot, lambda: pilot.app.screen is screen)
         assert screen.draft.get(("data", "name")) == "digits-on-noise"
         form = await page(pilot, "measure")

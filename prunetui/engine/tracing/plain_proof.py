@@ -24,6 +24,7 @@ def plain_proof(proof: Proof) -> dict[str, Any]:
         "untried": list(proof.untried),
         "probes": proof.probes,
         "worst": proof.worst,
+        "parts": list(proof.parts),
     }
 
 
@@ -41,6 +42,7 @@ def proof_from(plain: Mapping[str, Any]) -> Proof:
         tuple(str(line) for line in plain["untried"]),
         int(plain["probes"]),
         float(plain["worst"]),
+        parts=tuple(map(str, plain["parts"])),
     )
 
 

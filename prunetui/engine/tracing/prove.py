@@ -48,6 +48,8 @@ class Proof:
     """The largest difference of a probe that held."""
     cut_short: bool = False
     """Whether this machine had too little time or memory for it: another one may find more."""
+    parts: tuple[str, ...] = ()
+    """Where the network cannot be traced as a whole: the parts of it that were, and what comes out of them stays."""
 
 
 def prove(model: nn.Module, proposal: Proposal, examples: Sequence[Example]) -> Proof:

@@ -18,8 +18,9 @@ from prunetui.engine.tracing.proof_cache import keep_proof, read_proof
 from prunetui.engine.tracing.proposal import Proposal
 from prunetui.engine.tracing.prove import Proof, prove
 
-Proposer = Callable[[nn.Module, Sequence[Example]], Proposal]
-"""Makes a graph of a network, a module-level function. The first that comes to an end is used."""
+Proposer = Callable[[nn.Module, Sequence[Example]], Proposal | Proof]
+"""Makes a graph of a network, a module-level function; a proof of it where it computes something else than the whole.
+The first that comes to an end is used."""
 SECONDS = 900.0
 """After so long a proposer and its proof are given up, which is said: only what has no end should take that."""
 
@@ -53,7 +54,7 @@ def prove_network(
             notes.append(f"{proposer.__qualname__} gave no proof that can be read: {error}")
             continue
         found = replace(proof, notes=(*notes, *proof.notes), cut_short=cut_short)
-        if digest and not notes:  # another time there may be more time
+        if digest and not cut_short:  # another time there may be more time
             keep_proof(digest, found)
         return found
     return Proof(Proposal(()), notes=tuple(notes), cut_short=cut_short)
@@ -62,7 +63,8 @@ def prove_network(
 def _proposed_and_proved(
     model: nn.Module, examples: Sequence[Example], proposer: Proposer, probes: Sequence[Example]
 ) -> dict[str, Any]:
-    return plain_proof(prove(model, proposer(model, examples), probes))
+    found = proposer(model, examples)
+    return plain_proof(found if isinstance(found, Proof) else prove(model, found, probes))
 
 
 def _on_cpu(model: nn.Module) -> nn.Module:
