@@ -1,0 +1,69 @@
+"""Networks for images of 32x32 pixels, small enough to be trained in a minute or two by one core."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from torch import nn
+from torchvision.models import DenseNet, MobileNetV2, ShuffleNetV2, VisionTransformer
+from torchvision.models.regnet import BlockParams, RegNet
+
+from prunetui.models.resnet import resnet20
+from prunetui.models.vgg import vgg11
+
+CLASSES = 10
+
+
+def halved_resnet20() -> nn.Module:
+    """ResNet-20 whose first convolution has stride 2: a quarter of its multiply-accumulates."""
+    network = resnet20(3, CLASSES)
+    first = network.get_submodule("conv1")
+    assert isinstance(first, nn.Conv2d)
+    first.stride = (2, 2)
+    return network
+
+
+def mobilenet_v2() -> nn.Module:
+    """Half as wide as the original, with seven of its blocks, down to 4x4 maps."""
+    blocks = [[1, 16, 1, 1], [4, 24, 2, 1], [4, 32, 2, 2], [4, 64, 2, 2]]
+    return MobileNetV2(num_classes=CLASSES, width_mult=0.5, inverted_residual_setting=blocks)
+
+
+def regnet_x() -> nn.Module:
+    """Twelve blocks with groups of 8 channels."""
+    return RegNet(BlockParams.from_init_params(depth=12, w_0=32, w_a=24.0, w_m=2.2, group_width=8), num_classes=CLASSES)
+
+
+def densenet() -> nn.Module:
+    """Three dense blocks of 4, 6 and 4 layers with a growth of 16."""
+    return DenseNet(
+        growth_rate=16,
+        block_config=(
+            4,
+            6,
+            4,
+        ),
+        num_init_features=32,
+        num_classes=CLASSES,
+    )
+
+
+def shufflenet_v2() -> nn.Module:
+    """The smallest of its paper."""
+    return ShuffleNetV2([4, 8, 4], [24, 48, 96, 192, 1024], num_classes=CLASSES)
+
+
+def vision_transformer() -> nn.Module:
+    """Four blocks over 16 patches."""
+    return VisionTransformer(32, 8, num_layers=4, num_heads=4, hidden_dim=96, mlp_dim=384, num_classes=CLASSES)
+
+
+NETWORKS: Mapping[str, Callable[[], nn.Module]] = {
+    "resnet20": halved_resnet20,
+    "vgg11": lambda: vgg11(3, CLASSES, 32, width=16),
+    "mobilenet_v2": mobilenet_v2,
+    "densenet": densenet,
+    "regnet_x": regnet_x,
+    "shufflenet_v2": shufflenet_v2,
+    "vision_transformer": vision_transformer,
+}

@@ -1,0 +1,187 @@
+"""Accuracy at equal multiply-accumulates beside Torch-Pruning's own pruner, on seven small networks.
+
+    python -m benchmarks torch-pruning                 # a few minutes, on digits that need no download
+    python -m benchmarks.torch_pruning --data cifar10/ --images 10000 --log trials.jsonl
+    python -m benchmarks.torch_pruning_page trials.jsonl
+
+A network is trained once a seed; each side prunes a copy: the peer until it is at or below the target, ours to what the
+peer reached. One training for all, the same images in the same order; the last epoch is reported. A log keeps finished
+trials: a run that was cut goes on from there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import torch
+from torch import nn
+
+import prunetui
+from benchmarks._dependency_graph_pruner import prune_until
+from benchmarks._images import SIZE
+from benchmarks._plain_training import Batch, Recipe, calibration, images, macs, trained
+from benchmarks._small_networks import NETWORKS
+from prunetui.engine.data import Dataset
+
+Trial = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A method of ours and what the peer has of its kind."""
+
+    title: str
+    method: str
+    criterion: str
+    everywhere: bool
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+PAIRS = (
+    Pair("norm, equal ratios", "group-norm", "norm", False),
+    Pair("norm, global", "group-norm", "norm", True, {"scope": "global"}),
+    Pair("Taylor, global", "taylor-structured", "taylor", True),
+)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is compared, and at what expense."""
+
+    data: str = "digits"
+    images: int = 1437
+    networks: Sequence[str] = tuple(NETWORKS)
+    seeds: int = 1
+    removed: float = 0.5
+    dense: Recipe = Recipe(10, 0.1)
+    finetune: Recipe = Recipe(3, 0.02)
+
+    def trials(self, log: Path | None = None) -> Iterator[Trial]:
+        """One a network, seed, pair and side; those in the log first, new ones are added to it."""
+        done = [json.loads(line) for line in log.read_text().splitlines()] if log and log.exists() else []
+        yield from done
+        known = {_key(trial) for trial in done}
+        data = images(self.data, self.images)
+        for trial in self._new(data, known):
+            if log:
+                with log.open("a") as file:
+                    file.write(json.dumps(trial) + "\n")
+            yield trial
+
+    def _new(self, data: Dataset, known: set[tuple[Any, ...]]) -> Iterator[Trial]:
+        for seed in range(self.seeds):
+            for name in self.networks:
+                missing = [pair for pair in PAIRS if (name, seed, pair.title) not in known]
+                if missing:
+                    yield from self._of_network(name, seed, missing, data)
+
+    def _of_network(self, name: str, seed: int, pairs: Sequence[Pair], data: Dataset) -> Iterator[Trial]:
+        torch.manual_seed(seed)
+        network = NETWORKS[name]()
+        if error := self._refused(network):
+            yield from ({"network": name, "seed": seed, "pair": pair.title, "fails": error} for pair in pairs)
+            return
+        dense = trained(network, data, self.dense, seed)
+        seen = calibration(data, seed)
+        for pair in pairs:
+            started = time.monotonic()
+            about = {"network": name, "seed": seed, "pair": pair.title, "dense": dense, "macs_dense": macs(network)}
+            yield {**about, **self._of_pair(network, pair, seed, seen, data), "seconds": time.monotonic() - started}
+
+    def _of_pair(self, network: nn.Module, pair: Pair, seed: int, seen: Sequence[Batch], data: Dataset) -> Trial:
+        """Both sides of a pair; ``fails`` where the peer raises."""
+        whole = macs(network)
+        try:
+            theirs = self._by_peer(network, pair, seen)
+            reached = macs(theirs)
+            peer = trained(theirs, data, self.finetune, seed)
+        except Exception as error:  # noqa: BLE001 - whatever the peer raises is what the table says of it
+            return {"fails": _told(error)}
+        options = dict(pair.options)
+        small, _ = prunetui.prune(
+            network, seen, method=pair.method, target="macs", amount=1 - reached / whole, options=options, seed=seed,
+            round_to=1, progress=False,
+        )  # fmt: skip
+        ours = trained(small, data, self.finetune, seed)
+        return {"macs": macs(small), "peer_macs": reached, "ours": ours, "peer": peer}
+
+    def _by_peer(self, network: nn.Module, pair: Pair, seen: Sequence[Batch]) -> nn.Module:
+        target = round((1 - self.removed) * macs(network))
+        return prune_until(deepcopy(network), pair.criterion, pair.everywhere, target, seen)
+
+    def _refused(self, network: nn.Module) -> str:
+        """Why the peer cannot prune a network, before anything is trained; empty where it can."""
+        try:
+            self._by_peer(network, PAIRS[0], ())(torch.zeros(2, 3, SIZE, SIZE))
+        except Exception as error:  # noqa: BLE001 - as above
+            return _told(error)
+        return ""
+
+
+def _key(trial: Trial) -> tuple[Any, ...]:
+    return trial["network"], trial["seed"], trial["pair"]
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def rows(trials: Sequence[Trial]) -> Iterator[dict[str, Any]]:
+    """A row a network and pair, then the means over networks on which the peer runs; spreads are of the difference."""
+    for name in dict.fromkeys(trial["network"] for trial in trials):
+        for pair in PAIRS:
+            own = [t for t in trials if (t["network"], t["pair"]) == (name, pair.title)]
+            if own:
+                yield _row(f"{name}: {pair.title}", own)
+    for pair in PAIRS:
+        yield _row(f"mean: {pair.title}", [t for t in trials if t["pair"] == pair.title and "fails" not in t])
+
+
+def _row(name: str, trials: Sequence[Trial]) -> dict[str, Any]:
+    if failed := [trial for trial in trials if "fails" in trial]:
+        return {"name": name, "ours": None, "peer": None, "ratio": None, "unit": "%", "fails": failed[0]["fails"]}
+    found = {key: mean(trial[key] for trial in trials) for key in ("ours", "peer", "dense")}
+    gains = [trial["ours"] - trial["peer"] for trial in trials]
+    return {
+        "name": name, **found, "ratio": found["ours"] / found["peer"], "unit": "%", "gain": mean(gains),
+        **({"spread": stdev(gains)} if len(gains) > 1 else {}),
+        "macs": mean(t["macs"] / t["macs_dense"] for t in trials),
+        "peer_macs": mean(t["peer_macs"] / t["macs_dense"] for t in trials), "trials": len(trials),
+    }  # fmt: skip
+
+
+def results() -> Iterator[dict[str, Any]]:
+    """The comparison on digits, with one seed."""
+    yield from rows(list(Comparison().trials()))
+
+
+def main() -> None:
+    """Run a comparison and print its rows as JSON."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.torch_pruning", description=__doc__.split("\n")[0])
+    parser.add_argument("--data", default="digits", help="digits, or a folder of images as of CIFAR-10")
+    parser.add_argument("--images", type=int, default=10_000, help="training and test images at most")
+    parser.add_argument("--networks", nargs="+", default=tuple(NETWORKS), choices=NETWORKS, metavar="NAME")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--removed", type=float, default=0.5, help="the share of multiply-accumulates that goes")
+    parser.add_argument("--epochs", type=int, default=10, help="of the dense training")
+    parser.add_argument("--finetune", type=int, default=3, help="epochs after pruning")
+    parser.add_argument("--log", type=Path, help="a file that keeps finished trials, one JSON object a line")
+    asked = parser.parse_args()
+    comparison = Comparison(
+        asked.data, asked.images, asked.networks, asked.seeds, asked.removed,
+        Recipe(asked.epochs, 0.1), Recipe(asked.finetune, 0.02),
+    )  # fmt: skip
+    for row in rows(list(comparison.trials(asked.log))):
+        print(json.dumps(row))
+
+
+if __name__ == "__main__":
+    main()
