@@ -1,4 +1,4 @@
-"""One plain training for every network of a comparison: the same images in the same order, one optimiser, one schedule."""
+"""One plain training for all networks of a comparison: the same images, order, optimiser and schedule."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class Recipe:
 
 
 def images(data: str, limit: int) -> Dataset:
-    """``digits`` enlarged to 3x32x32, or an image tree; at most so many training and test images, of each class its share."""
+    """``digits`` enlarged to 3x32x32, or an image tree; at most so many images to train on, and to test."""
     if data == "digits":
         return colour_digits(limit, min(limit, DIGITS))
     return load_dataset(DataTable(name="folder", root=data, size=SIZE, validation=0.0, limit=limit))
 
 
 def trained(network: nn.Module, data: Dataset, recipe: Recipe, seed: int) -> float:
-    """Train in place by SGD with Nesterov momentum 0.9 and weight decay 5e-4; the last epoch's top-1 on the test images."""
+    """Train in place, by SGD with Nesterov momentum 0.9 and weight decay 5e-4; top-1 on the test images at the end."""
     network.train().to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(network.parameters(), recipe.rate, 0.9, weight_decay=5e-4, nesterov=True)
     steps = recipe.epochs * data.batches_in_epoch(BATCH)

@@ -24,38 +24,36 @@ def halved_resnet20() -> nn.Module:
 
 
 def mobilenet_v2() -> nn.Module:
-    """Half as wide as the original, with seven of its blocks, down to 4x4 maps."""
+    """Half as wide as the original, with six of its blocks, down to 4x4 maps."""
     blocks = [[1, 16, 1, 1], [4, 24, 2, 1], [4, 32, 2, 2], [4, 64, 2, 2]]
-    return MobileNetV2(num_classes=CLASSES, width_mult=0.5, inverted_residual_setting=blocks)
+    network: nn.Module = MobileNetV2(num_classes=CLASSES, width_mult=0.5, inverted_residual_setting=blocks)
+    return network
 
 
 def regnet_x() -> nn.Module:
     """Twelve blocks with groups of 8 channels."""
-    return RegNet(BlockParams.from_init_params(depth=12, w_0=32, w_a=24.0, w_m=2.2, group_width=8), num_classes=CLASSES)
+    blocks = BlockParams.from_init_params(depth=12, w_0=32, w_a=24.0, w_m=2.2, group_width=8)
+    network: nn.Module = RegNet(blocks, num_classes=CLASSES)
+    return network
 
 
 def densenet() -> nn.Module:
     """Three dense blocks of 4, 6 and 4 layers with a growth of 16."""
-    return DenseNet(
-        growth_rate=16,
-        block_config=(
-            4,
-            6,
-            4,
-        ),
-        num_init_features=32,
-        num_classes=CLASSES,
-    )
+    network: nn.Module = DenseNet(growth_rate=16, block_config=(4, 6, 4), num_init_features=32, num_classes=CLASSES)
+    return network
 
 
 def shufflenet_v2() -> nn.Module:
     """The smallest of its paper."""
-    return ShuffleNetV2([4, 8, 4], [24, 48, 96, 192, 1024], num_classes=CLASSES)
+    network: nn.Module = ShuffleNetV2([4, 8, 4], [24, 48, 96, 192, 1024], num_classes=CLASSES)
+    return network
 
 
 def vision_transformer() -> nn.Module:
     """Four blocks over 16 patches."""
-    return VisionTransformer(32, 8, num_layers=4, num_heads=4, hidden_dim=96, mlp_dim=384, num_classes=CLASSES)
+    shape = {"num_layers": 4, "num_heads": 4, "hidden_dim": 96, "mlp_dim": 384}
+    network: nn.Module = VisionTransformer(32, 8, **shape, num_classes=CLASSES)
+    return network
 
 
 NETWORKS: Mapping[str, Callable[[], nn.Module]] = {

@@ -13,10 +13,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
+from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -27,9 +30,11 @@ from torch import nn
 import prunetui
 from benchmarks._dependency_graph_pruner import prune_until
 from benchmarks._images import SIZE
-from benchmarks._plain_training import Batch, Recipe, calibration, images, macs, trained
+from benchmarks._plain_training import Batch, Recipe, calibration, images, macs, top1, trained
 from benchmarks._small_networks import NETWORKS
 from prunetui.engine.data import Dataset
+from prunetui.errors import PrunetuiError, UsageError
+from prunetui.store.environment import environment
 
 Trial = dict[str, Any]
 
@@ -40,16 +45,28 @@ class Pair:
 
     title: str
     method: str
+    options: Mapping[str, Any]
     criterion: str
     everywhere: bool
-    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def about(self) -> str:
+        """What each side is, in its own words."""
+        importance = {"norm": "GroupMagnitudeImportance(p=2)", "taylor": "GroupTaylorImportance()"}[self.criterion]
+        options = ", ".join(f'{name} = "{value}"' for name, value in self.options.items())
+        ours = f"`{self.method}`" + (f" with `{options}`" if options else " as it is")
+        return f"Theirs: `{importance}`, `global_pruning={self.everywhere}`. Ours: {ours}."
 
 
 PAIRS = (
-    Pair("norm, equal ratios", "group-norm", "norm", False),
-    Pair("norm, global", "group-norm", "norm", True, {"scope": "global"}),
-    Pair("Taylor, global", "taylor-structured", "taylor", True),
+    Pair("norm, equal ratios", "group-norm", {}, "norm", False),
+    Pair("norm, global", "group-norm", {"scope": "global"}, "norm", True),
+    Pair("Taylor, global", "taylor-structured", {}, "taylor", True),
 )
+
+
+UNTRAINED = PAIRS[0]
+"""What the peer is tried with before a network is trained; it needs no images."""
 
 
 @dataclass(frozen=True)
@@ -63,23 +80,36 @@ class Comparison:
     removed: float = 0.5
     dense: Recipe = Recipe(10, 0.1)
     finetune: Recipe = Recipe(3, 0.02)
+    pairs: Sequence[Pair] = PAIRS
+
+    def about(self) -> Trial:
+        """What has to be the same for trials to be of one comparison; a log begins with it."""
+        expense = {"images": self.images, "removed": self.removed, "epochs": self.dense.epochs}
+        return {"data": Path(self.data).name, **expense, "finetune": self.finetune.epochs}
 
     def trials(self, log: Path | None = None) -> Iterator[Trial]:
-        """One a network, seed, pair and side; those in the log first, new ones are added to it."""
-        done = [json.loads(line) for line in log.read_text().splitlines()] if log and log.exists() else []
+        """One a network, seed and pair; those in the log first, new ones are added to it.
+
+        Raises:
+            UsageError: the log is of another comparison.
+        """
+        about, done = read_log(log) if log and log.exists() else ({}, [])
+        if about and about != {**self.about(), "machine": about["machine"]}:
+            raise UsageError(f"{log} is of another comparison, {about}; name another log")
+        if log and not about:
+            log.write_text(json.dumps({**self.about(), "machine": machine()}) + "\n", encoding="utf-8")
         yield from done
-        known = {_key(trial) for trial in done}
-        data = images(self.data, self.images)
-        for trial in self._new(data, known):
+        for trial in self._new({(trial["network"], trial["seed"], trial["pair"]) for trial in done}):
             if log:
-                with log.open("a") as file:
+                with log.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(trial) + "\n")
             yield trial
 
-    def _new(self, data: Dataset, known: set[tuple[Any, ...]]) -> Iterator[Trial]:
+    def _new(self, known: set[tuple[str, int, str]]) -> Iterator[Trial]:
+        data = images(self.data, self.images)
         for seed in range(self.seeds):
             for name in self.networks:
-                missing = [pair for pair in PAIRS if (name, seed, pair.title) not in known]
+                missing = [pair for pair in self.pairs if (name, seed, pair.title) not in known]
                 if missing:
                     yield from self._of_network(name, seed, missing, data)
 
@@ -101,7 +131,7 @@ class Comparison:
         whole = macs(network)
         try:
             theirs = self._by_peer(network, pair, seen)
-            reached = macs(theirs)
+            reached, peer_raw = macs(theirs), top1(theirs, data)
             peer = trained(theirs, data, self.finetune, seed)
         except Exception as error:  # noqa: BLE001 - whatever the peer raises is what the table says of it
             return {"fails": _told(error)}
@@ -110,8 +140,10 @@ class Comparison:
             network, seen, method=pair.method, target="macs", amount=1 - reached / whole, options=options, seed=seed,
             round_to=1, progress=False,
         )  # fmt: skip
+        raw = top1(small, data)
         ours = trained(small, data, self.finetune, seed)
-        return {"macs": macs(small), "peer_macs": reached, "ours": ours, "peer": peer}
+        counts = {"macs": macs(small), "peer_macs": reached}
+        return {**counts, "raw": raw, "peer_raw": peer_raw, "ours": ours, "peer": peer}
 
     def _by_peer(self, network: nn.Module, pair: Pair, seen: Sequence[Batch]) -> nn.Module:
         target = round((1 - self.removed) * macs(network))
@@ -120,14 +152,23 @@ class Comparison:
     def _refused(self, network: nn.Module) -> str:
         """Why the peer cannot prune a network, before anything is trained; empty where it can."""
         try:
-            self._by_peer(network, PAIRS[0], ())(torch.zeros(2, 3, SIZE, SIZE))
+            self._by_peer(network, UNTRAINED, ())(torch.zeros(2, 3, SIZE, SIZE))
         except Exception as error:  # noqa: BLE001 - as above
             return _told(error)
         return ""
 
 
-def _key(trial: Trial) -> tuple[Any, ...]:
-    return trial["network"], trial["seed"], trial["pair"]
+def machine() -> str:
+    """What computes, of which versions, and when."""
+    where = environment("cpu")
+    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "torchvision", "torch-pruning"))
+    return f"{where['device_name']}, {where['threads']} thread; {packages}; {date.today()}"
+
+
+def read_log(log: Path) -> tuple[Trial, list[Trial]]:
+    """What a log is of, and its trials."""
+    about, *trials = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    return about, trials
 
 
 def _told(error: Exception) -> str:
@@ -142,13 +183,14 @@ def rows(trials: Sequence[Trial]) -> Iterator[dict[str, Any]]:
             if own:
                 yield _row(f"{name}: {pair.title}", own)
     for pair in PAIRS:
-        yield _row(f"mean: {pair.title}", [t for t in trials if t["pair"] == pair.title and "fails" not in t])
+        if own := [t for t in trials if t["pair"] == pair.title and "fails" not in t]:
+            yield _row(f"mean: {pair.title}", own)
 
 
 def _row(name: str, trials: Sequence[Trial]) -> dict[str, Any]:
     if failed := [trial for trial in trials if "fails" in trial]:
         return {"name": name, "ours": None, "peer": None, "ratio": None, "unit": "%", "fails": failed[0]["fails"]}
-    found = {key: mean(trial[key] for trial in trials) for key in ("ours", "peer", "dense")}
+    found = {key: mean(trial[key] for trial in trials) for key in ("ours", "peer", "dense", "raw", "peer_raw")}
     gains = [trial["ours"] - trial["peer"] for trial in trials]
     return {
         "name": name, **found, "ratio": found["ours"] / found["peer"], "unit": "%", "gain": mean(gains),
@@ -163,7 +205,7 @@ def results() -> Iterator[dict[str, Any]]:
     yield from rows(list(Comparison().trials()))
 
 
-def main() -> None:
+def main() -> int:
     """Run a comparison and print its rows as JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.torch_pruning", description=__doc__.split("\n")[0])
     parser.add_argument("--data", default="digits", help="digits, or a folder of images as of CIFAR-10")
@@ -181,7 +223,12 @@ def main() -> None:
     )  # fmt: skip
     for row in rows(list(comparison.trials(asked.log))):
         print(json.dumps(row))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        raise SystemExit(main())
+    except PrunetuiError as error:
+        print(error.told(), file=sys.stderr)
+        raise SystemExit(error.exit_code) from None

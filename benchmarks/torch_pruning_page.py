@@ -1,0 +1,86 @@
+"""docs/torch-pruning.md from the trials of a comparison: ``python -m benchmarks.torch_pruning_page [trials.jsonl]``."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks._dependency_graph_pruner import NORM_STEPS, TAYLOR_STEPS
+from benchmarks._plain_training import BATCH, CALIBRATION
+from benchmarks.torch_pruning import PAIRS, Trial, read_log, rows
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "torch-pruning.md"
+TRIALS = PAGE.with_suffix(".jsonl")
+"""The trials that the page is of."""
+CONSTANTS = {"batch": BATCH, "calibration": CALIBRATION, "norm_steps": NORM_STEPS, "taylor_steps": TAYLOR_STEPS}
+HEAD = """# Beside Torch-Pruning's own pruner
+
+Written by `python -m benchmarks.torch_pruning_page trials.jsonl` from [single trials](torch-pruning.jsonl), which
+
+```sh
+python -m benchmarks.torch_pruning --data {data} --images {images} --epochs {epochs} --finetune {finetune} \\
+    --seeds {seeds} --removed {removed} --log trials.jsonl
+```
+
+made on {machine}. `python -m benchmarks torch-pruning` does the same on digits, which need no download, with one seed.
+
+- A network is trained once a seed, for {epochs} epochs of {images:,} images; each side prunes a copy of it. Networks are
+  small (`benchmarks/_small_networks.py`), and trained too briefly for records: read differences, not accuracies.
+- Torch-Pruning runs the loop of its authors' reproduction: `BasePruner` on its way to no channels in {norm_steps} steps
+  ({taylor_steps} for Taylor, with gradients taken anew before each), `ignored_layers` the classifier, no rounding, until
+  at most {left:.0%} of the multiply-accumulates are left. Ours is one call, `prunetui.prune(..., target="macs")`, to what
+  the peer has reached; `torch.utils.flop_counter` counts both.
+- Both see the same {calibration} images for gradients, and are then trained for {finetune} epochs by one plain loop: the
+  same images in the same order, SGD with momentum, batches of {batch}.
+- Figures are top-1 in percent on {tested} test images after the last epoch, means of {seeds} seeds; *raw* is before
+  fine-tuning, where ours has its batch-norm statistics estimated anew on those {calibration} images. The difference is
+  that of the two sides of one seed, with its standard deviation.
+"""
+TAIL = ""
+COLUMNS = "| network | dense | MACs left, theirs | ours | raw, theirs | ours | fine-tuned, theirs | ours | difference |"
+
+
+def page(about: Mapping[str, Any], trials: Sequence[Trial]) -> str:
+    """The whole page."""
+    found = list(rows(trials))
+    told = {"left": 1 - about["removed"], "seeds": len({trial["seed"] for trial in trials}), **CONSTANTS}
+    parts = [HEAD.format(**about, **told)]
+    for pair in PAIRS:
+        ends = f": {pair.title}"
+        parts.append(f"## {pair.title}\n\n{pair.about}\n\n{COLUMNS}\n| --- |{' ---: |' * (COLUMNS.count('|') - 2)}")
+        own = [row for row in found if row["name"].endswith(ends) and "fails" not in row]
+        parts += [_line(row, row["name"].removesuffix(ends)) for row in own]
+        parts.append("")
+    return "\n".join([*parts, "## Where Torch-Pruning fails\n", *_failures(found), TAIL])
+
+
+def _line(row: Mapping[str, Any], name: str) -> str:
+    shares = [f"{row[key]:.2%}" for key in ("peer_macs", "macs")]
+    accuracies = [f"{row[key]:.2f}" for key in ("peer_raw", "raw", "peer", "ours")]
+    spread = f" ±{row['spread']:.2f}" if "spread" in row else ""
+    cells = [name, f"{row['dense']:.2f}", *shares, *accuracies, f"{row['gain']:+.2f}{spread}"]
+    return f"| {' | '.join(cells)} |"
+
+
+def _failures(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for row in found:
+        if "fails" in row:
+            yield f"- {row['name']}: `{row['fails']}`"
+
+
+def main() -> None:
+    """Write the page, and keep the trials beside it."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.torch_pruning_page", description=__doc__)
+    parser.add_argument("log", nargs="?", type=Path, default=TRIALS, help="what --log of the comparison wrote")
+    log: Path = parser.parse_args().log
+    if log.resolve() != TRIALS:
+        shutil.copyfile(log, TRIALS)
+    PAGE.write_text(page(*read_log(TRIALS)), encoding="utf-8")
+    print(PAGE)
+
+
+if __name__ == "__main__":
+    main()
