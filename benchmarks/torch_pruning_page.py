@@ -27,14 +27,14 @@ python -m benchmarks.torch_pruning --data {data} --images {images} --epochs {epo
 
 made on {machine}. `python -m benchmarks torch-pruning` does the same on digits, which need no download, with one seed.
 
-- A network is trained once a seed, for {epochs} epochs of {images:,} images; each side prunes a copy of it. Networks are
-  small (`benchmarks/_small_networks.py`), and trained too briefly for records: read differences, not accuracies.
+- A network is trained once a seed, for {epochs} epochs of {images:,} images; each side prunes a copy. Networks are small
+  (`benchmarks/_small_networks.py`), and trained too briefly for records: read differences, not accuracies.
 - Torch-Pruning runs the loop of its authors' reproduction: `BasePruner` on its way to no channels in {norm_steps} steps
-  ({taylor_steps} for Taylor, with gradients taken anew before each), `ignored_layers` the classifier, no rounding, until
-  at most {left:.0%} of the multiply-accumulates are left. Ours is one call, `prunetui.prune(..., target="macs")`, to what
-  the peer has reached; `torch.utils.flop_counter` counts both.
-- Both see the same {calibration} images for gradients, and are then trained for {finetune} epochs by one plain loop: the
-  same images in the same order, SGD with momentum, batches of {batch}.
+  ({taylor_steps} for Taylor, with gradients taken anew before each), `ignored_layers` the classifier, no rounding,
+  until at most {left:.0%} of the multiply-accumulates are left. Ours is one call of `prunetui.prune` with
+  `target="macs"`, to what the peer has reached; `torch.utils.flop_counter` counts both.
+- Both see the same {calibration} images for gradients, and are then trained for {finetune} epochs by one plain loop:
+  the same images in the same order, SGD with momentum, batches of {batch}.
 - Figures are top-1 in percent on {tested} test images after the last epoch, means of {seeds} seeds; *raw* is before
   fine-tuning, where ours has its batch-norm statistics estimated anew on those {calibration} images. The difference is
   that of the two sides of one seed, with its standard deviation.
