@@ -27,7 +27,7 @@ python -m benchmarks.torch_pruning --data {data} --images {images} --epochs {epo
 
 made on {machine}. `python -m benchmarks torch-pruning` does the same on digits, which need no download, with one seed.
 
-- A network is trained once a seed, for {epochs} epochs of {images:,} images; each side prunes a copy. Networks are small
+- A network is trained once a seed, for {epochs} epochs of {images:,} images; each side prunes a copy. All are small
   (`benchmarks/_small_networks.py`), and trained too briefly for records: read differences, not accuracies.
 - Torch-Pruning runs the loop of its authors' reproduction: `BasePruner` on its way to no channels in {norm_steps} steps
   ({taylor_steps} for Taylor, with gradients taken anew before each), `ignored_layers` the classifier, no rounding,
@@ -35,7 +35,7 @@ made on {machine}. `python -m benchmarks torch-pruning` does the same on digits,
   `target="macs"`, to what the peer has reached; `torch.utils.flop_counter` counts both.
 - Both see the same {calibration} images for gradients, and are then trained for {finetune} epochs by one plain loop:
   the same images in the same order, SGD with momentum, batches of {batch}.
-- Figures are top-1 in percent on {tested} test images after the last epoch, means of {seeds} seeds; *raw* is before
+- Figures are top-1 in percent on as many test images after the last epoch, means of {seeds} seeds; *raw* is before
   fine-tuning, where ours has its batch-norm statistics estimated anew on those {calibration} images. The difference is
   that of the two sides of one seed, with its standard deviation.
 """
@@ -66,9 +66,9 @@ def _line(row: Mapping[str, Any], name: str) -> str:
 
 
 def _failures(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    for row in found:
-        if "fails" in row:
-            yield f"- {row['name']}: `{row['fails']}`"
+    """A line a network and error, in whichever pairs."""
+    failed = [(row["name"].partition(":")[0], row["fails"]) for row in found if "fails" in row]
+    return (f"- {name}: `{error}`" for name, error in dict.fromkeys(failed))
 
 
 def main() -> None:
