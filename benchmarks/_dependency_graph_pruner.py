@@ -5,12 +5,11 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks._images import SIZE
 from benchmarks._plain_training import Batch, macs
+from benchmarks._small_networks import CLASSES
 
 NORM_STEPS = 400
 """Steps to no channels at all, as in the authors' reproduction; the loop ends at the first that meets the target."""
@@ -23,7 +22,7 @@ class LoopError(RuntimeError):
 
 
 def prune_until(
-    network: nn.Module, criterion: str, everywhere: bool, target: int, seen: Sequence[Batch], classes: int = 10
+    network: nn.Module, example: Tensor, criterion: str, everywhere: bool, target: int, seen: Sequence[Batch]
 ) -> nn.Module:
     """Prune in place until at most ``target`` multiply-accumulates are left.
 
@@ -37,18 +36,20 @@ def prune_until(
 
     norm = criterion == "norm"
     importance = tp.importance.GroupMagnitudeImportance(p=2) if norm else tp.importance.GroupTaylorImportance()
-    outputs = [m for m in network.modules() if isinstance(m, nn.Linear) and m.out_features == classes]
+    outputs = [m for m in network.modules() if isinstance(m, nn.Linear) and m.out_features == CLASSES]
     network.eval()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pruner = tp.pruner.BasePruner(
-            network, torch.zeros(1, 3, SIZE, SIZE), importance, global_pruning=everywhere, pruning_ratio=1.0,
+            network, example, importance, global_pruning=everywhere, pruning_ratio=1.0,
             iterative_steps=NORM_STEPS if norm else TAYLOR_STEPS, ignored_layers=outputs, round_to=None,
             in_channel_groups={}, out_channel_groups={}, num_heads={},  # its defaults are shared by all pruners
         )  # fmt: skip
-        while macs(network) > target:
+        while macs(network, example) > target:
             if pruner.current_step == pruner.iterative_steps:
-                raise LoopError(f"its last step leaves {macs(network):,} multiply-accumulates, above {target:,}")
+                raise LoopError(
+                    f"its last step leaves {macs(network, example):,} multiply-accumulates, above {target:,}"
+                )
             if not norm:
                 _accumulate(network, seen)
             pruner.step()

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks._images import SIZE, colour_digits
+from benchmarks._images import colour_digits
 from prunetui.config import DataTable
 from prunetui.engine.data import Dataset, load_dataset
 
@@ -31,11 +31,11 @@ class Recipe:
     rate: float
 
 
-def images(data: str, limit: int) -> Dataset:
-    """``digits`` enlarged to 3x32x32, or an image tree; at most so many images to train on, and to test."""
+def images(data: str, limit: int, size: int) -> Dataset:
+    """``digits`` enlarged to 3x32x32, or an image tree scaled to a size; at most so many to train on, and to test."""
     if data == "digits":
         return colour_digits(limit, min(limit, DIGITS))
-    return load_dataset(DataTable(name="folder", root=data, size=SIZE, validation=0.0, limit=limit))
+    return load_dataset(DataTable(name="folder", root=data, size=size, validation=0.0, limit=limit))
 
 
 def trained(network: nn.Module, data: Dataset, recipe: Recipe, seed: int) -> float:
@@ -72,10 +72,10 @@ def calibration(data: Dataset, seed: int) -> list[Batch]:
     return list(data.sample(CALIBRATION, torch.Generator().manual_seed(seed), BATCH))
 
 
-def macs(network: nn.Module) -> int:
+def macs(network: nn.Module, example: Tensor) -> int:
     """Multiply-accumulates of one image, as torch's own counter has them."""
     network.eval()
     counter = FlopCounterMode(display=False)
     with counter:
-        network(torch.zeros(1, 3, SIZE, SIZE))
+        network(example)
     return counter.get_total_flops() // 2

@@ -25,7 +25,7 @@ from statistics import mean, stdev
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import prunetui
 from benchmarks._dependency_graph_pruner import prune_until
@@ -75,6 +75,7 @@ class Comparison:
 
     data: str = "digits"
     images: int = 1437
+    size: int = SIZE
     networks: Sequence[str] = tuple(NETWORKS)
     seeds: int = 1
     removed: float = 0.5
@@ -84,7 +85,7 @@ class Comparison:
 
     def about(self) -> Trial:
         """What has to be the same for trials to be of one comparison; a log begins with it."""
-        expense = {"images": self.images, "removed": self.removed, "epochs": self.dense.epochs}
+        expense = {"images": self.images, "size": self.size, "removed": self.removed, "epochs": self.dense.epochs}
         return {"data": Path(self.data).name, **expense, "finetune": self.finetune.epochs}
 
     def trials(self, log: Path | None = None) -> Iterator[Trial]:
@@ -106,7 +107,7 @@ class Comparison:
             yield trial
 
     def _new(self, known: set[tuple[str, int, str]]) -> Iterator[Trial]:
-        data = images(self.data, self.images)
+        data = images(self.data, self.images, self.size)
         for seed in range(self.seeds):
             for name in self.networks:
                 missing = [pair for pair in self.pairs if (name, seed, pair.title) not in known]
@@ -115,23 +116,29 @@ class Comparison:
 
     def _of_network(self, name: str, seed: int, pairs: Sequence[Pair], data: Dataset) -> Iterator[Trial]:
         torch.manual_seed(seed)
-        network = NETWORKS[name]()
-        if error := self._refused(network):
+        network, example = NETWORKS[name](self.size), data.example()[0]
+        if error := self._refused(network, example):
             yield from ({"network": name, "seed": seed, "pair": pair.title, "fails": error} for pair in pairs)
             return
         dense = trained(network, data, self.dense, seed)
         seen = calibration(data, seed)
         for pair in pairs:
             started = time.monotonic()
-            about = {"network": name, "seed": seed, "pair": pair.title, "dense": dense, "macs_dense": macs(network)}
+            about = {
+                "network": name,
+                "seed": seed,
+                "pair": pair.title,
+                "dense": dense,
+                "macs_dense": macs(network, example),
+            }
             yield {**about, **self._of_pair(network, pair, seed, seen, data), "seconds": time.monotonic() - started}
 
     def _of_pair(self, network: nn.Module, pair: Pair, seed: int, seen: Sequence[Batch], data: Dataset) -> Trial:
         """Both sides of a pair; ``fails`` where the peer raises."""
-        whole = macs(network)
+        whole, example = macs(network, data.example()[0]), data.example()[0]
         try:
-            theirs = self._by_peer(network, pair, seen)
-            reached, peer_raw = macs(theirs), top1(theirs, data)
+            theirs = self._by_peer(network, example, pair, seen)
+            reached, peer_raw = macs(theirs, example), top1(theirs, data)
             peer = trained(theirs, data, self.finetune, seed)
         except Exception as error:  # noqa: BLE001 - whatever the peer raises is what the table says of it
             return {"fails": _told(error)}
@@ -142,17 +149,17 @@ class Comparison:
         )  # fmt: skip
         raw = top1(small, data)
         ours = trained(small, data, self.finetune, seed)
-        counts = {"macs": macs(small), "peer_macs": reached}
+        counts = {"macs": macs(small, example), "peer_macs": reached}
         return {**counts, "raw": raw, "peer_raw": peer_raw, "ours": ours, "peer": peer}
 
-    def _by_peer(self, network: nn.Module, pair: Pair, seen: Sequence[Batch]) -> nn.Module:
-        target = round((1 - self.removed) * macs(network))
-        return prune_until(deepcopy(network), pair.criterion, pair.everywhere, target, seen)
+    def _by_peer(self, network: nn.Module, example: Tensor, pair: Pair, seen: Sequence[Batch]) -> nn.Module:
+        target = round((1 - self.removed) * macs(network, example))
+        return prune_until(deepcopy(network), example, pair.criterion, pair.everywhere, target, seen)
 
-    def _refused(self, network: nn.Module) -> str:
+    def _refused(self, network: nn.Module, example: Tensor) -> str:
         """Why the peer cannot prune a network, before anything is trained; empty where it can."""
         try:
-            self._by_peer(network, UNTRAINED, ())(torch.zeros(2, 3, SIZE, SIZE))
+            self._by_peer(network, example, UNTRAINED, ())(example)
         except Exception as error:  # noqa: BLE001 - as above
             return _told(error)
         return ""
@@ -210,6 +217,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.torch_pruning", description=__doc__.split("\n")[0])
     parser.add_argument("--data", default="digits", help="digits, or a folder of images as of CIFAR-10")
     parser.add_argument("--images", type=int, default=10_000, help="training and test images at most")
+    parser.add_argument("--size", type=int, default=SIZE, help="side in pixels that images of a folder are scaled to")
     parser.add_argument("--networks", nargs="+", default=tuple(NETWORKS), choices=NETWORKS, metavar="NAME")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--removed", type=float, default=0.5, help="the share of multiply-accumulates that goes")
@@ -218,7 +226,7 @@ def main() -> int:
     parser.add_argument("--log", type=Path, help="a file that keeps finished trials, one JSON object a line")
     asked = parser.parse_args()
     comparison = Comparison(
-        asked.data, asked.images, asked.networks, asked.seeds, asked.removed,
+        asked.data, asked.images, asked.size, asked.networks, asked.seeds, asked.removed,
         Recipe(asked.epochs, 0.1), Recipe(asked.finetune, 0.02),
     )  # fmt: skip
     for row in rows(list(comparison.trials(asked.log))):

@@ -21,14 +21,14 @@ HEAD = """# Beside Torch-Pruning's own pruner
 Written by `python -m benchmarks.torch_pruning_page trials.jsonl` from [single trials](torch-pruning.jsonl), which
 
 ```sh
-python -m benchmarks.torch_pruning --data {data} --images {images} --epochs {epochs} --finetune {finetune} \\
-    --seeds {seeds} --removed {removed} --log trials.jsonl
+python -m benchmarks.torch_pruning --data {data} --images {images} --size {size} --seeds {seeds} \\
+    --epochs {epochs} --finetune {finetune} --removed {removed} --log trials.jsonl
 ```
 
 made on {machine}. `python -m benchmarks torch-pruning` does the same on digits, which need no download, with one seed.
 
-- A network is trained once a seed, for {epochs} epochs of {images:,} images; each side prunes a copy. All are small
-  (`benchmarks/_small_networks.py`), and trained too briefly for records: read differences, not accuracies.
+- A network is trained once a seed, for {epochs} epochs of {images:,} images of {size}x{size}; each side prunes a copy.
+  All are small (`benchmarks/_small_networks.py`), and trained briefly: read differences, not accuracies.
 - Torch-Pruning runs the loop of its authors' reproduction: `BasePruner` on its way to no channels in {norm_steps} steps
   ({taylor_steps} for Taylor, with gradients taken anew before each), `ignored_layers` the classifier, no rounding,
   until at most {left:.0%} of the multiply-accumulates are left. Ours is one call of `prunetui.prune` with

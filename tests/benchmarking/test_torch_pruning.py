@@ -15,15 +15,19 @@ from benchmarks._plain_training import Recipe, macs
 from benchmarks.torch_pruning import PAIRS, Comparison, read_log, rows
 from prunetui.errors import UsageError
 
+EXAMPLE = torch.zeros(1, 3, 32, 32)
 
-def tiny() -> nn.Module:
+
+def tiny(_: int = 32) -> nn.Module:
     convolutions = [nn.Conv2d(3, 8, 3, 4), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 16, 3, 2), nn.BatchNorm2d(16)]
     return nn.Sequential(*convolutions, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10))
 
 
 def of_tiny(monkeypatch: pytest.MonkeyPatch) -> Comparison:
     monkeypatch.setitem(torch_pruning.NETWORKS, "tiny", tiny)  # type: ignore[arg-type]
-    return Comparison("digits", 256, ("tiny",), dense=Recipe(1, 0.1), finetune=Recipe(1, 0.02), pairs=PAIRS[:1])
+    return Comparison(
+        "digits", 256, networks=("tiny",), dense=Recipe(1, 0.1), finetune=Recipe(1, 0.02), pairs=PAIRS[:1]
+    )
 
 
 def trial(network: str, seed: int, ours: float, peer: float) -> dict[str, Any]:
@@ -36,7 +40,7 @@ def trial(network: str, seed: int, ours: float, peer: float) -> dict[str, Any]:
 def test_both_sides_prune_one_network_to_equal_multiply_accumulates(monkeypatch: pytest.MonkeyPatch):
     (found,) = of_tiny(monkeypatch).trials()
     assert found["macs"] == pytest.approx(found["peer_macs"], rel=0.01)
-    assert 0 < found["peer_macs"] <= found["macs_dense"] / 2 == macs(tiny()) / 2
+    assert 0 < found["peer_macs"] <= found["macs_dense"] / 2 == macs(tiny(), EXAMPLE) / 2
     assert all(0 <= found[key] <= 100 for key in ("dense", "raw", "peer_raw", "ours", "peer"))
 
 
@@ -78,10 +82,10 @@ def test_spreads_are_of_differences_and_a_failure_is_in_no_mean():
 def test_the_peer_stops_at_the_first_step_that_meets_the_target():
     torch.manual_seed(0)
     network = tiny()
-    whole = macs(network)
-    assert whole * 0.35 < macs(prune_until(network, "norm", True, whole // 2, ())) <= whole // 2
+    whole = macs(network, EXAMPLE)
+    assert whole * 0.35 < macs(prune_until(network, EXAMPLE, "norm", True, whole // 2, ()), EXAMPLE) <= whole // 2
 
 
 def test_a_target_out_of_reach_is_told():
     with pytest.raises(LoopError, match=r"its last step leaves .* multiply-accumulates, above 1"):
-        prune_until(tiny(), "norm", False, 1, ())
+        prune_until(tiny(), EXAMPLE, "norm", False, 1, ())
