@@ -57,6 +57,15 @@ class Pair:
         ours = f"`{self.method}`" + (f" with `{options}`" if options else " as it is")
         return f"Theirs: `{importance}`, `global_pruning={self.everywhere}`. Ours: {ours}."
 
+    def by_us(self, network: nn.Module, seen: Sequence[Batch], left: int, seed: int) -> nn.Module:
+        """A copy with so many multiply-accumulates."""
+        amount = 1 - left / macs(network, torch.zeros_like(seen[0][0][:1]))
+        small, _ = prunetui.prune(
+            network, seen, method=self.method, target="macs", amount=amount, options=dict(self.options), round_to=1,
+            seed=seed, progress=False,
+        )  # fmt: skip
+        return small
+
 
 PAIRS = (
     Pair("norm, equal ratios", "group-norm", {}, "norm", False),
@@ -116,41 +125,35 @@ class Comparison:
 
     def _of_network(self, name: str, seed: int, pairs: Sequence[Pair], data: Dataset) -> Iterator[Trial]:
         torch.manual_seed(seed)
-        network, example = NETWORKS[name](self.size), data.example()[0]
+        network, example = NETWORKS[name](data.size), data.example()[0]
         if error := self._refused(network, example):
             yield from ({"network": name, "seed": seed, "pair": pair.title, "fails": error} for pair in pairs)
             return
-        dense = trained(network, data, self.dense, seed)
-        seen = calibration(data, seed)
+        dense = {"dense": trained(network, data, self.dense, seed), "macs_dense": macs(network, example)}
         for pair in pairs:
             started = time.monotonic()
-            about = {
-                "network": name,
-                "seed": seed,
-                "pair": pair.title,
-                "dense": dense,
-                "macs_dense": macs(network, example),
-            }
-            yield {**about, **self._of_pair(network, pair, seed, seen, data), "seconds": time.monotonic() - started}
+            both = self._of_pair(network, pair, seed, data)
+            own = {"network": name, "seed": seed, "pair": pair.title, "seconds": round(time.monotonic() - started, 1)}
+            yield {**own, **dense, **both}
 
-    def _of_pair(self, network: nn.Module, pair: Pair, seed: int, seen: Sequence[Batch], data: Dataset) -> Trial:
-        """Both sides of a pair; ``fails`` where the peer raises."""
-        whole, example = macs(network, data.example()[0]), data.example()[0]
+    def _of_pair(self, network: nn.Module, pair: Pair, seed: int, data: Dataset) -> Trial:
+        """Both sides of a pair; ``fails`` where one raises."""
+        seen, example = calibration(data, seed), data.example()[0]
         try:
             theirs = self._by_peer(network, example, pair, seen)
-            reached, peer_raw = macs(theirs, example), top1(theirs, data)
-            peer = trained(theirs, data, self.finetune, seed)
+            peer = self._finetuned(theirs, seed, data)
         except Exception as error:  # noqa: BLE001 - whatever the peer raises is what the table says of it
             return {"fails": _told(error)}
-        options = dict(pair.options)
-        small, _ = prunetui.prune(
-            network, seen, method=pair.method, target="macs", amount=1 - reached / whole, options=options, seed=seed,
-            round_to=1, progress=False,
-        )  # fmt: skip
-        raw = top1(small, data)
-        ours = trained(small, data, self.finetune, seed)
-        counts = {"macs": macs(small, example), "peer_macs": reached}
-        return {**counts, "raw": raw, "peer_raw": peer_raw, "ours": ours, "peer": peer}
+        try:
+            ours = self._finetuned(pair.by_us(network, seen, macs(theirs, example), seed), seed, data)
+        except PrunetuiError as error:
+            return {"fails": f"ours, {_told(error)}"}
+        return {**ours, **{f"peer_{key}": value for key, value in peer.items()}}
+
+    def _finetuned(self, network: nn.Module, seed: int, data: Dataset) -> Trial:
+        """What a pruned network is worth before and after it is trained, in place."""
+        found = {"macs": macs(network, data.example()[0]), "raw": top1(network, data)}
+        return {**found, "top1": trained(network, data, self.finetune, seed)}
 
     def _by_peer(self, network: nn.Module, example: Tensor, pair: Pair, seen: Sequence[Batch]) -> nn.Module:
         target = round((1 - self.removed) * macs(network, example))
@@ -197,14 +200,13 @@ def rows(trials: Sequence[Trial]) -> Iterator[dict[str, Any]]:
 def _row(name: str, trials: Sequence[Trial]) -> dict[str, Any]:
     if failed := [trial for trial in trials if "fails" in trial]:
         return {"name": name, "ours": None, "peer": None, "ratio": None, "unit": "%", "fails": failed[0]["fails"]}
-    found = {key: mean(trial[key] for trial in trials) for key in ("ours", "peer", "dense", "raw", "peer_raw")}
-    gains = [trial["ours"] - trial["peer"] for trial in trials]
-    return {
-        "name": name, **found, "ratio": found["ours"] / found["peer"], "unit": "%", "gain": mean(gains),
-        **({"spread": stdev(gains)} if len(gains) > 1 else {}),
-        "macs": mean(t["macs"] / t["macs_dense"] for t in trials),
-        "peer_macs": mean(t["peer_macs"] / t["macs_dense"] for t in trials), "trials": len(trials),
-    }  # fmt: skip
+    found = {key: mean(trial[key] for trial in trials) for key in ("dense", "raw", "peer_raw")}
+    ours, peer = (mean(trial[key] for trial in trials) for key in ("top1", "peer_top1"))
+    gains = [trial["top1"] - trial["peer_top1"] for trial in trials]
+    left = {key: mean(trial[key] / trial["macs_dense"] for trial in trials) for key in ("macs", "peer_macs")}
+    spread = {"spread": stdev(gains)} if len(gains) > 1 else {}
+    gain = {"gain": mean(gains), **spread, "trials": len(gains)}
+    return {"name": name, "ours": ours, "peer": peer, "ratio": ours / peer, "unit": "%", **gain, **found, **left}
 
 
 def results() -> Iterator[dict[str, Any]]:

@@ -33,7 +33,7 @@ def of_tiny(monkeypatch: pytest.MonkeyPatch) -> Comparison:
 def trial(network: str, seed: int, ours: float, peer: float) -> dict[str, Any]:
     return {
         "network": network, "seed": seed, "pair": PAIRS[0].title, "dense": 70.0, "raw": 30.0, "peer_raw": 20.0,
-        "ours": ours, "peer": peer, "macs": 50, "peer_macs": 49, "macs_dense": 100,
+        "top1": ours, "peer_top1": peer, "macs": 50, "peer_macs": 49, "macs_dense": 100,
     }  # fmt: skip
 
 
@@ -41,7 +41,7 @@ def test_both_sides_prune_one_network_to_equal_multiply_accumulates(monkeypatch:
     (found,) = of_tiny(monkeypatch).trials()
     assert found["macs"] == pytest.approx(found["peer_macs"], rel=0.01)
     assert 0 < found["peer_macs"] <= found["macs_dense"] / 2 == macs(tiny(), EXAMPLE) / 2
-    assert all(0 <= found[key] <= 100 for key in ("dense", "raw", "peer_raw", "ours", "peer"))
+    assert all(0 <= found[key] <= 100 for key in ("dense", "raw", "peer_raw", "top1", "peer_top1"))
 
 
 def test_what_the_peer_raises_is_the_row_and_nothing_is_trained(monkeypatch: pytest.MonkeyPatch):
