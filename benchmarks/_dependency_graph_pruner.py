@@ -22,12 +22,14 @@ class LoopError(RuntimeError):
 
 
 def prune_until(
-    network: nn.Module, example: Tensor, criterion: str, everywhere: bool, target: int, seen: Sequence[Batch]
-) -> nn.Module:
+    network: nn.Module, example: Tensor, criterion: str, everywhere: bool, target: int, seen: Sequence[Batch],
+    stays: float = 0.0,
+) -> nn.Module:  # fmt: skip
     """Prune in place until at most ``target`` multiply-accumulates are left.
 
     ``criterion``: norm or taylor; ``everywhere``: all groups compete, else each is thinned by the same ratio. ``seen``:
-    the batches that gradients are of. The classifier is ignored, all else is as the library's defaults have it.
+    the batches that gradients are of; ``stays``: the share of each layer that may not go. The classifier is ignored,
+    all else is as the library's defaults have it.
 
     Raises:
         LoopError: its last step is above the target.
@@ -43,6 +45,7 @@ def prune_until(
         pruner = tp.pruner.BasePruner(
             network, example, importance, global_pruning=everywhere, pruning_ratio=1.0,
             iterative_steps=NORM_STEPS if norm else TAYLOR_STEPS, ignored_layers=outputs, round_to=None,
+            max_pruning_ratio=1 - stays,
             in_channel_groups={}, out_channel_groups={}, num_heads={},  # its defaults are shared by all pruners
         )  # fmt: skip
         while macs(network, example) > target:

@@ -48,6 +48,8 @@ class Pair:
     options: Mapping[str, Any]
     criterion: str
     everywhere: bool
+    stays: float = 0.0
+    """The share of each layer's channels that neither may remove."""
 
     @property
     def about(self) -> str:
@@ -55,14 +57,15 @@ class Pair:
         importance = {"norm": "GroupMagnitudeImportance(p=2)", "taylor": "GroupTaylorImportance()"}[self.criterion]
         options = ", ".join(f'{name} = "{value}"' for name, value in self.options.items())
         ours = f"`{self.method}`" + (f" with `{options}`" if options else " as it is")
-        return f"Theirs: `{importance}`, `global_pruning={self.everywhere}`. Ours: {ours}."
+        floor = (f", `max_pruning_ratio={1 - self.stays:g}`", f", `floor={self.stays:g}`") if self.stays else ("", "")
+        return f"Theirs: `{importance}`, `global_pruning={self.everywhere}`{floor[0]}. Ours: {ours}{floor[1]}."
 
     def by_us(self, network: nn.Module, seen: Sequence[Batch], left: int, seed: int) -> nn.Module:
         """A copy with so many multiply-accumulates."""
         amount = 1 - left / macs(network, torch.zeros_like(seen[0][0][:1]))
         small, _ = prunetui.prune(
             network, seen, method=self.method, target="macs", amount=amount, options=dict(self.options), round_to=1,
-            seed=seed, progress=False,
+            floor=self.stays, seed=seed, progress=False,
         )  # fmt: skip
         return small
 
@@ -71,6 +74,8 @@ PAIRS = (
     Pair("norm, equal ratios", "group-norm", {}, "norm", False),
     Pair("norm, global", "group-norm", {"scope": "global"}, "norm", True),
     Pair("Taylor, global", "taylor-structured", {}, "taylor", True),
+    Pair("norm, global, a tenth stays", "group-norm", {"scope": "global"}, "norm", True, 0.1),
+    Pair("Taylor, global, a tenth stays", "taylor-structured", {}, "taylor", True, 0.1),
 )
 
 
@@ -157,7 +162,7 @@ class Comparison:
 
     def _by_peer(self, network: nn.Module, example: Tensor, pair: Pair, seen: Sequence[Batch]) -> nn.Module:
         target = round((1 - self.removed) * macs(network, example))
-        return prune_until(deepcopy(network), example, pair.criterion, pair.everywhere, target, seen)
+        return prune_until(deepcopy(network), example, pair.criterion, pair.everywhere, target, seen, pair.stays)
 
     def _refused(self, network: nn.Module, example: Tensor) -> str:
         """Why the peer cannot prune a network, before anything is trained; empty where it can."""
