@@ -15,8 +15,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from copy import deepcopy
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version
@@ -27,60 +26,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-import prunetui
-from benchmarks._dependency_graph_pruner import prune_until
+from benchmarks._compared_pruners import PAIRS, UNTRAINED, Pair
 from benchmarks._images import SIZE
-from benchmarks._plain_training import Batch, Recipe, calibration, images, macs, top1, trained
+from benchmarks._plain_training import Recipe, calibration, images, macs, top1, trained
 from benchmarks._small_networks import NETWORKS
 from prunetui.engine.data import Dataset
 from prunetui.errors import PrunetuiError, UsageError
 from prunetui.store.environment import environment
 
 Trial = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A method of ours and what the peer has of its kind."""
-
-    title: str
-    method: str
-    options: Mapping[str, Any]
-    criterion: str
-    everywhere: bool
-    stays: float = 0.0
-    """The share of each layer's channels that neither may remove."""
-
-    @property
-    def about(self) -> str:
-        """What each side is, in its own words."""
-        importance = {"norm": "GroupMagnitudeImportance(p=2)", "taylor": "GroupTaylorImportance()"}[self.criterion]
-        options = ", ".join(f'{name} = "{value}"' for name, value in self.options.items())
-        ours = f"`{self.method}`" + (f" with `{options}`" if options else " as it is")
-        floor = (f", `max_pruning_ratio={1 - self.stays:g}`", f", `floor={self.stays:g}`") if self.stays else ("", "")
-        return f"Theirs: `{importance}`, `global_pruning={self.everywhere}`{floor[0]}. Ours: {ours}{floor[1]}."
-
-    def by_us(self, network: nn.Module, seen: Sequence[Batch], left: int, seed: int) -> nn.Module:
-        """A copy with so many multiply-accumulates."""
-        amount = 1 - left / macs(network, torch.zeros_like(seen[0][0][:1]))
-        small, _ = prunetui.prune(
-            network, seen, method=self.method, target="macs", amount=amount, options=dict(self.options), round_to=1,
-            floor=self.stays, seed=seed, progress=False,
-        )  # fmt: skip
-        return small
-
-
-PAIRS = (
-    Pair("norm, equal ratios", "group-norm", {}, "norm", False),
-    Pair("norm, global", "group-norm", {"scope": "global"}, "norm", True),
-    Pair("Taylor, global", "taylor-structured", {}, "taylor", True),
-    Pair("norm, global, a tenth stays", "group-norm", {"scope": "global"}, "norm", True, 0.1),
-    Pair("Taylor, global, a tenth stays", "taylor-structured", {}, "taylor", True, 0.1),
-)
-
-
-UNTRAINED = PAIRS[0]
-"""What the peer is tried with before a network is trained; it needs no images."""
 
 
 @dataclass(frozen=True)
@@ -145,12 +99,12 @@ class Comparison:
         """Both sides of a pair; ``fails`` where one raises."""
         seen, example = calibration(data, seed), data.example()[0]
         try:
-            theirs = self._by_peer(network, example, pair, seen)
+            theirs = pair.by_peer(network, example, self._target(network, example), seen)
             peer = self._finetuned(theirs, seed, data)
         except Exception as error:  # noqa: BLE001 - whatever the peer raises is what the table says of it
             return {"fails": _told(error)}
         try:
-            ours = self._finetuned(pair.by_us(network, seen, macs(theirs, example), seed), seed, data)
+            ours = self._finetuned(pair.by_us(network, example, peer["macs"], seen, seed), seed, data)
         except PrunetuiError as error:
             return {"fails": f"ours, {_told(error)}"}
         return {**ours, **{f"peer_{key}": value for key, value in peer.items()}}
@@ -160,14 +114,13 @@ class Comparison:
         found = {"macs": macs(network, data.example()[0]), "raw": top1(network, data)}
         return {**found, "top1": trained(network, data, self.finetune, seed)}
 
-    def _by_peer(self, network: nn.Module, example: Tensor, pair: Pair, seen: Sequence[Batch]) -> nn.Module:
-        target = round((1 - self.removed) * macs(network, example))
-        return prune_until(deepcopy(network), example, pair.criterion, pair.everywhere, target, seen, pair.stays)
+    def _target(self, network: nn.Module, example: Tensor) -> int:
+        return round((1 - self.removed) * macs(network, example))
 
     def _refused(self, network: nn.Module, example: Tensor) -> str:
         """Why the peer cannot prune a network, before anything is trained; empty where it can."""
         try:
-            self._by_peer(network, example, UNTRAINED, ())(example)
+            UNTRAINED.by_peer(network, example, self._target(network, example), ())(example)
         except Exception as error:  # noqa: BLE001 - as above
             return _told(error)
         return ""

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks._compared_pruners import PAIRS
 from benchmarks._dependency_graph_pruner import NORM_STEPS, TAYLOR_STEPS
 from benchmarks._plain_training import BATCH, CALIBRATION
-from benchmarks.torch_pruning import PAIRS, Trial, read_log, rows
+from benchmarks.torch_pruning import Trial, read_log, rows
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "torch-pruning.md"
 TRIALS = PAGE.with_suffix(".jsonl")

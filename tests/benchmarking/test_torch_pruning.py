@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import torch_pruning
-from benchmarks._dependency_graph_pruner import LoopError, prune_until
+from benchmarks import _compared_pruners, torch_pruning
+from benchmarks._compared_pruners import PAIRS
+from benchmarks._dependency_graph_pruner import LoopError, prune_at_once, prune_until
 from benchmarks._plain_training import Recipe, macs
-from benchmarks.torch_pruning import PAIRS, Comparison, read_log, rows
+from benchmarks.torch_pruning import Comparison, read_log, rows
 from prunetui.errors import UsageError
 
 EXAMPLE = torch.zeros(1, 3, 32, 32)
@@ -48,7 +49,7 @@ def test_what_the_peer_raises_is_the_row_and_nothing_is_trained(monkeypatch: pyt
     def raises(*_: Any) -> nn.Module:
         raise ZeroDivisionError("modulo by zero")
 
-    monkeypatch.setattr(torch_pruning, "prune_until", raises)
+    monkeypatch.setattr(_compared_pruners, "prune_until", raises)
     monkeypatch.setattr(torch_pruning, "trained", None)
     found = list(of_tiny(monkeypatch).trials())
     assert [row["fails"] for row in rows(found)] == ["ZeroDivisionError: modulo by zero"]
@@ -89,3 +90,11 @@ def test_the_peer_stops_at_the_first_step_that_meets_the_target():
 def test_a_target_out_of_reach_is_told():
     with pytest.raises(LoopError, match=r"its last step leaves .* multiply-accumulates, above 1"):
         prune_until(tiny(), EXAMPLE, "norm", False, 1, ())
+
+
+def test_one_step_of_the_peer_leaves_the_network_as_it_is():
+    torch.manual_seed(0)
+    network = tiny()
+    whole = macs(network, EXAMPLE)
+    assert macs(prune_at_once(network, EXAMPLE, whole // 2), EXAMPLE) <= whole // 2
+    assert macs(network, EXAMPLE) == whole
