@@ -144,20 +144,23 @@ def _told(error: Exception) -> str:
 
 
 def rows(trials: Sequence[Trial]) -> Iterator[dict[str, Any]]:
-    """A row a network and pair, then the means over networks on which the peer runs; spreads are of the difference."""
-    for name in dict.fromkeys(trial["network"] for trial in trials):
+    """A row a network and pair, then the means over networks on which no seed fails; spreads are of the difference."""
+    networks = dict.fromkeys(trial["network"] for trial in trials)
+    failing = {(trial["network"], trial["pair"]) for trial in trials if "fails" in trial}
+    for name in networks:
         for pair in PAIRS:
-            own = [t for t in trials if (t["network"], t["pair"]) == (name, pair.title)]
-            if own:
+            if own := [t for t in trials if (t["network"], t["pair"]) == (name, pair.title)]:
                 yield _row(f"{name}: {pair.title}", own)
     for pair in PAIRS:
-        if own := [t for t in trials if t["pair"] == pair.title and "fails" not in t]:
+        own = [t for t in trials if t["pair"] == pair.title and (t["network"], t["pair"]) not in failing]
+        if own:
             yield _row(f"mean: {pair.title}", own)
 
 
 def _row(name: str, trials: Sequence[Trial]) -> dict[str, Any]:
-    if failed := [trial for trial in trials if "fails" in trial]:
-        return {"name": name, "ours": None, "peer": None, "ratio": None, "unit": "%", "fails": failed[0]["fails"]}
+    if failed := [trial["fails"] for trial in trials if "fails" in trial]:
+        told = f"{failed[0]} ({len(failed)} of {len(trials)} seeds)"
+        return {"name": name, "ours": None, "peer": None, "ratio": None, "unit": "%", "fails": told}
     found = {key: mean(trial[key] for trial in trials) for key in ("dense", "raw", "peer_raw")}
     ours, peer = (mean(trial[key] for trial in trials) for key in ("top1", "peer_top1"))
     gains = [trial["top1"] - trial["peer_top1"] for trial in trials]

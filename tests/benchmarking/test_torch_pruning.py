@@ -52,7 +52,7 @@ def test_what_the_peer_raises_is_the_row_and_nothing_is_trained(monkeypatch: pyt
     monkeypatch.setattr(_compared_pruners, "prune_until", raises)
     monkeypatch.setattr(torch_pruning, "trained", None)
     found = list(of_tiny(monkeypatch).trials())
-    assert [row["fails"] for row in rows(found)] == ["ZeroDivisionError: modulo by zero"]
+    assert [row["fails"] for row in rows(found)] == ["ZeroDivisionError: modulo by zero (1 of 1 seeds)"]
 
 
 def test_a_log_goes_on_and_is_of_one_comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -69,7 +69,8 @@ def test_a_log_goes_on_and_is_of_one_comparison(tmp_path: Path, monkeypatch: pyt
 
 def test_spreads_are_of_differences_and_a_failure_is_in_no_mean():
     failed = {"network": "c", "seed": 0, "pair": PAIRS[0].title, "fails": "KeyError: 'x'"}
-    found = list(rows([trial("a", 0, 61, 60), trial("a", 1, 63, 60), trial("b", 0, 50, 53), failed]))
+    once = trial("c", 1, 99, 9)
+    found = list(rows([trial("a", 0, 61, 60), trial("a", 1, 63, 60), trial("b", 0, 50, 53), failed, once]))
     told = [(row["name"].partition(":")[0], row["ours"], row["peer"], row.get("gain")) for row in found]
     assert told == [
         ("a", 62, 60, 2),
