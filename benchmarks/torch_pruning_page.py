@@ -41,13 +41,18 @@ made on {machine}. `python -m benchmarks torch-pruning` does the same on digits,
   that of the two sides of one seed, with its standard deviation.
 """
 NOTES = {
-    "norm, equal ratios": "",
+    "norm, equal ratios": """
+The default of both. The criterion is the same; theirs scores anew before each of its steps, ours once.
+""",
     "norm, global": """
 Theirs divides the scores of a group by the mean of what is left of it, anew before each step: of a group that has lost
 some the weakest look weaker still, and the loop goes on to a single channel. Ours ranks once; so do both in the next
 table.
 """,
-    "norm, global, at once": "",
+    "norm, global, at once": """
+Where there are plain convolutions alone the same channels go, and the two networks are equal to the last digit. On
+mobilenet_v2 and regnet_x theirs counts no weights of depthwise convolutions, and those of grouped ones for all groups.
+""",
     "Taylor, global": """
 Ours compares scores as they are, as its source does, and ranks once where its source goes in small steps: in
 mobilenet_v2 none of the 1,280 channels of the last layer matters much, and next to all of them go. `prunetui.prune`
