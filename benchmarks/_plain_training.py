@@ -24,7 +24,7 @@ CALIBRATION = 512
 
 
 @dataclass(frozen=True)
-class Recipe:
+class PlainRecipe:
     """How long and how fast a network is trained."""
 
     epochs: int
@@ -38,7 +38,7 @@ def images(data: str, limit: int, size: int) -> Dataset:
     return load_dataset(DataTable(name="folder", root=data, size=size, validation=0.0, limit=limit))
 
 
-def trained(network: nn.Module, data: Dataset, recipe: Recipe, seed: int) -> float:
+def trained(network: nn.Module, data: Dataset, recipe: PlainRecipe, seed: int) -> float:
     """Train in place, by SGD with Nesterov momentum 0.9 and weight decay 5e-4; top-1 on the test images at the end."""
     network.train().to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(network.parameters(), recipe.rate, 0.9, weight_decay=5e-4, nesterov=True)

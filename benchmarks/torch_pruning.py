@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from benchmarks._compared_pruners import PAIRS, UNTRAINED, Pair
 from benchmarks._images import SIZE
-from benchmarks._plain_training import Recipe, calibration, images, macs, top1, trained
+from benchmarks._plain_training import PlainRecipe, calibration, images, macs, top1, trained
 from benchmarks._small_networks import NETWORKS
 from prunetui.engine.data import Dataset
 from prunetui.errors import PrunetuiError, UsageError
@@ -38,7 +38,7 @@ Trial = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PrunerComparison:
     """What is compared, and at what expense."""
 
     data: str = "digits"
@@ -47,8 +47,8 @@ class Comparison:
     networks: Sequence[str] = tuple(NETWORKS)
     seeds: int = 1
     removed: float = 0.5
-    dense: Recipe = Recipe(10, 0.1)
-    finetune: Recipe = Recipe(3, 0.02)
+    dense: PlainRecipe = PlainRecipe(10, 0.1)
+    finetune: PlainRecipe = PlainRecipe(3, 0.02)
     pairs: Sequence[Pair] = PAIRS
 
     def about(self) -> Trial:
@@ -172,7 +172,7 @@ def _row(name: str, trials: Sequence[Trial]) -> dict[str, Any]:
 
 def results() -> Iterator[dict[str, Any]]:
     """The comparison on digits, with one seed."""
-    yield from rows(list(Comparison().trials()))
+    yield from rows(list(PrunerComparison().trials()))
 
 
 def main() -> int:
@@ -188,9 +188,9 @@ def main() -> int:
     parser.add_argument("--finetune", type=int, default=3, help="epochs after pruning")
     parser.add_argument("--log", type=Path, help="a file that keeps finished trials, one JSON object a line")
     asked = parser.parse_args()
-    comparison = Comparison(
+    comparison = PrunerComparison(
         asked.data, asked.images, asked.size, asked.networks, asked.seeds, asked.removed,
-        Recipe(asked.epochs, 0.1), Recipe(asked.finetune, 0.02),
+        PlainRecipe(asked.epochs, 0.1), PlainRecipe(asked.finetune, 0.02),
     )  # fmt: skip
     for row in rows(list(comparison.trials(asked.log))):
         print(json.dumps(row))

@@ -12,8 +12,8 @@ from torch import nn
 from benchmarks import _compared_pruners, torch_pruning
 from benchmarks._compared_pruners import PAIRS
 from benchmarks._dependency_graph_pruner import LoopError, prune_at_once, prune_until
-from benchmarks._plain_training import Recipe, macs
-from benchmarks.torch_pruning import Comparison, read_log, rows
+from benchmarks._plain_training import PlainRecipe, macs
+from benchmarks.torch_pruning import PrunerComparison, read_log, rows
 from prunetui.errors import UsageError
 
 EXAMPLE = torch.zeros(1, 3, 32, 32)
@@ -24,10 +24,10 @@ def tiny(_: int = 32) -> nn.Module:
     return nn.Sequential(*convolutions, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10))
 
 
-def of_tiny(monkeypatch: pytest.MonkeyPatch) -> Comparison:
+def of_tiny(monkeypatch: pytest.MonkeyPatch) -> PrunerComparison:
     monkeypatch.setitem(torch_pruning.NETWORKS, "tiny", tiny)  # type: ignore[arg-type]
-    return Comparison(
-        "digits", 256, networks=("tiny",), dense=Recipe(1, 0.1), finetune=Recipe(1, 0.02), pairs=PAIRS[:1]
+    return PrunerComparison(
+        "digits", 256, networks=("tiny",), dense=PlainRecipe(1, 0.1), finetune=PlainRecipe(1, 0.02), pairs=PAIRS[:1]
     )
 
 
@@ -58,13 +58,13 @@ def test_what_the_peer_raises_is_the_row_and_nothing_is_trained(monkeypatch: pyt
 def test_a_log_goes_on_and_is_of_one_comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     comparison, log = of_tiny(monkeypatch), tmp_path / "trials.jsonl"
     monkeypatch.setattr(
-        Comparison, "_of_network", lambda self, name, seed, pairs, data: iter([trial(name, seed, 1, 2)])
+        PrunerComparison, "_of_network", lambda self, name, seed, pairs, data: iter([trial(name, seed, 1, 2)])
     )
     first = list(comparison.trials(log))
-    monkeypatch.setattr(Comparison, "_of_network", None)  # all there is, is in the log
+    monkeypatch.setattr(PrunerComparison, "_of_network", None)  # all there is, is in the log
     assert list(comparison.trials(log)) == first == read_log(log)[1]
     with pytest.raises(UsageError, match="is of another comparison"):
-        list(Comparison(images=3).trials(log))
+        list(PrunerComparison(images=3).trials(log))
 
 
 def test_spreads_are_of_differences_and_a_failure_is_in_no_mean():
