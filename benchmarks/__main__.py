@@ -1,7 +1,8 @@
 """``python -m benchmarks [NAME...] [--json | --markdown]``: run the cases of this package, print a line a result.
 
 A case is a module with a function ``results()`` that yields mappings with at least ``name``, ``ours``, ``peer`` and
-``ratio`` (above 1 is better), and mostly ``unit`` and ``spread``. Its name is the module's, with dashes.
+``ratio`` (above 1 is better), and mostly ``unit`` and ``spread``; where the peer raises they are None,
+and ``fails`` says what. Its name is the module's, with dashes.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ def cases() -> dict[str, Callable[[], Iterator[Result]]]:
 def line(result: Result, form: str = LINE) -> str:
     """A result for the eye."""
     unit = result.get("unit", "")
+    if failure := result.get("fails"):
+        return form.format(name=result["name"], ours="", peer="fails", ratio="", spread=failure)
     ours, peer = (f"{result[key]:.4g} {unit}".rstrip() for key in ("ours", "peer"))
     spread = f"±{result['spread']:.2g}" if "spread" in result else ""
     return form.format(name=result["name"], ours=ours, peer=peer, ratio=f"{result['ratio']:.2f}", spread=spread)

@@ -144,7 +144,12 @@ SOURCES: dict[str, tuple[str, str, str]] = {
         'as the code; `penalty = "lasso"` besides, which DepGraph\'s is not',
         "the name is older than the option",
     ),
-    "group-norm": ("mean square over filters, scales and readers, relative to the group's mean", SAME, ""),
+    "group-norm": (
+        "mean square over filters, scales and readers, relative to the group's mean; Torch-Pruning leaves out "
+        "depthwise convolutions and adds up grouped readers",
+        "the same, of all layers, each channel with its own readers",
+        "what goes with a channel; [beside each other](torch-pruning.md)",
+    ),
     "growing-reg": (
         "decay + 1e-4 every 5 or 10 batches until kept / pressed is 1000, then 10,000 to 40,000 batches",
         "the same, with steps as large as the training is short",
@@ -161,7 +166,7 @@ SOURCES: dict[str, tuple[str, str, str]] = {
     "taylor-structured": (
         "gates behind batch norms, squared per batch, in training mode, a few channels at a time, moving average",
         'the same gates on the calibration images in evaluation mode, all at once; `gate = "weights"` besides',
-        "the net is looked at, not trained",
+        "the net is looked at, not trained; [whole layers may go](torch-pruning.md#taylor-global) unless a floor stays",
     ),
     "kmeans-merge": ("trains filters of a cluster together (C-SGD)", "merges them as they are", "no training needed"),
     "kmeans-shared": ("retrains with the clustering as a penalty", "shares the mean filter", "no training needed"),

@@ -31,7 +31,7 @@ from prunetui.errors import PrunetuiError, TrialError, UsageError
 from prunetui.scripting.chosen_method import ChosenMethod
 from prunetui.scripting.kept_channels import stays_of
 from prunetui.scripting.progress_bar import StageBar
-from prunetui.scripting.pruning_report import Change, ChangedGroup, MeasuredChange, PruningReport, changes_of
+from prunetui.scripting.pruning_report import Change, ChangedGroup, MeasuredChange, PruningReport, changes_of, collapsed
 from prunetui.scripting.recover import finetuned, recalibrated, why_not_recalibrated
 
 STAGES = 6
@@ -213,13 +213,16 @@ class Pruning:
         self, small: nn.Module, graph: Graph, made: MethodEdit, gap: float | None, metric: MeasuredChange | None
     ) -> PruningReport:
         after, widths = made.after, graph.widths(made.after.tensors)
-        changed = [(group, Change(group.width, widths[group.name])) for group in graph.groups]
+        changes = ((group, Change(group.width, widths[group.name])) for group in graph.groups)
+        changed = tuple(ChangedGroup(g.name, change, g.producers) for g, change in changes if change.removed)
         kind = "sparsity" if self.target in ("threshold", "pattern") else self.target
+        gone = filters_gone(made.edit) if isinstance(made.edit, Modules) else achieved(kind, after, graph)
+        self.notes += [line for line in (collapsed(changed, gone),) if line]
         return PruningReport(
             method=self.chosen.name, options=dict(self.chosen.options), target=self.target, amount=self.amount,
-            achieved=filters_gone(made.edit) if isinstance(made.edit, Modules) else achieved(kind, after, graph),
+            achieved=gone,
             **changes_of(count(self._plain, self._one), count(copied(small).cpu().float(), self._one, after.masks)),
-            groups=tuple(ChangedGroup(g.name, change, g.producers) for g, change in changed if change.removed),
+            groups=changed,
             stays=stays_of(graph) if graph.groups else {},
             difference=gap, metric=metric,
             masks={name: mask.detach().clone() for name, mask in after.masks.items()},

@@ -61,6 +61,11 @@ def test_a_table_says_what_printed_it_on_what_and_when(
     ]
 
 
+def test_a_peer_that_fails_is_a_line() -> None:
+    failed = {"name": "x", "ours": None, "peer": None, "ratio": None, "unit": "%", "fails": "KeyError: 'conv'"}
+    assert runner.line(failed, runner.MARKDOWN) == "| x |  | fails |  | KeyError: 'conv' |"
+
+
 def test_an_unknown_case_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         run(monkeypatch, "nothing")
@@ -107,3 +112,10 @@ def test_the_page_of_methods_says_what_the_methods_say() -> None:
     from benchmarks.methods_page import PAGE, page
 
     assert PAGE.read_text(encoding="utf-8") == page()
+
+
+def test_the_page_of_the_side_by_side_says_what_its_trials_say() -> None:
+    from benchmarks.torch_pruning import read_log
+    from benchmarks.torch_pruning_page import PAGE, TRIALS, page
+
+    assert PAGE.read_text(encoding="utf-8") == page(*read_log(TRIALS))

@@ -217,6 +217,21 @@ def test_a_network_of_half_precision_and_weights_that_are_computed():
     assert any("0.weight" in note for note in report.notes)
 
 
+def test_a_layer_of_which_next_to_nothing_is_left_is_told_and_a_floor_keeps_it():
+    model = nn.Sequential(
+        nn.Linear(2, 100), nn.ReLU(), nn.Linear(100, 2), nn.ReLU(), nn.Linear(2, 100), nn.ReLU(), nn.Linear(100, 1)
+    )
+    with torch.no_grad():
+        model[0].weight.mul_(0.001)  # its units lose against all of layer 4
+    options = {"scope": "global", "normalise": "none"}
+    how = {"example_inputs": torch.ones(1, 2), "method": "l1-structured", "options": options, "target": "params"}
+    _, report = pruned(model, **how, amount=0.548)
+    assert [note for note in report.notes if "next to nothing is left of some layers: 1 of 100 channels of 0;" in note]
+    _, report = pruned(model, **how, amount=0.5, floor=0.1)
+    assert not [note for note in report.notes if "next to nothing" in note]
+    assert min(group.width.after for group in report.groups) >= 10
+
+
 # Errors -----------------------------------------------------------------------------------------------
 
 

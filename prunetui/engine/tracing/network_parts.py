@@ -152,6 +152,7 @@ def joined(model: nn.Module, proofs: Mapping[str, Proof]) -> Proof:
         {group: why for proof in proofs.values() for group, why in proof.pinned.items()},
         {group: way for proof in proofs.values() for group, way in proof.ways.items()},
         tuple(f"{name}: {note}" for name, proof in proofs.items() for note in proof.notes),
+        tuple(f"{name}: {line}" for name, proof in proofs.items() for line in proof.untried),
         sum(proof.probes for proof in proofs.values()),
         max(proof.worst for proof in proofs.values()),
         parts=names,
