@@ -12,6 +12,7 @@ from prunetui.api import (
     Normalise,
     Training,
     TrialError,
+    cannot_rank,
     dataclass,
     keep_channels,
     register,
@@ -53,18 +54,11 @@ class BatchNormScale:
     def prune(self, net: Net, sparsity: float) -> Channels:
         scales = {name: p.detach().abs() for name, p in net.model.named_parameters()}
         norms = {group.name: batch_norms(group, net.model) for group in net.groups()}
-        scores = {
-            name: torch.stack([scales[f"{norm}.weight"] for norm in found]).mean(0)
-            for name, found in norms.items()
-            if found
-        }
-        if not scores:
+        if not any(norms.values()):
             raise TrialError("the network has no batch norm on channels that may go, whose scales this method ranks")
-        if net.target == "channels" and (bare := [name for name, found in norms.items() if not found]):
-            raise TrialError(
-                f"no batch norm scales the channels of {', '.join(bare)}, so bn-scale cannot thin every layer; "
-                "layers.exclude keeps them, and any other target leaves them as they are"
-            )
+        if bare := [group for group in net.groups() if not norms[group.name]]:
+            raise cannot_rank(bare[0], "no batch norm scales")
+        scores = {n: torch.stack([scales[f"{norm}.weight"] for norm in found]).mean(0) for n, found in norms.items()}
         return Channels(keep_channels(net, scores, sparsity, self.scope, self.round_to, self.normalise))
 
 

@@ -49,6 +49,15 @@ class TrialError(PrunetuiError):
     """One trial cannot be computed; the others go on."""
 
 
+class UnrankedError(TrialError):
+    """A method cannot rank the channels of one group, called ``group``; it may rank those of others."""
+
+    def __init__(self, group: str, why: str) -> None:
+        super().__init__(f"{why}, so they cannot be ranked; layers.exclude keeps them")
+        self.group = group
+        self.stays = f"{why}: they cannot be ranked, and stay"
+
+
 class Skipped(PrunetuiError):
     """The user asked to leave a trial out."""
 

@@ -27,6 +27,7 @@ from prunetui.api.options import Budget, ChannelScope, Count, Factor, FromOne, N
 from prunetui.api.patterns import fits_pattern, from_input_rows, input_rows, keep_pattern, keep_scored, pattern_of_rows
 from prunetui.api.registry import PruningMethod, data, executor, model, register, runtime, task, tracker
 from prunetui.api.scores import (
+    cannot_rank,
     channel_maps,
     feature_maps,
     filters_of,
@@ -81,6 +82,7 @@ __all__ = [
     "activation_maps",
     "blocks_of",
     "called",
+    "cannot_rank",
     "called_with",
     "compensated",
     "channel_maps",

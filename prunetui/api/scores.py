@@ -11,14 +11,14 @@ from torch.nn.modules.conv import _ConvNd
 from prunetui.api.constraints import Constrained
 from prunetui.api.groups import Group, Role, Slice
 from prunetui.api.net import Net
-from prunetui.errors import TrialError
+from prunetui.errors import UnrankedError
 
 
 def weights_of(group: Group, layers: Container[str], *roles: Role) -> list[Slice]:
     """The slices of a group's weights with these roles, in ``layers``: convolutions and linear layers.
 
     Raises:
-        TrialError: there are none, as where an embedding alone makes the channels.
+        UnrankedError: there are none, as where an embedding alone makes the channels.
     """
     found = [part for part in group.weights(*roles) if part.layer in layers]
     if not found:
@@ -26,10 +26,10 @@ def weights_of(group: Group, layers: Container[str], *roles: Role) -> list[Slice
     return found
 
 
-def cannot_rank(group: Group, why: str) -> TrialError:
-    """The error of a method that cannot score a group: what does nothing with its channels."""
+def cannot_rank(group: Group, why: str) -> UnrankedError:
+    """The error of a method that cannot score a group: what does nothing with its channels. Other groups may go."""
     layers = ", ".join(layer or group.name for layer in group.producers)
-    return TrialError(f"{why} the channels of {layers}, so they cannot be ranked; layers.exclude keeps them")
+    return UnrankedError(group.name, f"{why} the channels of {layers}")
 
 
 def per_channel(net: Constrained, values: Mapping[str, Tensor], consumers: bool = False) -> dict[str, Tensor]:
@@ -39,7 +39,7 @@ def per_channel(net: Constrained, values: Mapping[str, Tensor], consumers: bool 
     layers, not of embeddings or parameters outside layers.
 
     Raises:
-        TrialError: a group has no such weights.
+        UnrankedError: a group has no such weights.
     """
     roles: tuple[Role, ...] = ("makes", "reads") if consumers else ("makes",)
     return {
@@ -55,7 +55,7 @@ def group_squares(net: Constrained) -> dict[str, Tensor]:
     counts (Fang et al. 2023, DepGraph, arXiv:2301.12900).
 
     Raises:
-        TrialError: a group has no such weights, as where recurrent layers alone make and read it.
+        UnrankedError: a group has no such weights, as where recurrent layers alone make and read it.
     """
     found = {}
     for group in net.groups():
@@ -84,7 +84,7 @@ def feature_maps(net: Net) -> Iterator[dict[str, Tensor]]:
     """The maps [B, width, H, W] that each group's first consumer reads, batch after batch; see ``channel_maps``.
 
     Raises:
-        TrialError: no convolution and no linear layer reads a group.
+        UnrankedError: no convolution and no linear layer reads a group.
     """
     layers = net.layers()
     for seen in net.inputs():

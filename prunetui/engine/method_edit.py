@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from prunetui.engine.graph import Graph
 from prunetui.engine.state import State, instantiate
 from prunetui.engine.untouched import Untouched
 from prunetui.engine.verify_edit import Asked, Edit, achieved, check_achieved
-from prunetui.errors import PrunetuiError, TrialError
+from prunetui.errors import PrunetuiError, TrialError, UnrankedError
 from prunetui.plugins.own_files import short
 
 MOST_ATTEMPTS = 10
@@ -28,23 +28,27 @@ class MethodEdit:
 
     edit: Edit
     after: State
+    unranked: Mapping[str, str] = field(default_factory=dict)
+    """Groups of channels that the method cannot rank, and so are left as they are, each with the reason."""
 
 
 def edited(asked: Asked, kind: str, method: Any, net: Net, state: State, graph: Graph) -> MethodEdit:
     """The edit of a method of this ``kind`` (masks, channels or modules), and the state after it.
 
+    Groups that it cannot rank are left alone, if it can rank others.
+
     Raises:
         TrialError: the edit misses its target, does not fit, or the method changed the net itself.
     """
     untouched = Untouched(net.model, state.tensors)
-    made = _made(asked, method, net, asked_of(kind, asked, state, graph), state, graph)
+    made = _of_ranked(asked, method, net, asked_of(kind, asked, state, graph), state, graph)
     if changed := untouched.changes(net.model):
         by_itself = _changes_by_itself(net, state)
         if found := [what for what in changed if what not in by_itself]:
             raise TrialError(
                 f"the method {short(asked.method)} changed the net ({found[0]}); it may only return an edit"
             )
-    check_achieved(asked, made.edit, state, made.after, graph)
+    check_achieved(asked, made.edit, state, made.after, graph, made.unranked)
     return made
 
 
@@ -75,6 +79,21 @@ def own_share(value: float, exclude: Sequence[str], state: State, graph: Graph) 
         have = f"the layers it may prune have {own / dense:.2%}"
         raise TrialError(f"cannot remove {value:.2%} of the weights: {have}")
     return share
+
+
+def _of_ranked(asked: Asked, method: Any, net: Net, value: float, state: State, graph: Graph) -> MethodEdit:
+    """A method's edit, of the groups that it can rank."""
+    randomness, unranked = net.generator.get_state(), dict[str, str]()
+    while True:
+        try:
+            return replace(_made(asked, method, net, value, state, graph), unranked=unranked)
+        except UnrankedError as error:
+            left = [group for group in net.groups() if group.name != error.group]
+            if asked.only or not left or len(left) == len(net.groups()):
+                raise
+            net = replace(net, constraints=replace(net.constraints, groups=left))
+            net.generator.set_state(randomness)
+            unranked[error.group] = error.stays
 
 
 def _made(asked: Asked, method: Any, net: Net, value: float, state: State, graph: Graph) -> MethodEdit:

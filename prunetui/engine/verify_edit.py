@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 import torch
@@ -71,8 +71,10 @@ COUNTED = {"sparsity": "weights", "pattern": "weights", "params": "parameters", 
 """What the fraction of a target is of."""
 
 
-def check_achieved(step: Asked, edit: Edit, before: State, after: State, graph: Graph) -> None:
-    """Assert that an edit removed what was asked for.
+def check_achieved(
+    step: Asked, edit: Edit, before: State, after: State, graph: Graph, unranked: Collection[str] = ()
+) -> None:
+    """Assert that an edit removed what was asked for, but for groups that are ``unranked`` and left alone.
 
     Raises:
         TrialError: it did not, or it went below the study's floor.
@@ -83,7 +85,7 @@ def check_achieved(step: Asked, edit: Edit, before: State, after: State, graph: 
         if step.value > 0 and achieved("sparsity", after, graph) == 0:
             raise TrialError(f"no weight lies at or below {step.value:g}: nothing was pruned")
         return
-    if not _as_asked(step, edit, before, after, graph):
+    if not _as_asked(step, edit, before, after, graph, unranked):
         asked = f"{short(step.method)} was asked for {step.target}:{step.value:g}"
         raise TrialError(f"{asked} and removed {_removed(step, edit, after, graph)}")
 
@@ -100,10 +102,10 @@ def _removed(step: Asked, edit: Edit, after: State, graph: Graph) -> str:
     return f"{achieved(kind, after, graph):.4%} of the {COUNTED[kind]}"
 
 
-def _as_asked(step: Asked, edit: Edit, before: State, after: State, graph: Graph) -> bool:
+def _as_asked(step: Asked, edit: Edit, before: State, after: State, graph: Graph, unranked: Collection[str]) -> bool:
     """Whether what is gone is what was asked for, as nearly as its units allow."""
     if step.target == "channels":
-        return _widths_fit(step, edit, after, graph)
+        return _widths_fit(step, edit, after, graph, unranked)
     if isinstance(edit, Masks):
         return _masks_fit(step, edit, before, after, graph)
     return step.target != "pattern" and _is_near(step, after, graph, TOLERANCE)
@@ -161,7 +163,7 @@ def filters_gone(edit: Modules) -> float:
     return 1 - sum(len(layer.weight) for layer in layers) / max(1, sum(len(layer.labels) for layer in layers))
 
 
-def _widths_fit(step: Asked, edit: Edit, after: State, graph: Graph) -> bool:
+def _widths_fit(step: Asked, edit: Edit, after: State, graph: Graph, unranked: Collection[str]) -> bool:
     """Whether every layer is as narrow as the ratio asks, or as its unit and its floor let it be, and no narrower."""
     if isinstance(edit, Modules):
         widths = {name: len(layer.weight) for name, layer in edit.shared.items()}
@@ -170,7 +172,7 @@ def _widths_fit(step: Asked, edit: Edit, after: State, graph: Graph) -> bool:
         widths = graph.widths(after.tensors)
         some = (isinstance(edit, Channels) and edit.moved) or step.only
         apart = graph.excluded(step.rules.get("exclude", ()))
-        may = {group.name for group in graph.groups if not apart & {*group.producers}}
+        may = {group.name for group in graph.groups if not apart & {*group.producers}} - {*unranked}
         dense = {g: width for g, width in graph.dense.items() if g in (edit.keep if some else may)}
     unit = width_unit(graph.dense, _round_to(step, 1 if isinstance(edit, Modules) else 0))
     floor = step.rules["floor"]

@@ -147,12 +147,14 @@ class Pruning:
             task=self.task,
         )
         try:
-            return state, edited(request, self.chosen.kind, self.chosen.method, net, state, graph)
+            made = edited(request, self.chosen.kind, self.chosen.method, net, state, graph)
         except PrunetuiError:
             raise
         except Exception as error:
             what = f"{type(error).__name__}: {error}"
             raise TrialError(f"the method {self.chosen.name} fails on this network: {what}") from error
+        self.notes += made.unranked.values()
+        return state, made
 
     def _gap(self, small: nn.Module, state: State, made: MethodEdit, graph: Graph) -> float | None:
         if not isinstance(made.edit, Channels):

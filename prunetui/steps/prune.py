@@ -55,6 +55,7 @@ class Prune(Step):
         Raises:
             TrialError: the edit misses its target, the method changed the net itself, or removal is not exact.
         """
+        from prunetui import events
         from prunetui.api import Channels
         from prunetui.engine import edits
         from prunetui.engine.method_edit import edited
@@ -69,6 +70,8 @@ class Prune(Step):
         method = method_catalogue.load(self.method)(**self.options)
         net = self._net(context, state, instantiate(state, context.device.torch), kind)
         made = edited(self, kind, method, net, state, graph)
+        for line in made.unranked.values():
+            context.emit(events.Log("info", f"{short(self.method)}: {line}"))
         if isinstance(made.edit, Channels) and not made.edit.moved:
             seen = next(context.source.sample(self.images, context.generator(), EQUIVALENCE_IMAGES))
             probe = context.task.inputs(seen)  # of what the method saw
