@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -52,25 +53,37 @@ def kept_channels(after: State, graph: Graph) -> dict[str, Tensor]:
     }
 
 
-def removed_against_silenced(small: nn.Module, keep: Keep, before: State, graph: Graph, inputs: Any) -> float:
-    """How far the outputs of the smaller network are from those of the dense one with the same channels silenced.
+@dataclass(frozen=True)
+class Compared:
+    """How far outputs are apart at most, relative to the largest: of networks without channels, silenced, and whole."""
 
-    The largest difference, relative to the largest output, in float32 at least.
+    removed: float
+    """Without these channels, from where they are silenced."""
+    silenced: float
+    """Where they are silenced, from the dense network: 0 where nothing that comes out depends on them."""
+
+
+def removed_against_silenced(small: nn.Module, keep: Keep, before: State, graph: Graph, inputs: Any) -> Compared:
+    """The outputs of the smaller network beside those of the dense one with the same channels silenced.
+
+    In float32 at least.
 
     Raises:
         TrialError: it exceeds ``EQUIVALENCE``: these channels cannot be removed from it.
     """
     device = next(small.parameters()).device
-    narrow, silent = copied(small).eval(), instantiate(zero_channels(keep, before, graph), device)
+    silent, dense = (instantiate(state, device) for state in (zero_channels(keep, before, graph), before))
+    networks = (copied(small).eval(), silent, dense)
     inputs = mapped(inputs, lambda tensor: tensor.to(device))
-    if any(p.is_floating_point() and p.element_size() < 4 for p in narrow.parameters()):
-        narrow, silent, inputs = narrow.float(), silent.float(), mapped(inputs, _widened)
+    if any(p.is_floating_point() and p.element_size() < 4 for p in networks[0].parameters()):
+        networks, inputs = tuple(network.float() for network in networks), mapped(inputs, _widened)  # type: ignore[assignment]
     with torch.no_grad():
-        found = difference(*(compared_outputs(network, inputs, graph.parts) for network in (narrow, silent)))
+        narrow, silenced, whole = (compared_outputs(network, inputs, graph.parts) for network in networks)
+    found = difference(narrow, silenced)
     if not found.relative <= EQUIVALENCE:
         far = found.words or f"outputs differ by {found.relative:.2g} of their size"
         raise TrialError(f"removing these channels changes what the network computes: {far}")
-    return found.relative
+    return Compared(found.relative, difference(silenced, whole).relative)
 
 
 def _widened(tensor: Tensor) -> Tensor:

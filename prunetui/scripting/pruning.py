@@ -38,6 +38,10 @@ STAGES = 6
 ENDS = 2
 """Layers of which the weights stay if nothing else is said: the first and the last."""
 SHOWN = 8
+NO_EFFECT = (
+    "with its weights as they are, nothing that comes out depends on these channels (the last layer may be all zeros): "
+    "that removing them is right was proved with random weights only"
+)
 
 
 @dataclass(frozen=True)
@@ -162,7 +166,9 @@ class Pruning:
         if made.edit.moved:
             self.notes.append("the method changed weights to make up for what it removed: that computes something else")
             return None
-        return removed_against_silenced(small, made.edit.keep, state, graph, self.example)
+        found = removed_against_silenced(small, made.edit.keep, state, graph, self.example)
+        self.notes += [NO_EFFECT] * (found.silenced == 0)
+        return found.removed
 
     # What it is worth -------------------------------------------------------------------------------------
 

@@ -322,3 +322,15 @@ print(type(small).__name__, small.one.out_features, report.difference < 1e-5)
 def test_a_class_that_was_typed_into_stdin_without_a_guard():
     done = subprocess.run([sys.executable, "-"], input=TYPED, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("Typed 3 True\n", "")
+
+
+def test_where_nothing_depends_on_the_channels_the_comparison_says_that_it_proves_nothing() -> None:
+    class Blank(nn.Sequential):
+        """Of which the last layer is all zeros, as vision transformers begin."""
+
+    torch.manual_seed(0)
+    model = Blank(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 2))
+    said = [prunetui.prune(model, example_inputs=torch.randn(2, 3, 8, 8), progress=False)[1].notes]
+    nn.init.zeros_(model[-1].weight)
+    said.append(prunetui.prune(model, example_inputs=torch.randn(2, 3, 8, 8), progress=False)[1].notes)
+    assert ["nothing that comes out depends on these channels" in " ".join(notes) for notes in said] == [False, True]
