@@ -50,12 +50,14 @@ class TrialError(PrunetuiError):
 
 
 class UnrankedError(TrialError):
-    """A method cannot rank the channels of one group, called ``group``; it may rank those of others."""
+    """A method cannot rank the channels of one group, called ``group``; it may rank those of others.
 
-    def __init__(self, group: str, why: str) -> None:
-        super().__init__(f"{why}, so they cannot be ranked; layers.exclude keeps them")
-        self.group = group
-        self.stays = f"{why}: they cannot be ranked, and stay"
+    ``why`` says what does nothing with them, and ``layers`` what makes them.
+    """
+
+    def __init__(self, group: str, why: str, layers: str) -> None:
+        super().__init__(f"{why} the channels of {layers}, so they cannot be ranked; layers.exclude keeps them")
+        self.group, self.why, self.layers = group, why, layers
 
 
 class Skipped(PrunetuiError):

@@ -29,7 +29,7 @@ def weights_of(group: Group, layers: Container[str], *roles: Role) -> list[Slice
 def cannot_rank(group: Group, why: str) -> UnrankedError:
     """The error of a method that cannot score a group: what does nothing with its channels. Other groups may go."""
     layers = ", ".join(layer or group.name for layer in group.producers)
-    return UnrankedError(group.name, f"{why} the channels of {layers}")
+    return UnrankedError(group.name, why, layers)
 
 
 def per_channel(net: Constrained, values: Mapping[str, Tensor], consumers: bool = False) -> dict[str, Tensor]:

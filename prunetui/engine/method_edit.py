@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from prunetui.engine.state import State, instantiate
 from prunetui.engine.untouched import Untouched
 from prunetui.engine.verify_edit import Asked, Edit, achieved, check_achieved
 from prunetui.errors import PrunetuiError, TrialError, UnrankedError
+from prunetui.files.image_tree import listed
 from prunetui.plugins.own_files import short
 
 MOST_ATTEMPTS = 10
@@ -28,8 +29,17 @@ class MethodEdit:
 
     edit: Edit
     after: State
-    unranked: Mapping[str, str] = field(default_factory=dict)
-    """Groups of channels that the method cannot rank, and so are left as they are, each with the reason."""
+    unranked: tuple[UnrankedError, ...] = ()
+    """Of each group of channels that the method cannot rank, and that is left as it is."""
+
+    def told_unranked(self) -> list[str]:
+        """A line for every reason why groups are left as they are."""
+        layers: dict[str, list[str]] = {}
+        for one in self.unranked:
+            layers.setdefault(one.why, []).append(one.layers)
+        return [
+            f"{why} the channels of {listed(names)}: they cannot be ranked, and stay" for why, names in layers.items()
+        ]
 
 
 def edited(asked: Asked, kind: str, method: Any, net: Net, state: State, graph: Graph) -> MethodEdit:
@@ -48,7 +58,7 @@ def edited(asked: Asked, kind: str, method: Any, net: Net, state: State, graph: 
             raise TrialError(
                 f"the method {short(asked.method)} changed the net ({found[0]}); it may only return an edit"
             )
-    check_achieved(asked, made.edit, state, made.after, graph, made.unranked)
+    check_achieved(asked, made.edit, state, made.after, graph, [one.group for one in made.unranked])
     return made
 
 
@@ -83,17 +93,17 @@ def own_share(value: float, exclude: Sequence[str], state: State, graph: Graph) 
 
 def _of_ranked(asked: Asked, method: Any, net: Net, value: float, state: State, graph: Graph) -> MethodEdit:
     """A method's edit, of the groups that it can rank."""
-    randomness, unranked = net.generator.get_state(), dict[str, str]()
+    randomness, unranked = net.generator.get_state(), list[UnrankedError]()
     while True:
         try:
-            return replace(_made(asked, method, net, value, state, graph), unranked=unranked)
+            return replace(_made(asked, method, net, value, state, graph), unranked=tuple(unranked))
         except UnrankedError as error:
             left = [group for group in net.groups() if group.name != error.group]
             if asked.only or not left or len(left) == len(net.groups()):
                 raise
             net = replace(net, constraints=replace(net.constraints, groups=left))
             net.generator.set_state(randomness)
-            unranked[error.group] = error.stays
+            unranked.append(error)
 
 
 def _made(asked: Asked, method: Any, net: Net, value: float, state: State, graph: Graph) -> MethodEdit:

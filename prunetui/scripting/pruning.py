@@ -157,7 +157,7 @@ class Pruning:
         except Exception as error:
             what = f"{type(error).__name__}: {error}"
             raise TrialError(f"the method {self.chosen.name} fails on this network: {what}") from error
-        self.notes += made.unranked.values()
+        self.notes += made.told_unranked()
         return state, made
 
     def _gap(self, small: nn.Module, state: State, made: MethodEdit, graph: Graph) -> float | None:

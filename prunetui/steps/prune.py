@@ -70,7 +70,7 @@ class Prune(Step):
         method = method_catalogue.load(self.method)(**self.options)
         net = self._net(context, state, instantiate(state, context.device.torch), kind)
         made = edited(self, kind, method, net, state, graph)
-        for line in made.unranked.values():
+        for line in made.told_unranked():
             context.emit(events.Log("info", f"{short(self.method)}: {line}"))
         if isinstance(made.edit, Channels) and not made.edit.moved:
             seen = next(context.source.sample(self.images, context.generator(), EQUIVALENCE_IMAGES))
