@@ -31,8 +31,8 @@ made ({machine}).
 
 In short: as both are by default, the pruned networks are equally good: each difference, and their mean in favour of
 ours, is within what seeds make. Torch-Pruning's global loop of small steps thins single layers to nothing; in one step
-it does what ours does. `taylor-structured` as it is thins other layers to nothing, and is far behind on mobilenet_v2; with
-a tenth of each layer kept it is ahead on the mean, and behind on resnet20.
+it does what ours does. `taylor-structured` as it is thins other layers to nothing, and is far behind on mobilenet_v2;
+with a tenth of each layer kept it is ahead on the mean, and behind on resnet20.
 
 - A network is trained once a seed, for {epochs} epochs of {images:,} images of {size}x{size}; each side prunes a copy.
   All are small (`benchmarks/_small_networks.py`), and trained briefly: read differences, not accuracies.
