@@ -158,7 +158,7 @@ def test_an_unknown_option_of_a_method_lists_its_options_and_the_keys_of_every_m
 
 def test_an_option_of_a_wrong_value_names_what_is_allowed():
     wrong = mistake('[[methods]]\nname = "l1-structured"\nscope = "locl"\n')
-    assert (wrong.path, wrong.got, wrong.allowed) == ("methods[0].scope", '"locl"', "global, local")
+    assert (wrong.path, wrong.got, wrong.allowed) == ("methods[0].scope", '"locl"', "global, local, isomorphic")
     assert wrong.nearest == '"local"'
 
 
