@@ -17,6 +17,7 @@ from prunetui.engine.count import count, used_layers
 from prunetui.engine.data.given_batches import GivenBatches, NoBatches
 from prunetui.engine.evaluation import evaluate
 from prunetui.engine.graph import Graph
+from prunetui.engine.layer_collapse import collapsed
 from prunetui.engine.method_edit import MethodEdit, edited
 from prunetui.engine.models.in_memory import copied, in_memory, modes_kept, tied_layers
 from prunetui.engine.narrow_network import narrowed, removed_against_silenced
@@ -31,7 +32,7 @@ from prunetui.errors import PrunetuiError, TrialError, UsageError
 from prunetui.scripting.chosen_method import ChosenMethod
 from prunetui.scripting.kept_channels import stays_of
 from prunetui.scripting.progress_bar import StageBar
-from prunetui.scripting.pruning_report import Change, ChangedGroup, MeasuredChange, PruningReport, changes_of, collapsed
+from prunetui.scripting.pruning_report import Change, ChangedGroup, MeasuredChange, PruningReport, changes_of
 from prunetui.scripting.recover import finetuned, recalibrated, why_not_recalibrated
 
 STAGES = 6
@@ -225,7 +226,7 @@ class Pruning:
         changed = tuple(ChangedGroup(g.name, change, g.producers) for g, change in changes if change.removed)
         kind = "sparsity" if self.target in ("threshold", "pattern") else self.target
         gone = filters_gone(made.edit) if isinstance(made.edit, Modules) else achieved(kind, after, graph)
-        self.notes += [line for line in (collapsed(changed, gone),) if line]
+        self.notes += [line for line in (collapsed(graph.dense, widths, gone, "floor=0.1"),) if line]
         return PruningReport(
             method=self.chosen.name, options=dict(self.chosen.options), target=self.target, amount=self.amount,
             achieved=gone,

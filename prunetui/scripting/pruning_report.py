@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,8 +16,6 @@ from prunetui.metrics import Metric
 
 SHOWN = 12
 """Groups, and reasons, that are told one by one."""
-COLLAPSED = 0.1
-"""A layer has collapsed if it keeps less than this part of what the whole network keeps."""
 WORDS = {"sparsity": "weights", "pattern": "weights", "threshold": "weights", "params": "parameters", "macs": "MACs"}
 
 
@@ -166,16 +164,3 @@ def changes_of(before: Counts, after: Counts) -> dict[str, Change]:
         "macs": Change(before.macs, after.macs),
         "nonzero": Change(before.params_nonzero, after.params_nonzero),
     }
-
-
-def collapsed(groups: Iterable[ChangedGroup], achieved: float) -> str:
-    """What to say of layers of which next to nothing is left, of a network that lost ``achieved``; empty if of none.
-
-    Scores that are compared across layers are those of single channels, each removed alone: where a layer has many,
-    none of which matters much, all of them go at once (layer collapse; Tanaka et al. 2020, arXiv:2006.05467).
-    """
-    gone = [group for group in groups if 1 - group.width.removed < COLLAPSED * (1 - achieved)]
-    if not gone:
-        return ""
-    told = ", ".join(f"{group.width.after} of {group.width.before} channels of {group.name}" for group in gone[:SHOWN])
-    return f"next to nothing is left of some layers: {told}; floor=0.1 keeps a tenth of each layer"

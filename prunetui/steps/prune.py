@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from prunetui.api import Net
+    from prunetui.engine.graph import Graph
+    from prunetui.engine.method_edit import MethodEdit
     from prunetui.engine.state import State
     from prunetui.engine.step_context import StepContext
 
@@ -70,13 +72,25 @@ class Prune(Step):
         method = method_catalogue.load(self.method)(**self.options)
         net = self._net(context, state, instantiate(state, context.device.torch), kind)
         made = edited(self, kind, method, net, state, graph)
-        for line in made.told_unranked():
+        for line in (*made.told_unranked(), *self._collapsed(made, graph)):
             context.emit(events.Log("info", f"{short(self.method)}: {line}"))
         if isinstance(made.edit, Channels) and not made.edit.moved:
             seen = next(context.source.sample(self.images, context.generator(), EQUIVALENCE_IMAGES))
             probe = context.task.inputs(seen)  # of what the method saw
             edits.check_removal(made.edit.keep, state, made.after, graph, probe)
         return made.after
+
+    def _collapsed(self, made: MethodEdit, graph: Graph) -> list[str]:
+        """A line on layers of which next to nothing is left, if there are any."""
+        from prunetui.api import Channels
+        from prunetui.engine.layer_collapse import collapsed
+        from prunetui.engine.verify_edit import achieved
+
+        if self.only or not isinstance(made.edit, Channels):
+            return []
+        gone, widths = achieved(self.target, made.after, graph), graph.widths(made.after.tensors)
+        line = collapsed(graph.dense, widths, gone, "layers.floor = 0.1")
+        return [line] if line else []
 
     def _net(self, context: StepContext, state: State, model: nn.Module, edit: str) -> Net:
         """What the method sees of a state."""
