@@ -1,4 +1,4 @@
-from prunetui.api import Masks, Net, Scope, Share, Training, dataclass, keep_top, register
+from prunetui.api import Masks, Net, Scope, Share, Training, TrialError, dataclass, keep_top, register
 
 
 @register("acdc", source="Peste et al. 2021, AC/DC, arXiv:2106.12379", schedules=("during-training",))
@@ -30,7 +30,10 @@ class AlternatingCompression:
     """Rank across the whole net, as published, or within each layer."""
 
     def after_step(self, training: Training, sparsity: float) -> None:
+        if training.batch == 0:
+            self._check(training.total)
         now, then = (self._compressed((training.batch + more) / training.total) for more in (0, 1))
+        now &= training.batch > 0
         if training.is_last:
             training.lift_masks()  # the zeros stay; prune takes them
         elif then and not now:
@@ -39,6 +42,19 @@ class AlternatingCompression:
         elif now and not then:
             training.lift_masks()
             training.reset_momentum()
+
+    def _check(self, batches: int) -> None:
+        """
+        Raises:
+            TrialError: the parts are more than the training, or a phase is shorter than a batch.
+        """
+        parts = self.warm_up + self.last_dense + self.last_sparse
+        if parts > 1 + 1e-9:
+            raise TrialError(
+                f"warm_up, last_dense and last_sparse are {parts:.2f} of the training; they may be 1 at most"
+            )
+        if self.phase * batches < 1:
+            raise TrialError(f"a phase of {self.phase:g} of {batches} batches is shorter than one: make it longer")
 
     def _compressed(self, progress: float) -> bool:
         """Whether the place ``progress`` of a training, in [0, 1), lies in a compressed phase."""

@@ -28,8 +28,10 @@ class DynamicSparseNoTraining:
     What an output lacks is the sum over its pruned weights of w x (the input's sum over an example). While that is
     further from zero than `threshold`, the pruned weight comes back that makes up for most of it relative to its
     input's variance, and of the kept weights that add to what is lacking the one with the least |weight| x norm goes.
-    Of an n:m pattern the least of the same m goes. Block by block, as wanda. The variance is over all examples and
-    places; the authors average that of single examples, and leave out MLPs unless told otherwise.
+    Of an n:m pattern the least of the same m by the first masks' measure goes, and a row stops where it would have too
+    much instead. Block by block, as wanda. The variance is over all examples and places; the authors average that of
+    single examples, and leave out MLPs unless told otherwise. Made for language models: behind a ReLU, where all inputs
+    are positive, the means of many weights add up, and more than a few `cycles` do harm.
     """
 
     start: Literal["wanda", "magnitude"] = "wanda"
@@ -66,6 +68,8 @@ class DynamicSparseNoTraining:
 
     def _exchanged(self, weight: Tensor, moments: InputMoments, keep: Tensor, period: int) -> Tensor:
         adds, importance = weight * moments.total, weight.abs() * moments.energy.sqrt()
+        if period and self.start == "magnitude":
+            importance = weight.abs()
         comes = adds / moments.variance.clamp_min(1e-12)
         adds, comes, importance = (input_rows(values.expand_as(weight)) for values in (adds, comes, importance))
         rows = exchanges(adds, comes, importance, input_rows(keep), self.cycles, self.threshold, period)
@@ -78,11 +82,13 @@ def exchanges(
     """Masks [R, d] after up to ``cycles`` exchanges of each row.
 
     ``adds`` is what a weight adds to its output's mean, ``comes`` what decides which one comes back, ``importance``
-    which one goes. With a ``period`` it goes where one of the same ``period`` weights comes. No weight moves twice.
+    which one goes. With a ``period`` it goes where one of the same ``period`` weights comes, and what is lacking keeps
+    its sign. No weight moves twice.
     """
     keep = keep.clone()
     may_come, may_go = ~keep, keep.clone()
     lacking = (adds * ~keep).sum(1)
+    first, row = lacking.sign(), torch.arange(len(adds), device=adds.device)
     active, place = torch.ones_like(lacking, dtype=torch.bool), torch.arange(adds.shape[1], device=adds.device)
     for _ in range(cycles):
         sign = lacking.sign()[:, None]
@@ -90,6 +96,8 @@ def exchanges(
         going = place // period == (come // period)[:, None] if period else adds * sign < 0
         loss, go = importance.masked_fill(~(may_go & going), torch.inf).min(1)
         active &= (lacking.abs() > threshold) & gain.isfinite() & loss.isfinite()
+        if period:
+            active &= (lacking + adds[row, go] - adds[row, come]).sign() == first
         rows = active.nonzero()[:, 0]
         if not len(rows):
             break

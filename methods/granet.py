@@ -3,9 +3,9 @@ import math
 import torch
 
 from prunetui.api import (
-    Factor,
     Masks,
     Net,
+    Part,
     Positive,
     Scope,
     Share,
@@ -34,8 +34,8 @@ class GraNet:
     batch's gradient is still that of the dense net; and a weight that one step prunes and grows keeps its momentum.
     """
 
-    initial: Factor = 0.5
-    """Sparsity at first, of random masks with Erdos-Renyi-kernel layer densities; 0 starts from the dense net."""
+    initial: Part = 0.5
+    """Sparsity at first, of random masks, by Erdos-Renyi-kernel densities if `scope` is global; 0: the dense net."""
 
     fraction: Share = 0.5
     """Share of a layer's weights that is exchanged at first."""
@@ -53,7 +53,10 @@ class GraNet:
         if training.batch == 0:
             random = training.generator
             chance = {n: torch.rand(w.shape, generator=random).to(w.device) for n, w in training.parameters().items()}
-            training.masks.update(keep_erk(training, chance, self._start(training, sparsity)))
+            start = self._start(training, sparsity)
+            alike = self.scope == "local"  # budgets of layers that are thinner than the end would never come back
+            kept = keep_top(chance, start, "local", training) if alike else keep_erk(training, chance, start)
+            training.masks.update(kept)
 
     def after_step(self, training: Training, sparsity: float) -> None:
         steps = training.batch + 1
@@ -71,7 +74,8 @@ class GraNet:
         for name, w in weights.items():
             w *= keep[name]
             grow = w.abs() if w.grad is None else w.grad.abs()
-            training.masks[name] = exchanged(keep[name], w.abs(), grow, share)
+            may = training.held.get(name)
+            training.masks[name] = exchanged(keep[name], w.abs(), grow, share, may)
 
     def _start(self, training: Training, sparsity: float) -> float:
         return max(training.gone, min(self.initial, sparsity))

@@ -93,7 +93,9 @@ def read_columns(layer: nn.Module, inputs: Tensor) -> Tensor:
     """What each output reads, a column for every image and place: [k * k * in, columns], as ``input_rows`` has it."""
     if not isinstance(layer, nn.Conv2d):
         return inputs.flatten(0, -2).T
-    patches = F.unfold(inputs, layer.kernel_size, layer.dilation, layer.padding, layer.stride)  # type: ignore[arg-type]
+    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+    padded = F.pad(inputs, layer._reversed_padding_repeated_twice, mode)
+    patches = F.unfold(padded, layer.kernel_size, layer.dilation, 0, layer.stride)
     return (
         patches.view(len(patches), inputs.shape[1], -1, patches.shape[2]).permute(2, 1, 0, 3).flatten(2).flatten(0, 1)
     )

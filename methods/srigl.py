@@ -3,7 +3,7 @@ import math
 import torch
 from torch import Tensor
 
-from prunetui.api import Factor, Masks, Net, Positive, Share, Training, dataclass, keep_erk, register
+from prunetui.api import Masks, Net, Part, Positive, Share, Training, dataclass, keep_erk, register
 
 
 @register(
@@ -19,9 +19,10 @@ class StructuredRigL:
     salient. Neurons (rows of [out, in x k x k]) that have fewer than `salient` x the layer's fan-in are ablated; the
     others keep their largest weights and grow those of their largest gradient up to the fan-in that is then
     everybody's. An ablated neuron comes back when its gradients are salient. Schedule and budgets are those of `rigl`,
-    and no neuron of the last layer goes. Where we depart: fan-ins differ by one where a layer's budget is no multiple
-    of its neurons, so that the number of weights is exact; more than a neuron's share of large weights is cut from the
-    smallest, which the authors cut by position; and weights that come with a network may leave fewer than that share.
+    and no neuron of the last layer that may be pruned goes; what is kept is chosen before neurons are ablated. Where we
+    depart: fan-ins differ by one where a layer's budget is no multiple of its neurons, so that the number of weights is
+    exact; more than a neuron's share of large weights is cut from the smallest, which the authors cut by position; and
+    weights that come with a network may leave fewer than that share.
     """
 
     fraction: Share = 0.3
@@ -33,7 +34,7 @@ class StructuredRigL:
     until: Share = 0.75
     """Part of the training after which masks stay."""
 
-    salient: Factor = 0.3
+    salient: Part = 0.3
     """Share of the fan-in that must be salient for a neuron to stay; 0 ablates none."""
 
     def prune(self, net: Net, sparsity: float) -> Masks:

@@ -23,7 +23,7 @@ from prunetui.api.layer_budgets import erk_budgets, exchanged, ranked_by_output
 from prunetui.api.logits import logits_of
 from prunetui.api.net import Keep, Net
 from prunetui.api.obs_solver import compensated, removal_costs
-from prunetui.api.options import Budget, ChannelScope, Count, Factor, FromOne, Normalise, Positive, Scope, Share
+from prunetui.api.options import Budget, ChannelScope, Count, Factor, FromOne, Normalise, Part, Positive, Scope, Share
 from prunetui.api.patterns import fits_pattern, from_input_rows, input_rows, keep_pattern, keep_scored, pattern_of_rows
 from prunetui.api.registry import PruningMethod, data, executor, model, register, runtime, task, tracker
 from prunetui.api.scores import (
@@ -68,6 +68,7 @@ __all__ = [
     "Net",
     "Network",
     "Normalise",
+    "Part",
     "Positive",
     "PruningMethod",
     "Scope",

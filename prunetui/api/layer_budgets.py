@@ -45,12 +45,15 @@ def by_budget(
     return ranked
 
 
-def exchanged(mask: Tensor, stay: Tensor, grow: Tensor, share: float) -> Tensor:
+def exchanged(mask: Tensor, stay: Tensor, grow: Tensor, share: float, may: Tensor | None = None) -> Tensor:
     """A mask of the same size in which a ``share`` of what was kept has been exchanged.
 
-    What is kept and has the lowest ``stay`` goes; of all that is then not kept, the highest ``grow`` comes.
+    What is kept and has the lowest ``stay`` goes; of all that is then not kept, and that ``may`` come, the highest
+    ``grow`` comes.
     """
-    count = min(int(share * int(mask.sum())), int((~mask).sum()))
+    if may is not None:
+        grow = grow.masked_fill(~may, -torch.inf)
+    count = min(int(share * int(mask.sum())), int((~mask if may is None else ~mask & may).sum()))
     dropped = torch.topk(stay.masked_fill(~mask, torch.inf).flatten(), count, largest=False).indices
     kept = mask.flatten().clone()
     kept[dropped] = False

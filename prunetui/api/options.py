@@ -22,5 +22,7 @@ Factor = Annotated[float, Ge(0)]
 """An option that is a number from 0."""
 FromOne = Annotated[float, Ge(1)]
 """An option that is a number from 1."""
+Part = Annotated[float, Ge(0), Le(1)]
+"""An option that is a part of a whole, in [0, 1]."""
 Share = Annotated[float, Gt(0), Le(1)]
 """An option that is a part of a whole, in (0, 1]."""

@@ -72,12 +72,23 @@ def _method(study: Study, method: MethodTable, info: MethodInfo, i: int) -> list
         )
         allowed = ", ".join(info.targets)
         return [(key, Mistake(f"{where}.target", reason, f'"{target}"', allowed))]
+    idle = [name for name in (("n", "m") if target != "pattern" else ("scope",)) if name in method.options]
+    if "pattern" in info.targets and idle:
+        other = f'n and m are of the target "pattern", and this is "{target}"'
+        reason = other if target != "pattern" else "a pattern is chosen within every m weights: leave scope out"
+        return [((*path, idle[0]), Mistake(f"{where}.{idle[0]}", reason, f"{method.options[idle[0]]}"))]
     if target == "threshold":
         return []
     values = values_of(study, method)
     if target == "pattern" and not 0 < pattern_of(method) < 1:
         got = f"{option_of(method, 'n')}:{option_of(method, 'm')}"
         return [((*path, "n"), Mistake(f"{where}.n", "a pattern keeps n of m with 0 < n < m", got))]
+    if target == "pattern" and option_of(method, "budget") not in (None, "uniform"):
+        reason = "a pattern takes the same share of every layer: leave budget out"
+        return [((*path, "budget"), Mistake(f"{where}.budget", reason, f'"{option_of(method, "budget")}"'))]
+    if target == "pattern" and study.layers.floor > 1 - pattern_of(method) + 1e-9:
+        reason = f"{method.name} keeps {1 - pattern_of(method):.2%} of every layer, less than the floor"
+        return [(("layers", "floor"), Mistake("layers.floor", reason, f"{study.layers.floor:g}"))]
     if target == "pattern" and (len(values) > 1 or abs(values[0] - pattern_of(method)) > 1e-9):
         reason = f"{method.name} removes exactly what its pattern says; leave sparsities away"
         got, only = ", ".join(f"{v:g}" for v in values), f"{pattern_of(method):g}"

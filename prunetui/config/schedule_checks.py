@@ -19,6 +19,8 @@ from prunetui.config.schedule import (
 from prunetui.config.schema import MethodTable, Study
 from prunetui.plugins.method_catalogue import MethodInfo
 
+EPOCHS = "epochs"
+"""The option of how long a training is shaped before a method's first edit."""
 LEAST_GRADUAL = 3
 """Prune steps of `gradual` where a study does not say how many: two would take 87.5 % of all at once."""
 UNTRAINED = "(with a checkpoint they are 0 by default)"
@@ -29,8 +31,8 @@ def schedule_mistake(study: Study, method: MethodTable) -> str:
     schedule = schedule_of(study, method)
     return (
         _of_method(method, schedule)
-        or _of_training(study, schedule)
         or _of_target(target_of(study, method), schedule)
+        or _of_training(study, schedule)
         or _of_study(study, schedule)
     )
 
@@ -42,6 +44,8 @@ def _of_method(method: MethodTable, schedule: AnySchedule) -> str:
         return f"{method.name} {_why_not(info, schedule)}; it can be {', '.join(known)}"
     if isinstance(schedule, AtInit) and info.trains and shaping_epochs(method):
         return f"{method.name} learns from a training before its edit; at-init has none"
+    if isinstance(schedule, DuringTraining) and method.options.get(EPOCHS):
+        return f"{schedule.name} shapes all of [train]: {EPOCHS} of {method.name} would do nothing; leave it out"
     if isinstance(schedule, DenseSparseDense) and not is_masked(method):
         return f"{schedule.name} lets zeroed weights train again; {method.name} does not only zero weights"
     once = info.schedules and "iterative" not in info.schedules
@@ -89,6 +93,8 @@ def _of_training(study: Study, schedule: AnySchedule) -> str:
 
 
 def _of_target(target: str, schedule: AnySchedule) -> str:
+    if target == "pattern" and isinstance(schedule, Gradual):
+        return "a pattern is reached in one step, and gradual has several"
     if not isinstance(schedule, Leveled):
         return ""
     if target == "pattern" and (schedule.levels or (schedule.steps or 1) > 1):

@@ -13,6 +13,7 @@ from prunetui.api.budget import TOLERANCE
 from prunetui.api.source import called
 from prunetui.engine import edits
 from prunetui.engine.graph import Graph
+from prunetui.engine.ranked_groups import without_group
 from prunetui.engine.state import State, instantiate
 from prunetui.engine.untouched import Untouched
 from prunetui.engine.verify_edit import Asked, Edit, achieved, check_achieved
@@ -98,10 +99,7 @@ def _of_ranked(asked: Asked, method: Any, net: Net, value: float, state: State, 
         try:
             return replace(_made(asked, method, net, value, state, graph), unranked=tuple(unranked))
         except UnrankedError as error:
-            left = [group for group in net.groups() if group.name != error.group]
-            if asked.only or not left or len(left) == len(net.groups()):
-                raise
-            net = replace(net, constraints=replace(net.constraints, groups=left))
+            net = replace(net, constraints=without_group(net.constraints, error))
             net.generator.set_state(randomness)
             unranked.append(error)
 

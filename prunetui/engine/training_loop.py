@@ -33,8 +33,9 @@ from prunetui.engine.randomness import (
     seed_everything,
     set_generator_states,
 )
+from prunetui.engine.ranked_groups import without_group
 from prunetui.engine.train_job import START, Hooks, Shape, TrainJob, TrainProgress, TrainState, WithinEpoch
-from prunetui.errors import Interrupted, TrialError
+from prunetui.errors import Interrupted, TrialError, UnrankedError
 
 REPORT_SECONDS = 0.5
 SAVE_SECONDS = 300.0
@@ -179,11 +180,10 @@ class _Loop:
         job, examples = self.job, self.source.length("train")
         loss = shown.loss()
         if not math.isfinite(loss):
-            lr = self.recipe.lr
-            raise TrialError(f"the loss became {loss} in epoch {epoch + 1}; a lower lr than {lr:g} may help")
+            high = self.recipe.lr
+            raise TrialError(f"the loss became {loss} in epoch {epoch + 1}; a lower lr than {high:g} may help")
         done = (epoch - job.begun) * examples + (examples if finished else shown.seen)
-        total = (job.end - job.begun) * examples
-        metric = self._metric(shown.metrics)
+        total, metric = (job.end - job.begun) * examples, self._metric(shown.metrics)
         self.hooks.report(TrainProgress(done, total, epoch + 1, shown.rate(), loss, metric, lr, finished))
 
     def _set_lr(self, epoch: int, batch: int) -> float:
@@ -230,12 +230,20 @@ class _Loop:
             return
         before = {name: (mask, mask._version) for name, mask in self.training.masks.items()}
         with torch.no_grad():
-            hook(self.training)
+            self._of_ranked(hook)
         after = self.training.masks
         same = [name for name, (mask, seen) in before.items() if after.get(name) is mask and mask._version == seen]
         if not len(same) == len(before) == len(after):  # some were replaced or written into, came or were lifted
             self.mask_guard = MaskGuard(self.model, self.optimizer, after)
             self.mask_guard.apply()  # weights and momentum that are dropped do not move in this step either
+
+    def _of_ranked(self, hook: Callable[[Training], None]) -> None:
+        """Of the groups that the method can rank; which it cannot it says before it changes anything."""
+        while True:
+            try:
+                return hook(self.training)
+            except UnrankedError as error:
+                self.training.constraints = without_group(self.training.constraints, error)
 
     def _metric(self, metrics: Accumulator) -> float:
         """The primary metric of an epoch so far; not a number where the task does not tell it in training."""

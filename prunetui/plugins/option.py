@@ -24,6 +24,7 @@ ANNOTATIONS: dict[str, Any] = {
     "Positive": Annotated[int, Ge(1)],
     "Factor": Annotated[float, Ge(0)],
     "FromOne": Annotated[float, Ge(1)],
+    "Part": Annotated[float, Ge(0), Le(1)],
     "Share": Annotated[float, Gt(0), Le(1)],
     **{kind.__name__: kind for kind in (bool, int, float, str, tuple)},
 }

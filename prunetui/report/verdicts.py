@@ -9,6 +9,9 @@ from prunetui.metrics import Metric
 from prunetui.report.paired import PairedTest, all_pairs
 from prunetui.results.summary import Figure, Line, named
 
+DENSE_AGAIN = "dense-sparse-dense"
+"""The schedule whose networks have what was removed again: they do not compete with those that lack it."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -32,10 +35,13 @@ class Verdict:
 
 
 def verdicts(lines: Iterable[Line]) -> list[Verdict]:
-    """A verdict for every target that a method reached, in the order of the table; controls are not among them."""
+    """A verdict for every target that a method reached, in the order of the table.
+
+    Controls are not among them, nor networks that are dense again at the end.
+    """
     found: dict[str, dict[str, Line]] = {}
     for name, line in named(lines):
-        if line.method != "dense" and line.primary:
+        if line.method != "dense" and line.primary and not line.schedule.startswith(DENSE_AGAIN):
             found.setdefault(line.target, {})[name] = line
     return [_verdict(target, of) for target, of in sorted(found.items(), key=lambda item: _order(item[0]))]
 

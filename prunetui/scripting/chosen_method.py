@@ -23,6 +23,10 @@ TRAINED = "epochs"
 """The option that says for how many epochs a method shapes a training before its edit."""
 
 
+AS_WRITTEN = 1e-4
+"""How far a fraction may be from what was meant, as 0.6667 is from two thirds."""
+
+
 @dataclass(frozen=True)
 class ChosenMethod:
     """A method that is to be asked for an edit."""
@@ -49,7 +53,19 @@ def chosen_method(method: Any, options: Mapping[str, Any], target: str, amount: 
             + (f"; did you mean {near[0]}?" if near else "")
         )
     _check_amount(target, amount)
+    if target == "pattern":
+        _check_pattern(chosen.options, amount)
     return chosen
+
+
+def _check_pattern(options: Mapping[str, Any], amount: float) -> None:
+    n, m = options.get("n"), options.get("m")
+    if not (isinstance(n, int) and isinstance(m, int) and 0 < n < m):
+        raise UsageError(f"n is {n!r} and m is {m!r}; a pattern keeps n of m with 0 < n < m")
+    if abs(amount - (1 - n / m)) > AS_WRITTEN:
+        raise UsageError(
+            f"amount is {amount!r}; the pattern {n}:{m} removes {1 - n / m:.4g}: say that, or another n and m"
+        )
 
 
 def _check_amount(target: str, amount: float) -> None:

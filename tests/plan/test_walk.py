@@ -373,6 +373,7 @@ def mistakes(text: str) -> list[Mistake]:
     return list(caught.value.mistakes)
 
 
+PATTERN = "methods = [{{ name = 'wanda', target = 'pattern', {} }}]"
 HYBRID = "methods = [{{ name = 'hybrid', parts = [{}] }}]"
 TICKET = "schedule = {{ name = 'lottery-ticket', epoch = {} }}"
 ITERATIVE = "schedule = {{ name = 'iterative', {} }}"
@@ -404,6 +405,12 @@ PARTS, SCHEDULE = "methods[0].parts", "methods[0].schedule"
         ("methods = [{ name = 'nm', n = 4 }]", "methods[0].n", "a pattern keeps n of m with 0 < n < m"),
         ("methods = [{ name = 'nm', n = 0 }]", "methods[0].n", "should be greater than or equal to 1"),
         ("methods = [{ name = 'nm', m = 0 }]", "methods[0].m", "should be greater than or equal to 1"),
+        (PATTERN.format("schedule = 'gradual'"), SCHEDULE, "a pattern is reached in one step, and gradual has several"),
+        (PATTERN.format("budget = 'erk'"), "methods[0].budget", "a pattern takes the same share of every layer"),
+        (PATTERN.format("n = 1") + "\n[layers]\nfloor = 0.4", "layers.floor", "keeps 25.00% of every layer, less"),
+        ("methods = [{ name = 'wanda', n = 1 }]", "methods[0].n", 'n and m are of the target "pattern"'),
+        ("methods = [{ name = 'taylor', target = 'pattern', scope = 'local' }]", "methods[0].scope", "leave scope out"),
+        ("methods = [{ name = 'group-lasso', epochs = 2 }]\nschedule = 'during-training'", SCHEDULE, "do nothing"),
         ("methods = ['nm']\nschedule = 'iterative'", SCHEDULE, "nm does not work with the schedule iterative"),
         ("methods = ['nm']\nschedule = { name = 'lottery-ticket', steps = 2 }", SCHEDULE, "a pattern is reached in"),
         ("methods = ['nm']\nschedule = 'lr-rewinding'", SCHEDULE, "nm edits a net once: lr-rewinding needs steps = 1"),

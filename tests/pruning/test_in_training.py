@@ -20,6 +20,7 @@ from prunetui.engine.edits import apply_masks
 from prunetui.engine.graph import Graph
 from prunetui.engine.models import Architecture
 from prunetui.engine.state import State
+from prunetui.errors import TrialError
 from prunetui.plugins import method_catalogue
 from tests.pruning.shaped_training import BATCHES, RESIDUAL, Laboratory, backward, same_weights
 
@@ -159,6 +160,47 @@ def test_granet_starts_from_random_masks_and_reaches_the_target_for_good(laborat
     assert shares[0] == pytest.approx(0.8 - 0.3 * 0.9**3, abs=1e-3)
     assert shares[9:-1] == pytest.approx([0.8] * 10, abs=1e-3)
     assert shares[-1] == 0  # lifted: prune says what goes
+
+
+def test_granet_with_layers_alike_starts_and_ends_with_the_same_share_of_each(laboratory: Laboratory) -> None:
+    method = laboratory.method("granet", until=0.5, scope="local")
+    found, made = laboratory.trained(method, 0.5, EPOCHS)
+    keep = laboratory.pruned(method, found, made, 0.5)
+    assert [int((~mask).sum()) for mask in keep.values()] == [round(0.5 * mask.numel()) for mask in keep.values()]
+
+
+def test_granet_grows_nothing_that_a_network_came_without(laboratory: Laboratory) -> None:
+    random = torch.Generator().manual_seed(0)
+    weights = weights_of(laboratory.plainly()[1])
+    held = {name: torch.rand(w.shape, generator=random) > 0.3 for name, w in weights.items()}
+    before = apply_masks(held, laboratory.start)
+    back: list[int] = []
+
+    def watch(training: Training) -> None:
+        back.append(sum(int((mask & ~held[name]).sum()) for name, mask in training.masks.items()))
+
+    laboratory.trained(laboratory.method("granet", until=0.5), 0.8, EPOCHS, watch, before)
+    assert back == [0] * TOTAL
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"warm_up": 0.5, "last_dense": 0.3, "last_sparse": 0.3}, "are 1.10 of the training; they may be 1 at most"),
+        ({"phase": 0.02}, "a phase of 0.02 of 20 batches is shorter than one: make it longer"),
+    ],
+)
+def test_acdc_refuses_phases_that_do_not_fit(laboratory: Laboratory, options: dict[str, float], words: str) -> None:
+    with pytest.raises(TrialError, match=words):
+        laboratory.trained(laboratory.method("acdc", **options), 0.7, EPOCHS)
+
+
+def test_acdc_that_is_compressed_from_the_first_batch_says_so_by_masks(laboratory: Laboratory) -> None:
+    masked: list[int] = []
+    method = laboratory.method("acdc", warm_up=1e-9, last_dense=1e-9, last_sparse=1.0 - 1e-8)
+    laboratory.trained(method, 0.7, EPOCHS, lambda training: masked.append(removed(training.masks)))
+    assert masked[0] > 0
+    assert len(set(masked[:-1])) == 1
 
 
 # Weights that are computed from others ----------------------------------------------------------------

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from methods.dsnot import exchanges
+from methods.sparsegpt import read_columns
 from prunetui.api import Net, TrialError, input_moments, keep_pattern
 from prunetui.api.patterns import from_input_rows, input_rows, pattern_of_rows
 from prunetui.plugins import method_catalogue
@@ -118,6 +119,15 @@ def test_sparsegpt_by_a_pattern_fits_convolutions_place_by_place() -> None:
     assert not edit.moved["0.weight"][~edit.keep["0"]].any()
 
 
+def test_sparsegpt_reads_what_a_convolution_pads_with() -> None:
+    torch.manual_seed(0)
+    images = torch.randn(3, 2, 5, 5)
+    for more in ({"padding": 1, "padding_mode": "circular"}, {"padding": "same"}, {"padding": (0, 2), "stride": 2}):
+        layer = nn.Conv2d(2, 4, 3, bias=False, **more)  # type: ignore[arg-type]
+        made = input_rows(layer.weight) @ read_columns(layer, images)
+        torch.testing.assert_close(made, layer(images).transpose(0, 1).flatten(1), rtol=1e-4, atol=1e-5)
+
+
 # Exchanges without training ---------------------------------------------------------------------------
 
 
@@ -133,12 +143,14 @@ def test_what_makes_up_for_most_comes_and_the_least_that_adds_to_it_goes() -> No
     assert torch.equal(exchanges(adds, comes, importance, keep, 50, 5.0, 0), keep)
 
 
-def test_in_a_pattern_the_least_of_the_same_m_goes() -> None:
-    adds = torch.tensor([[1.0, 5.0, -9.0, 2.0]])
-    keep = torch.tensor([[False, True, True, False]])
+def test_in_a_pattern_the_least_of_the_same_m_goes_unless_the_row_had_too_much_then() -> None:
+    adds = torch.tensor([[1.0, 5.0, 1.5, 2.0]])
+    keep = torch.tensor([[False, True, True, False]])  # 3 is lacking
     found = exchanges(adds, adds, adds.abs(), keep, 50, 2.5, 2)
-    assert found.tolist() == [[False, True, False, True]]  # 3 was lacking: + 2, and without -9: -8 is over
+    assert found.tolist() == [[False, True, False, True]]  # + 2 - 1.5: 2.5 is lacking, which is enough
     assert found.view(2, 2).sum(1).tolist() == [1, 1]
+    over = torch.tensor([[1.0, 5.0, -9.0, 2.0]])  # + 2 - -9 would be too much by 8
+    assert torch.equal(exchanges(over, over, over.abs(), keep, 50, 2.5, 2), keep)
 
 
 def test_dsnot_begins_with_wanda_and_brings_the_means_of_outputs_back() -> None:

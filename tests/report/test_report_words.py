@@ -33,6 +33,13 @@ def test_a_clear_winner_is_called_one():
     assert summary([verdict])[-1] == "The lead over the next best exceeds the spread over seeds at sparsity 0.5 (good)."
 
 
+def test_a_network_that_is_dense_again_does_not_compete():
+    rows = [row("pruned", "sparsity:0.5", seed, 90.0 + seed) for seed in range(3)]
+    rows += [row("again", "sparsity:0.5", seed, 95.0, schedule="dense-sparse-dense") for seed in range(3)]
+    (verdict,) = verdicts(lines(rows))
+    assert [name for name, _ in verdict.ranking] == ["pruned"]
+
+
 def test_a_lead_within_the_spread_is_not_called_one():
     (verdict,) = found(a=[91.0, 93.0, 95.0], b=[90.0, 91.0, 92.0])
     assert verdict_words(verdict) == (

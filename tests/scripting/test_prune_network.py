@@ -334,3 +334,15 @@ def test_where_nothing_depends_on_the_channels_the_comparison_says_that_it_prove
     nn.init.zeros_(model[-1].weight)
     said.append(prunetui.prune(model, example_inputs=torch.randn(2, 3, 8, 8), progress=False)[1].notes)
     assert ["nothing that comes out depends on these channels" in " ".join(notes) for notes in said] == [False, True]
+
+
+def test_a_pattern_is_of_its_n_and_m() -> None:
+    model = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2))
+    data = [(torch.randn(16, 8), torch.arange(16) % 2)]
+    asked = {"method": "wanda", "target": "pattern", "progress": False}
+    with pytest.raises(UsageError, match="n is 3 and m is 2; a pattern keeps n of m with 0 < n < m"):
+        prunetui.prune(model, data, options={"n": 3, "m": 2}, **asked)
+    with pytest.raises(UsageError, match=r"amount is 0\.3; the pattern 2:4 removes 0\.5: say that, or another n and m"):
+        prunetui.prune(model, data, amount=0.3, **asked)
+    _, report = prunetui.prune(model, data, options={"n": 1}, amount=0.75, **asked)
+    assert bool((report.masks["2"].view(8, 2, 4).sum(2) == 1).all())
