@@ -18,7 +18,7 @@ class AlternatingCompression:
     """Part of the training before the first compressed phase."""
 
     phase: Share = 0.05
-    """Length of a phase, as a part of the training."""
+    """Length of a phase, as a part of the training; a batch at least."""
 
     last_dense: Share = 0.1
     """Length of the last decompressed phase."""
@@ -31,8 +31,8 @@ class AlternatingCompression:
 
     def after_step(self, training: Training, sparsity: float) -> None:
         if training.batch == 0:
-            self._check(training.total)
-        now, then = (self._compressed((training.batch + more) / training.total) for more in (0, 1))
+            self._check()
+        now, then = (self._compressed(training.batch + more, training.total) for more in (0, 1))
         now &= training.batch > 0
         if training.is_last:
             training.lift_masks()  # the zeros stay; prune takes them
@@ -43,25 +43,23 @@ class AlternatingCompression:
             training.lift_masks()
             training.reset_momentum()
 
-    def _check(self, batches: int) -> None:
+    def _check(self) -> None:
         """
         Raises:
-            TrialError: the parts are more than the training, or a phase is shorter than a batch.
+            TrialError: the parts are more than the training.
         """
         parts = self.warm_up + self.last_dense + self.last_sparse
         if parts > 1 + 1e-9:
             raise TrialError(
                 f"warm_up, last_dense and last_sparse are {parts:.2f} of the training; they may be 1 at most"
             )
-        if self.phase * batches < 1:
-            raise TrialError(f"a phase of {self.phase:g} of {batches} batches is shorter than one: make it longer")
 
-    def _compressed(self, progress: float) -> bool:
-        """Whether the place ``progress`` of a training, in [0, 1), lies in a compressed phase."""
-        end = 1 - self.last_sparse
+    def _compressed(self, batch: int, batches: int) -> bool:
+        """Whether a batch lies in a compressed phase."""
+        progress, end = batch / batches, 1 - self.last_sparse
         if progress >= end - 1e-9:
             return True
-        turn = (progress - self.warm_up + 1e-9) // self.phase
+        turn = (progress - self.warm_up + 1e-9) // max(self.phase, 1 / batches)
         return turn >= 0 and turn % 2 == 0 and progress < end - self.last_dense - 1e-9
 
     def prune(self, net: Net, sparsity: float) -> Masks:

@@ -30,7 +30,10 @@ class Accumulator:
     def add(self, name: str, value: Tensor | float) -> None:
         """Add to the running sum called ``name``: a number, or a tensor of any shape, as a confusion matrix."""
         value = value.detach() if isinstance(value, Tensor) else value
-        self.sums[name] = self.sums[name] + value if name in self.sums else value
+        if name in self.sums:
+            self.sums[name] = self.sums[name] + value
+        else:  # a copy: a recorded step writes into its tensors again
+            self.sums[name] = value.clone() if isinstance(value, Tensor) else value
 
     def mean(self, key: str, values: Tensor) -> None:
         """Add ``values``, one an example (or pixel, or token), whose mean over all batches is the figure ``key``."""

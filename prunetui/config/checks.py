@@ -72,7 +72,9 @@ def _method(study: Study, method: MethodTable, info: MethodInfo, i: int) -> list
         )
         allowed = ", ".join(info.targets)
         return [(key, Mistake(f"{where}.target", reason, f'"{target}"', allowed))]
-    idle = [name for name in (("n", "m") if target != "pattern" else ("scope",)) if name in method.options]
+    # A study that is written out says all options: those that are what they are by default are no mistake.
+    own = {option.name for option in info.options if method.options.get(option.name, option.default) != option.default}
+    idle = [name for name in (("n", "m") if target != "pattern" else ("scope",)) if name in own]
     if "pattern" in info.targets and idle:
         other = f'n and m are of the target "pattern", and this is "{target}"'
         reason = other if target != "pattern" else "a pattern is chosen within every m weights: leave scope out"

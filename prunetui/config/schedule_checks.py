@@ -44,7 +44,8 @@ def _of_method(method: MethodTable, schedule: AnySchedule) -> str:
         return f"{method.name} {_why_not(info, schedule)}; it can be {', '.join(known)}"
     if isinstance(schedule, AtInit) and info.trains and shaping_epochs(method):
         return f"{method.name} learns from a training before its edit; at-init has none"
-    if isinstance(schedule, DuringTraining) and method.options.get(EPOCHS):
+    usual = {option.name: option.default for option in info.options}
+    if isinstance(schedule, DuringTraining) and method.options.get(EPOCHS, usual.get(EPOCHS)) != usual.get(EPOCHS):
         return f"{schedule.name} shapes all of [train]: {EPOCHS} of {method.name} would do nothing; leave it out"
     if isinstance(schedule, DenseSparseDense) and not is_masked(method):
         return f"{schedule.name} lets zeroed weights train again; {method.name} does not only zero weights"

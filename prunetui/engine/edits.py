@@ -22,6 +22,7 @@ from prunetui.engine.layers import DoesNotFit
 from prunetui.engine.share_filters import share_filters
 from prunetui.engine.state import State, instantiate
 from prunetui.engine.tied_tensors import ties_of
+from prunetui.engine.tracing.output_tensors import difference
 from prunetui.engine.tracing.shrink import removal
 from prunetui.errors import TrialError
 from prunetui.formats.shared_filters import sharing_layers
@@ -200,8 +201,7 @@ def check_removal(keep: Mapping[str, Tensor], before: State, after: State, graph
             compared_outputs(instantiate(state, device), inputs, graph.parts)
             for state in (after, zero_channels(keep, before, graph))
         )
-    worst = max(
-        float((r - s).abs().max() / s.abs().max().clamp_min(1e-6)) for r, s in zip(removed, silenced, strict=True)
-    )
-    if not worst <= EQUIVALENCE:
-        raise TrialError(f"removing these channels changes what the net computes (relative difference {worst:.2g})")
+        found = difference(removed, silenced)
+    if not found.relative <= EQUIVALENCE:
+        far = found.words or f"relative difference {found.relative:.2g}"
+        raise TrialError(f"removing these channels changes what the net computes ({far})")

@@ -19,7 +19,7 @@ class EpochProgress:
     """Sums over the batches of an epoch.
 
     They stay on the device, and are read twice a second, not every batch. ``kept`` are objects that the task keeps from
-    batch to batch: what those have added up is not among ``sums``, and begins anew where a training goes on.
+    batch to batch: what those have added up is not among ``sums``, and is missing where a training goes on.
     """
 
     def __init__(self, device: torch.device, kept: dict[str, Any], sums: Mapping[str, Tensor]) -> None:
@@ -37,6 +37,11 @@ class EpochProgress:
         self.metrics.merge(metrics)
         self.seen += examples
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the metrics are of all examples so far."""
+        return not (self._before and self.metrics.kept)
+
     def loss(self) -> float:
         """The mean of the losses."""
         return float(self.losses / self.seen)
@@ -50,4 +55,11 @@ class EpochProgress:
         numbers: dict[str, Any] = {LOSS: self.losses, SEEN: self.seen}
         numbers |= {f"{SUM}{name}": value for name, value in self.metrics.sums.items()}
         numbers |= {f"{COUNT}{name}": value for name, value in self.metrics.counts.items()}
-        return {name: torch.as_tensor(value) for name, value in numbers.items()}
+        return {
+            name: value.clone() if isinstance(value, Tensor) else torch.tensor(value, dtype=_exact(value))
+            for name, value in numbers.items()
+        }
+
+
+def _exact(value: float) -> torch.dtype:
+    return torch.float64 if isinstance(value, float) else torch.int64

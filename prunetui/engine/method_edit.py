@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +12,7 @@ from prunetui.api.budget import TOLERANCE
 from prunetui.api.source import called
 from prunetui.engine import edits
 from prunetui.engine.graph import Graph
+from prunetui.engine.own_share import own_share
 from prunetui.engine.ranked_groups import without_group
 from prunetui.engine.state import State, instantiate
 from prunetui.engine.untouched import Untouched
@@ -70,28 +70,6 @@ def asked_of(kind: str, asked: Asked, state: State, graph: Graph) -> float:
     return own_share(asked.value, asked.rules.get("exclude", ()), state, graph)
 
 
-def own_share(value: float, exclude: Sequence[str], state: State, graph: Graph) -> float:
-    """What a sparsity of all dense weights is of those that a method may prune now: not of layers it leaves alone.
-
-    Raises:
-        TrialError: more is gone already, or the others are too few.
-    """
-    dense, present = graph.cost("sparsity", graph.dense), graph.present("sparsity", state.tensors)
-    apart = graph.excluded(exclude) & {*graph.prunable}
-    if present == dense and not apart:
-        return value
-    zeros = sum(int((~mask).sum()) for name, mask in state.masks.items() if name in apart)
-    own = present - sum(state.tensors[f"{name}.weight"].numel() for name in apart)
-    share = (value * dense - (dense - present) - zeros) / own
-    if share < 0:
-        gone = 1 - (present - zeros) / dense
-        raise TrialError(f"{gone:.2%} of the weights are already gone; {value:g} is below that")
-    if share > 1:
-        have = f"the layers it may prune have {own / dense:.2%}"
-        raise TrialError(f"cannot remove {value:.2%} of the weights: {have}")
-    return share
-
-
 def _of_ranked(asked: Asked, method: Any, net: Net, value: float, state: State, graph: Graph) -> MethodEdit:
     """A method's edit, of the groups that it can rank."""
     randomness, unranked = net.generator.get_state(), list[UnrankedError]()
@@ -142,6 +120,7 @@ def _changes_by_itself(net: Net, state: State) -> list[str]:
         inputs = net.task.inputs(net.batches[0])
     except PrunetuiError:  # there is no data, and no method has computed it
         return []
-    with torch.no_grad():
-        called(model, inputs)
+    for gradients in (False, True):
+        with torch.set_grad_enabled(gradients):
+            called(model, inputs)
     return untouched.changes(model)

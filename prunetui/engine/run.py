@@ -216,7 +216,8 @@ class Engine:
             told.pop("classes", None)
         if self.study.data.options:
             told["data_options"] = dict(self.study.data.options)
-        settings = self.study.data.model_dump(include=set(DATA_SETTINGS), exclude_defaults=True)
+        read = set(DATA_SETTINGS) - (set() if ".py:" in self.study.data.name else {"root"})  # nobody's folder goes home
+        settings = self.study.data.model_dump(include=read, exclude_defaults=True)
         if told.get("prepared") and settings:
             told["data_settings"] = settings
         return told if asked == type(asked)() else {**told, "task": asked.model_dump(exclude_none=True)}

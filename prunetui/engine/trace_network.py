@@ -57,9 +57,9 @@ def proved_graph(model: nn.Module, example: Any, in_memory: bool = False) -> Gra
     proof = prove_network(model, [arguments_of(example)], proposers, probes=calls)
     groups, kept = _saved_groups(proof.proposal, model.state_dict() if not in_memory else named_tensors(model))
     moving = {(piece.tensor, piece.dimension) for group in groups for piece in group.slices}
-    kept |= {f"{tensor}[0]": why for tensor, why in other_attention(model).items() if (tensor, 0) not in moving}
     if not groups and not kept:
         kept = {WHOLE: "; ".join((*proof.notes, *proof.untried)) or "no channels were found that could go"}
+    kept |= {f"{tensor}[0]": why for tensor, why in other_attention(model).items() if (tensor, 0) not in moving}
     free = {layer for group in groups for layer in group.producers}
     held = [name for name, layer in seen.layers.items() if layer.prunable and name not in free]
     every = dict(model.named_parameters(remove_duplicate=False))

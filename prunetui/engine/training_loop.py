@@ -183,7 +183,7 @@ class _Loop:
             high = self.recipe.lr
             raise TrialError(f"the loss became {loss} in epoch {epoch + 1}; a lower lr than {high:g} may help")
         done = (epoch - job.begun) * examples + (examples if finished else shown.seen)
-        total, metric = (job.end - job.begun) * examples, self._metric(shown.metrics)
+        total, metric = (job.end - job.begun) * examples, self._metric(shown)
         self.hooks.report(TrainProgress(done, total, epoch + 1, shown.rate(), loss, metric, lr, finished))
 
     def _set_lr(self, epoch: int, batch: int) -> float:
@@ -245,6 +245,6 @@ class _Loop:
             except UnrankedError as error:
                 self.training.constraints = without_group(self.training.constraints, error)
 
-    def _metric(self, metrics: Accumulator) -> float:
+    def _metric(self, shown: EpochProgress) -> float:
         """The primary metric of an epoch so far; not a number where the task does not tell it in training."""
-        return self.task.figures(metrics).get(self.task.measures[0].key, math.nan)
+        return self.task.figures(shown.metrics).get(self.task.measures[0].key, math.nan) if shown.is_whole else math.nan

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from prunetui.engine.tracing.cut_tensors import named_tensors
+from prunetui.engine.tracing.network_digest import is_hooks
 
 PLAIN = (bool, int, float, str, bytes, type(None), torch.dtype, torch.device)
 _ABSENT = object()
@@ -36,7 +37,7 @@ class Untouched:
             for name in {**self._tensors, **here}
             if not _same(self._tensors.get(name), here.get(name))
         ]
-        other = [what for what in {**self._facts, **now} if self._facts.get(what, _ABSENT) != now.get(what, _ABSENT)]
+        other = [w for w in {**self._facts, **now} if not _equal(self._facts.get(w, _ABSENT), now.get(w, _ABSENT))]
         return tensors + other
 
 
@@ -49,10 +50,14 @@ def _facts(model: nn.Module) -> Iterator[tuple[str, Any]]:
         yield f"the module {own}", id(module)
         yield f"the mode of {own}", module.training
         for key, value in vars(module).items():
-            if key.endswith("_hooks"):
+            if is_hooks(key, value):
                 yield f"{key.strip('_')} of {own}", tuple(value)
             elif key != "training" and _is_plain(value):
                 yield f"{key} of {own}", value
+
+
+def _equal(before: Any, after: Any) -> bool:
+    return bool(before == after or (before != before and after != after))  # what is no number equals nothing
 
 
 def _is_plain(value: Any) -> bool:

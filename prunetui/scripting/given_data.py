@@ -22,8 +22,8 @@ def source_of(data: Any, test: Any, device: torch.device, calibration: int) -> G
     Raises:
         UsageError: it is nothing that gives batches.
     """
-    if calibration < 1:
-        raise UsageError(f"calibration is {calibration}; it must be the number of examples that a method may look at")
+    if isinstance(calibration, bool) or not isinstance(calibration, int) or calibration < 1:
+        raise UsageError(f"calibration is {calibration!r}; it must be the number of examples that a method may look at")
     if data is None:
         if test is not None:
             raise UsageError("test goes with data=, the training data: it is none of the test")

@@ -56,6 +56,10 @@ def prune(
         UsageError: an argument is wrong, or nothing of the network can be removed so; says why.
         TrialError: the method fails on it, or misses its target.
     """
+    if options is not None and not isinstance(options, Mapping):
+        raise UsageError(f"options are {options!r}; they must be a mapping of names to values")
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise UsageError(f"seed is {seed!r}; it must be a whole number")
     own = {name: value for name, value in (("round_to", round_to), ("scope", scope)) if value is not None}
     chosen = chosen_method(method, {**(options or {}), **own}, target, amount)
     recipe, rules = recipe_of(finetune), _rules(exclude, floor, ends)
@@ -82,12 +86,14 @@ def notes_of(plain: tuple[str, ...], heads: ProvedHeads) -> list[str]:
 
 
 def _rules(exclude: str | Sequence[str], floor: float, ends: str) -> LayersTable:
-    if isinstance(floor, bool) or not 0 <= floor < 1:
+    if isinstance(floor, bool) or not isinstance(floor, int | float) or not 0 <= floor < 1:
         raise UsageError(f"floor is {floor!r}; it must be the fraction that every layer keeps, in [0, 1)")
     if ends not in ("keep", "prune"):
         raise UsageError(f'ends is {ends!r}; it must be "keep" or "prune"')
-    excluded = (exclude,) if isinstance(exclude, str) else tuple(exclude)
-    return LayersTable.model_validate({"exclude": excluded, "floor": floor, "first": ends, "last": ends})
+    excluded = (exclude,) if isinstance(exclude, str) else exclude
+    if not isinstance(excluded, list | tuple | set | frozenset) or not all(isinstance(one, str) for one in excluded):
+        raise UsageError(f'exclude is {exclude!r}; it must be the name of a layer, as "head.*", or a list of names')
+    return LayersTable.model_validate({"exclude": tuple(excluded), "floor": floor, "first": ends, "last": ends})
 
 
 @contextmanager

@@ -133,7 +133,7 @@ class Train(Step):
         """The method that shapes the training, and what it may look at."""
         if not self.shaped:
             return None
-        from prunetui.engine.method_edit import own_share
+        from prunetui.engine.own_share import own_share
         from prunetui.engine.train_job import Shape
         from prunetui.plugins import method_catalogue
 

@@ -45,6 +45,8 @@ def assigned(middle: Tensor, stride: tuple[float, float], boxes: Tensor) -> Assi
     by the place that its middle lies in, whose own middle may lie outside: no box is too thin to be found. ``stride``
     is how many pixels a place is wide and high.
     """
+    if not boxes.shape[1]:
+        boxes = boxes.new_tensor([0.0, 0.0, 0.0, 0.0, -1.0]).expand(len(boxes), 1, 5)
     low, high = boxes[:, None, :, :2], boxes[:, None, :, 2:4]  # [B, 1, K, 2]
     point = middle[None, :, None]
     beside = ((low + high) / 2 - point).abs()

@@ -108,13 +108,12 @@ def dense_loss(scores: Tensor, distances: Tensor, boxes: Tensor, size: tuple[int
     """The focal loss of logits [B, classes, h, w] and the GIoU loss of distances [B, 4, h, w] for boxes [B, K, 5].
 
     Raises:
-        TrialError: there is a box of a class that the network does not know. On a GPU that is not looked at.
+        TrialError: there is a box of a class that the network does not know, or one that is no box. On a GPU that is
+            not looked at.
     """
     _, classes, height, width = scores.shape
-    if boxes.device.type == "cpu" and bool((boxes[..., 4] >= classes).any()):
-        raise TrialError(
-            f"a box has the class {int(boxes[..., 4].max())}, and the network tells {classes} apart, from 0"
-        )
+    if boxes.device.type == "cpu":
+        check_boxes(boxes, classes)
     middle = middles(height, width, size, boxes.device)
     wanted = assigned(middle, (size[1] / width, size[0] / height), boxes)
     hot = F.one_hot(wanted.classes, classes) * wanted.found[..., None]
@@ -126,6 +125,22 @@ def dense_loss(scores: Tensor, distances: Tensor, boxes: Tensor, size: tuple[int
     apart = generalized_box_iou_loss(given, there) * wanted.found
     total: Tensor = (focal + apart.sum()) / count
     return total
+
+
+def check_boxes(boxes: Tensor, classes: int) -> None:
+    """
+    Raises:
+        TrialError: a row of [B, K, 5] that is no padding is no box of one of so many classes.
+    """
+    there = boxes[~(boxes[..., 4] < 0)]
+    kinds = there[:, 4]
+    if bool((kinds >= classes).any()):
+        raise TrialError(f"a box has the class {int(kinds.max())}, and the network tells {classes} apart, from 0")
+    if wrong := there[~(kinds == kinds.floor())].tolist():
+        raise TrialError(f"a box has the class {wrong[0][4]:g}; a class is a whole number from 0, below 0 is padding")
+    if wrong := there[~(there[:, 2:4] >= there[:, :2]).all(1)].tolist():
+        told = ", ".join(f"{value:g}" for value in wrong[0][:4])
+        raise TrialError(f"a box is ({told}); it is x1, y1, x2, y2 in pixels, with x1 <= x2 and y1 <= y2")
 
 
 def rows_of(boxes: Tensor) -> list[dict[str, Tensor]]:
@@ -170,6 +185,8 @@ def _pair(batch: Batch) -> tuple[Tensor, Tensor]:
         TrialError: it is something else.
     """
     images, boxes = batch
+    if not isinstance(boxes, Tensor):
+        raise TrialError(f"boxes are {type(boxes).__name__}; detection takes one tensor [B, K, 5] for a batch")
     if boxes.dim() != 3 or boxes.shape[-1] != 5:
         raise TrialError(
             f"boxes are {list(boxes.shape)}; detection takes [B, K, 5], rows of x1, y1, x2, y2 in pixels and a class, "

@@ -9,7 +9,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from prunetui.api import Accumulator, Batch, Factor, Literal, Metric, Network, Task, TrialError, called, logits_of, task
+from prunetui.api import (
+    Accumulator,
+    Batch,
+    Evaluation,
+    Factor,
+    Literal,
+    Metric,
+    Network,
+    Task,
+    TrialError,
+    called,
+    logits_of,
+    task,
+)
 from prunetui.tasks.imitation import imitated
 
 MIOU = Metric(
@@ -78,20 +91,26 @@ class Segmentation(Task):
         accumulator.add("confusion", confusion(logits.argmax(1), masks, logits.shape[1], self.ignore_index))
 
     def figures(self, accumulator: Accumulator) -> Mapping[str, float]:
-        """Means over the classes that are there or were found.
+        """Means over the classes that are there or were found; none while no pixel's class is known."""
+        matrix = accumulator.sums["confusion"].double()
+        if not bool(matrix.any()):
+            return {}
+        right, either = matrix.diagonal(), matrix.sum(0) + matrix.sum(1) - matrix.diagonal()
+        overlaps = (right / either)[either > 0]
+        return {MIOU.key: 100 * float(overlaps.mean()), PIXEL_ACCURACY.key: 100 * float(right.sum() / matrix.sum())}
 
+    def evaluate(self, model: Network, evaluation: Evaluation) -> Mapping[str, float | None]:
+        """
         Raises:
             TrialError: no pixel's class is known.
         """
-        matrix = accumulator.sums["confusion"].double()
-        if not bool(matrix.any()):
+        found = super().evaluate(model, evaluation)
+        if MIOU.key not in found:
             raise TrialError(
                 f"no pixel of these masks has a class that is known: all are the task's ignore_index, "
                 f"{self.ignore_index}, so there is no {MIOU.title} of them"
             )
-        right, either = matrix.diagonal(), matrix.sum(0) + matrix.sum(1) - matrix.diagonal()
-        overlaps = (right / either)[either > 0]
-        return {MIOU.key: 100 * float(overlaps.mean()), PIXEL_ACCURACY.key: 100 * float(right.sum() / matrix.sum())}
+        return found
 
     def imitation(self, loss: Tensor, outputs: Any, taught: Any, weight: float, temperature: float) -> Tensor:
         """As for classification, of every pixel, whether its class is known or not."""

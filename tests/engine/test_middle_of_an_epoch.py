@@ -18,9 +18,10 @@ from prunetui.config import DataTable, Recipe
 from prunetui.engine import training_loop
 from prunetui.engine.data.source_loader import source_of
 from prunetui.engine.device import Device
+from prunetui.engine.epoch_progress import EpochProgress
 from prunetui.engine.partial import partial_bytes, read_partial
 from prunetui.engine.randomness import generator_states, seed_everything, set_generator_states
-from prunetui.engine.train_job import START, Hooks, Shape, TrainJob, TrainProgress, TrainState
+from prunetui.engine.train_job import START, Hooks, Shape, TrainJob, TrainProgress, TrainState, WithinEpoch
 from prunetui.engine.training_loop import train
 from prunetui.errors import Interrupted
 from prunetui.metrics.metric import LOWER
@@ -154,6 +155,22 @@ def test_the_middle_of_a_long_epoch_is_saved_now_and_then(cpu: Device, monkeypat
     assert [(epoch, state.within.batch) for epoch, state in saved] == [
         (0, 1), (0, 2), (0, 3), (0, 4), (1, 0), (1, 1), (1, 2), (1, 3), (1, 4),
     ]  # fmt: skip
+
+
+def test_sums_are_kept_exactly_and_what_a_task_keeps_itself_is_missed() -> None:
+    kept: dict[str, Any] = {}
+    before = EpochProgress(CPU, kept, {})
+    batch = Accumulator(kept)
+    shared = torch.ones(2)
+    for name, value in (("a", shared), ("b", shared), ("c", 123456789.25)):
+        batch.add(name, value)
+    before.add(torch.tensor(2.0), batch, 4)
+    _, _, state = read_partial(partial_bytes(0, nn.Linear(1, 1), TrainState(within=WithinEpoch(1, {}, before.sums()))))
+    after = EpochProgress(CPU, kept, state.within.sums)
+    assert float(after.metrics.sums["c"]) == 123456789.25
+    assert (after.seen, after.is_whole) == (4, True)
+    after.metrics.keep("own", list)
+    assert not after.is_whole
 
 
 def test_generators_go_on_from_where_they_were() -> None:

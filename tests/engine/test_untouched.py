@@ -18,7 +18,7 @@ from prunetui.errors import TrialError
 def network() -> Any:
     net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Linear(3, 2)).eval()
     net.register_buffer("unsaved", torch.tensor([1.0, float("nan")]), persistent=False)
-    net.steps = 3
+    net.steps, net.fill, net.use_hooks = 3, float("nan"), True
     return net
 
 
@@ -92,3 +92,23 @@ def test_what_a_network_changes_of_itself_is_not_the_method_s() -> None:
         Counting(), batches, method="apoz", target="channels", amount=0.5, progress=False,
     )  # fmt: skip
     assert small.one.out_features == 2
+
+
+class Counts(nn.Module):
+    """A network that counts its calls where gradients are asked for, and is called as hooks are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 8), nn.Linear(8, 2)
+        self.calls, self.use_hooks = 0, True
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += torch.is_grad_enabled()
+        out: torch.Tensor = self.last(self.first(x).relu())
+        return out
+
+
+def test_what_a_network_changes_of_itself_is_not_the_method_s_doing() -> None:
+    data = [(torch.randn(8, 4), torch.arange(8) % 2)]
+    small, _ = prunetui.prune(Counts(), data, method="taylor-structured", progress=False)
+    assert small.first.out_features < 8

@@ -184,11 +184,11 @@ def test_an_unknown_name_is_told_with_all_there_are_and_the_nearest():
     assert (model.line, model.got, model.nearest) == (2, '"resnet21"', '"resnet20"')
     assert model.allowed.split(", ") == [
         "resnet18", "resnet34", "resnet50", "resnet20", "resnet32", "resnet44", "resnet56", "resnet110",
-        "tiny-transformer", "unet", "vgg11", "vgg16", "vgg19", "vit",
+        "tiny-detector", "tiny-transformer", "unet", "vgg11", "vgg16", "vgg19", "vit",
     ]  # fmt: skip
     assert data.allowed.split(", ") == [
-        "digits", "digits-on-noise", "cifar10", "cifar100", "svhn", "fashion-mnist", "folder", "huggingface",
-        "system-text",
+        "digits", "digits-in-boxes", "digits-on-noise", "cifar10", "cifar100", "svhn", "fashion-mnist", "folder",
+        "huggingface", "system-text",
     ]  # fmt: skip
     assert data.nearest == '"digits"'
 
@@ -198,7 +198,7 @@ def test_forms_and_editors_are_offered_the_names_of_the_catalogue():
     assert schema["anyOf"][0] == {"enum": list(catalogue("model").found)}
     specs = {(section.key, spec.label): spec for section in sections("cpu") for spec in section.specs}
     assert specs["model", "name"].choices == tuple(catalogue("model").found)
-    assert specs["data", "name"].choices[:2] == ("digits", "digits-on-noise")
+    assert specs["data", "name"].choices[:3] == ("digits", "digits-in-boxes", "digits-on-noise")
 
 
 # What is read without running it ----------------------------------------------------------------------

@@ -95,7 +95,7 @@ def test_acdc_trains_by_turns_and_ends_with_the_largest_weights(laboratory: Labo
 def test_acdcs_phases_are_those_of_the_authors_runs_of_100_epochs(laboratory: Laboratory) -> None:
     """Compressed from epoch 10, 20, ... 70 for 5 epochs each, and from 85 to the end."""
     method = laboratory.method("acdc")
-    compressed = [epoch for epoch in range(100) if method._compressed(epoch / 100)]
+    compressed = [epoch for epoch in range(100) if method._compressed(epoch, 100)]
     assert compressed == [e for first in range(10, 80, 10) for e in range(first, first + 5)] + list(range(85, 100))
 
 
@@ -183,16 +183,17 @@ def test_granet_grows_nothing_that_a_network_came_without(laboratory: Laboratory
     assert back == [0] * TOTAL
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"warm_up": 0.5, "last_dense": 0.3, "last_sparse": 0.3}, "are 1.10 of the training; they may be 1 at most"),
-        ({"phase": 0.02}, "a phase of 0.02 of 20 batches is shorter than one: make it longer"),
-    ],
-)
-def test_acdc_refuses_phases_that_do_not_fit(laboratory: Laboratory, options: dict[str, float], words: str) -> None:
-    with pytest.raises(TrialError, match=words):
-        laboratory.trained(laboratory.method("acdc", **options), 0.7, EPOCHS)
+def test_acdc_refuses_parts_that_are_more_than_the_training(laboratory: Laboratory) -> None:
+    method = laboratory.method("acdc", warm_up=0.5, last_dense=0.3, last_sparse=0.3)
+    with pytest.raises(TrialError, match=r"are 1\.10 of the training; they may be 1 at most"):
+        laboratory.trained(method, 0.7, EPOCHS)
+
+
+def test_acdc_in_a_short_training_goes_by_turns_of_single_batches(laboratory: Laboratory) -> None:
+    masked: list[bool] = []
+    method = laboratory.method("acdc", warm_up=0.1, phase=0.001, last_dense=0.1, last_sparse=0.2)
+    laboratory.trained(method, 0.7, EPOCHS, lambda training: masked.append(removed(training.masks) > 0))
+    assert masked[1:12] == [True, False] * 5 + [True]
 
 
 def test_acdc_that_is_compressed_from_the_first_batch_says_so_by_masks(laboratory: Laboratory) -> None:

@@ -242,3 +242,28 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(average_precision, "find_spec", lambda name: None if name == "pycocotools" else True)
     with pytest.raises(ModuleNotFoundError, match=r"needs pycocotools: pip install 'prunetui\[detection\]'"):
         Detection()
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ([8.0, 8.0, 4.0, 4.0, 1.0], r"a box is \(8, 8, 4, 4\); it is x1, y1, x2, y2 in pixels, with x1 <= x2"),
+        ([2.0, 2.0, 12.0, 12.0, 0.7], r"a box has the class 0\.7; a class is a whole number from 0"),
+        ([2.0, 2.0, 12.0, 12.0, math.nan], "a box has the class nan; a class is a whole number"),
+        ([math.nan, 2.0, 12.0, 12.0, 1.0], r"a box is \(nan, 2, 12, 12\)"),
+    ],
+)
+def test_what_is_no_box_is_refused(row: list[float], words: str) -> None:
+    with pytest.raises(TrialError, match=words):
+        Detection().loss(lambda images: surely(), (IMAGES, torch.tensor([[PADDING, row]])))
+
+
+def test_a_batch_without_a_row_for_boxes_has_none() -> None:
+    none, padded = torch.zeros(1, 0, 5), torch.tensor([[PADDING]])
+    losses = [float(Detection().loss(lambda images: surely(), (IMAGES, boxes))) for boxes in (none, padded)]
+    assert losses[0] == losses[1]
+
+
+def test_a_list_of_boxes_is_refused() -> None:
+    with pytest.raises(TrialError, match=r"boxes are list; detection takes one tensor \[B, K, 5\] for a batch"):
+        Detection().loss(lambda images: surely(), (IMAGES, [{"boxes": torch.zeros(1, 4)}]))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from prunetui.api import Accumulator, TrialError
+from prunetui.api import Accumulator, Evaluation, TrialError
 from prunetui.tasks.segmentation import Segmentation
 
 FOUND = torch.tensor([[[0, 0, 1], [2, 1, 1]]])
@@ -44,9 +45,13 @@ def test_pixels_add_up_over_batches() -> None:
     assert both["pixel_accuracy"] == pytest.approx(100 * 5 / 11)
 
 
-def test_a_split_without_any_known_pixel_has_no_figures() -> None:
+def test_a_split_without_any_known_pixel_has_no_figures_and_a_batch_of_a_training_has_none_yet() -> None:
+    unknown = torch.full((1, 2, 3), 255)
+    assert figures(surely(FOUND), unknown) == {}
+    source = SimpleNamespace(batches=lambda split, size: iter([(torch.zeros(1, 1, 2, 3), unknown)]))
+    evaluation = Evaluation(source, "test", 1, False, False, lambda: False)  # type: ignore[arg-type]
     with pytest.raises(TrialError, match=r"no pixel .* all are the task's ignore_index, 255, so there is no mIoU"):
-        figures(surely(FOUND), torch.full((1, 2, 3), 255))
+        Segmentation().evaluate(lambda images: surely(FOUND), evaluation)
 
 
 def test_logits_of_another_size_are_resized_and_are_found_by_name() -> None:

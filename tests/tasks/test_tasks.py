@@ -205,7 +205,8 @@ def test_the_tasks_of_the_catalogue_and_classification_measures_what_runs_did_be
     found = catalogue("task")
     primary = {name: task.given["primary"] for name, task in found.found.items()}
     assert primary == {
-        "classification": "top1", "language-modelling": "perplexity", "regression": "rmse", "segmentation": "miou",
+        "classification": "top1", "detection": "map", "language-modelling": "perplexity", "regression": "rmse",
+        "segmentation": "miou",
     }  # fmt: skip
     assert found.problems == ()
     assert found.found["classification"].given == {"primary": "top1"}

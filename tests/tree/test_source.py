@@ -226,6 +226,6 @@ def test_a_changed_method_invalidates_its_own_steps_only(monkeypatch: pytest.Mon
     before = after(planned())
     known = method_catalogue.catalogue()
     changed = {**known.methods, "taylor": replace(known.methods["taylor"], digest="of another file")}
-    monkeypatch.setattr("prunetui.plan.walk.catalogue", lambda: replace(known, methods=changed))
+    monkeypatch.setattr("prunetui.plan.trial_steps.catalogue", lambda: replace(known, methods=changed))
     now = after(planned())
     assert {method for method in now if now[method] != before[method]} == {"taylor"}

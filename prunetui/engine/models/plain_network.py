@@ -7,7 +7,7 @@ that takes the width of its heads from that of its inputs gets heads of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,11 +80,14 @@ def proved_plain(network: nn.Module, inputs: Any) -> tuple[nn.Module, tuple[str,
         if not found:
             continue
         line = change.line(found)
-        before = [_computed(network, call, training) for training in change.modes for call in calls]
+        before = list(_computable(network, calls, change.modes))
+        if calls and not before:
+            raise UsageError(
+                f"the network cannot be computed with these inputs, so a change of it ({line}) is not proved"
+            )
         network = change.make(network)
-        after = (_computed(network, call, training) for training in change.modes for call in calls)
-        for wanted, made in zip(before, after, strict=True):
-            if apart := _apart(made, wanted):
+        for training, call, wanted in before:
+            if apart := _apart(_computed(network, call, training), wanted):
                 raise UsageError(f"the network is not the same any more after a change ({line}): {apart}")
         lines.append(line)
     if digest and not known:
@@ -93,12 +96,27 @@ def proved_plain(network: nn.Module, inputs: Any) -> tuple[nn.Module, tuple[str,
 
 
 def computes_the_same(network: nn.Module, changed: nn.Module, calls: list[Example], modes: tuple[bool, ...]) -> str:
-    """Why a network in float64 does not compute what it did before it was changed; empty where it does."""
+    """Why a network in float64 does not compute what it did before it was changed; empty where it does.
+
+    In the modes in which it can be computed at all.
+    """
+    before = list(_computable(network, calls, modes))
+    found = (_apart(_computed(changed, call, training), wanted) for training, call, wanted in before)
+    return next((apart for apart in found if apart), "" if before else "it cannot be computed with these inputs")
+
+
+def _computable(
+    network: nn.Module, calls: list[Example], modes: tuple[bool, ...]
+) -> Iterator[tuple[bool, Example, list[Tensor]]]:
+    """Modes and calls in which a network is computed, and what comes out: some want targets where they train."""
     for training in modes:
         for call in calls:
-            if apart := _apart(_computed(changed, call, training), _computed(network, call, training)):
-                return apart
-    return ""
+            try:
+                yield training, call, _computed(network, call, training)
+            except (MemoryError, torch.OutOfMemoryError):
+                raise
+            except Exception:  # noqa: BLE001 - whatever the network's own code raises: it is not for this mode
+                continue
 
 
 def wide_calls(network: nn.Module, inputs: Any) -> list[Example]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from functools import wraps
 from typing import Any
 
@@ -83,7 +84,8 @@ def _quietly(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
     told = logging.root.manager.disable
     logging.disable(logging.CRITICAL)  # torch logs what it raises as well
     try:
-        with warnings.catch_warnings():
+        # And it prints whole graphs of what it cannot follow.
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             return torch.export.export(model, args, kwargs, strict=False)
     finally:

@@ -54,8 +54,13 @@ def network_digest(model: nn.Module, examples: Sequence[Example], purpose: str) 
 
 def _module(name: str, module: nn.Module) -> list[Any]:
     own = {key: _value(value, DEEPEST) for key, value in vars(module).items() if key not in OWN}
-    hooks = [_value(list(of.values()), DEEPEST) for key, of in vars(module).items() if key.endswith("_hooks")]
+    hooks = [_value(list(of.values()), DEEPEST) for key, of in vars(module).items() if is_hooks(key, of)]
     return [name, f"{type(module).__module__}.{type(module).__qualname__}", own, hooks]
+
+
+def is_hooks(key: str, value: Any) -> bool:
+    """Whether an attribute of a module holds hooks, and no number of somebody's that is called so."""
+    return key.endswith("_hooks") and isinstance(value, Mapping)
 
 
 def _value(value: Any, depth: int) -> Any:
