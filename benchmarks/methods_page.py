@@ -87,21 +87,32 @@ seed, first and last layer kept).
 | `obd` | as it was | 67.58 | 44.46 | 16.97 | 10.00 | 10.07 |
 | `obs` | as it was | 80.54 | 80.53 | 78.82 | 74.92 | 56.12 |
 | `obc` | as it was | 80.76 | 80.48 | 79.43 | 76.09 | 61.28 |
-| `sparsegpt` | as it was | 78.94 | 74.70 | 63.04 | 27.18 | 10.03 |
+| `sparsegpt` | as it was | 78.72 | 72.56 | 59.18 | 29.99 | 11.90 |
 | `wanda` | as it was | 64.04 | 51.29 | 27.22 | 10.70 | 10.25 |
 | `wanda`, `score = "ria"` | as it was | 74.53 | 58.61 | 24.39 | 13.35 | 10.11 |
+| `dsnot` | as it was | 29.39 | 18.53 | 11.44 | 10.06 | 9.99 |
+| `dsnot`, `start = "magnitude"` | as it was | 25.12 | 16.99 | 10.01 | 10.04 | 10.00 |
 | magnitude a layer (`l1-unstructured`) | as it was | 77.98 | 65.66 | 45.29 | 34.11 | 16.02 |
+| the same, `budget = "erk"` | as it was | 72.10 | 59.64 | 43.34 | 38.97 | 10.12 |
+| the same, `budget = "owl"` | as it was | 77.10 | 66.37 | 49.87 | 33.34 | 16.20 |
+| the same, `budget = "alpha"` | as it was | 77.19 | 60.34 | 34.50 | 15.33 | 12.92 |
 | magnitude (`global-unstructured`) | re-estimated | 77.69 | 75.78 | 70.55 | 59.70 | 35.02 |
 | `obd` | re-estimated | 75.66 | 70.93 | 59.05 | 38.54 | 14.40 |
 | `obs` | re-estimated | 78.88 | 78.03 | 76.12 | 71.31 | 52.99 |
 | `obc` | re-estimated | 79.54 | 79.39 | 78.94 | 77.68 | 68.04 |
-| `sparsegpt` | re-estimated | 79.35 | 79.02 | 76.19 | 55.73 | 20.24 |
+| `sparsegpt` | re-estimated | 79.76 | 79.41 | 76.18 | 60.19 | 23.83 |
 | `wanda` | re-estimated | 78.50 | 73.99 | 57.46 | 23.30 | 14.18 |
 | `wanda`, `score = "ria"` | re-estimated | 77.43 | 75.28 | 67.76 | 40.04 | 17.16 |
+| `dsnot` | re-estimated | 64.94 | 41.83 | 19.67 | 14.85 | 12.85 |
+| `dsnot`, `start = "magnitude"` | re-estimated | 65.27 | 41.84 | 18.23 | 17.74 | 8.70 |
 | magnitude a layer (`l1-unstructured`) | re-estimated | 77.35 | 74.39 | 68.07 | 57.07 | 27.15 |
+| the same, `budget = "erk"` | re-estimated | 76.77 | 73.66 | 69.15 | 57.89 | 33.57 |
+| the same, `budget = "owl"` | re-estimated | 77.55 | 74.33 | 69.21 | 57.56 | 30.52 |
+| the same, `budget = "alpha"` | re-estimated | 76.98 | 72.53 | 64.22 | 19.85 | 14.19 |
 
 `sparsegpt`, `wanda` and its variant were made for the wide linear layers of language models; in this net of narrow
-convolutions they stay behind `obc`, and `wanda` behind magnitude. The command prints layer budgets too.
+convolutions they stay behind `obc`, and `wanda` behind magnitude. `dsnot` does harm here: behind a ReLU all inputs are
+positive, and the means that it brings back are not what is lost. Of the layer budgets none helps as a rule.
 `obs` fits the loss at the statistics it finds, so re-estimating them afterwards costs it (and the dense net) something.
 """
 
