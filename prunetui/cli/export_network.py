@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prunetui.cli.export_prepared import computed, content_of, inputs_of_test
 from prunetui.errors import RunFailed, UsageError
 from prunetui.files.atomic import write_atomic
 from prunetui.plugins.own_files import names_own_file, short
@@ -16,7 +17,7 @@ from prunetui.store import Run, find_run
 from prunetui.terminal.output import say
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from prunetui.engine.loading import Pixels
 
@@ -24,7 +25,7 @@ FORMATS = ("pt2", "onnx", "safetensors")
 IMAGES = 64
 """Test images that the exported network is compared on."""
 TOLERANCE = 1e-3
-"""Largest difference of logits, relative to the largest logit."""
+"""Largest difference of outputs, relative to the largest."""
 
 
 def export_model(root: Path, run: str, trial: str, kind: str, output: Path, trust: bool = False) -> None:
@@ -39,33 +40,50 @@ def export_model(root: Path, run: str, trial: str, kind: str, output: Path, trus
     """
     import torch
 
-    from prunetui.engine.loading import pixels_of
+    from prunetui.engine.loading import network_in, pixels_of
     from prunetui.engine.models.read_checkpoint import read_checkpoint
+    from prunetui.engine.tracing.output_tensors import difference
 
     found = find_run(root, run)
     source = model_of(found, trial)
     checkpoint = read_checkpoint(source)
-    if checkpoint.header.get("prepared"):
-        raise UsageError(
-            f"{trial} takes prepared examples, and networks of images are exported: prunetui.load({str(source)!r}) "
-            "gives its module, which torch.export and torch.onnx take"
-        )
-    model = pixels_of(checkpoint, source, trust)
-    images, what = _images(found, checkpoint.header, trust)
-    output = output.expanduser()
-    content, again = _made(kind, model, checkpoint.header, source, images[:2])
-    with torch.inference_mode():
-        wanted = model(images)
+    if kind not in FORMATS:
+        raise UsageError(f"no format is called {kind!r}; there are: {', '.join(FORMATS)}")
+    output, prepared = output.expanduser(), bool(checkpoint.header.get("prepared"))
+    if prepared:
+        bare = network_in(checkpoint, source, trust)
+        inputs, what = inputs_of_test(found, trust)
+        wanted = computed(bare, inputs)
+        content, again = _prepared(kind, bare, inputs, checkpoint.header, source)
+    else:
+        model = pixels_of(checkpoint, source, trust)
+        inputs, what = _images(found, checkpoint.header, trust)
+        with torch.inference_mode():
+            wanted = [model(inputs)]
+        content, run_again = _made(kind, model, checkpoint.header, source, inputs[:2])
+        again = lambda path, images: [run_again(path, images)]  # noqa: E731
     try:
         write_atomic(output, content)
     except OSError as error:
         raise UsageError(f"cannot write {output}: {error.strerror}") from None
-    worst = float((again(output, images) - wanted).abs().max())
-    if not worst <= TOLERANCE * float(wanted.abs().max()):
+    apart = difference(again(output, inputs), wanted)
+    if not apart.relative <= TOLERANCE:
         output.unlink(missing_ok=True)
-        raise RunFailed(f"the exported network differs by {worst:.3g} from the trial's on {what}; nothing was kept")
-    _tell(found, trial, output, worst, what)
+        far = apart.words or f"it differs by {apart.relative:.3g} of the largest output"
+        raise RunFailed(f"the exported network is not the trial's on {what}: {far}; nothing was kept")
+    _tell(found, trial, output, apart.relative, what, "" if prepared else "; takes images in [0, 1]")
     say(output)
+
+
+def _prepared(
+    kind: str, model: nn.Module, inputs: Any, header: dict[str, Any], source: Path
+) -> tuple[bytes, Callable[[Path, Any], list[Tensor]]]:
+    """As ``_made``, of a network that takes prepared examples."""
+    from prunetui.engine.loading import load
+
+    if kind == "safetensors":
+        return source.read_bytes(), lambda path, given: computed(load(path, trust=True), given)
+    return content_of(kind, model, inputs, header)
 
 
 def model_of(run: Run, trial: str) -> Path:
@@ -123,7 +141,7 @@ def _made(kind: str, model: Pixels, header: dict[str, Any], source: Path, exampl
         from prunetui.engine.onnx import onnx_bytes
 
         return onnx_bytes(model, example[:1], header), _run_onnx
-    raise UsageError(f"no format is called {kind!r}; there are: {', '.join(FORMATS)}")
+    raise AssertionError(kind)
 
 
 def _pt2(model: Pixels, header: dict[str, Any], example: Tensor) -> bytes:
@@ -155,11 +173,11 @@ def _run_onnx(path: Path, images: Tensor) -> Tensor:
     return load_onnx(path)[0](images)
 
 
-def _tell(run: Run, trial: str, output: Path, worst: float, what: str) -> None:
+def _tell(run: Run, trial: str, output: Path, worst: float, what: str, takes: str) -> None:
     row = next((row for row in run.rows() if row["trial"] == trial), {})
-    say(f"checked on {what}: largest difference of logits {worst:.3g}", err=True)
+    say(f"checked on {what}: largest difference of outputs {worst:.3g} of the largest", err=True)
     if row.get("params"):
         params, alive = int(row["params"]), int(row["params_nonzero"])
         size = output.stat().st_size / 1e6
         zeros = f", {params - alive:,} of them zero (masks bring no speed-up in this format)" if alive < params else ""
-        say(f"{params:,} parameters{zeros}; {size:.2f} MB; takes images in [0, 1]", err=True)
+        say(f"{params:,} parameters{zeros}; {size:.2f} MB{takes}", err=True)

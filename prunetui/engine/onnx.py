@@ -27,10 +27,11 @@ def onnx_bytes(model: nn.Module, example: Tensor, about: Mapping[str, Any] | Non
             model, (example,), out, dynamo=False, input_names=[PIXELS], output_names=[LOGITS],
             dynamic_axes={PIXELS: {0: "batch"}, LOGITS: {0: "batch"}},
         )  # fmt: skip
-    return out.getvalue() if about is None else _told(out.getvalue(), about)
+    return out.getvalue() if about is None else with_header(out.getvalue(), about)
 
 
-def _told(content: bytes, about: Mapping[str, Any]) -> bytes:
+def with_header(content: bytes, about: Mapping[str, Any]) -> bytes:
+    """The file with its metadata property ``prunetui``."""
     import onnx
 
     proto = onnx.load_from_string(content)

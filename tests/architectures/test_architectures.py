@@ -22,13 +22,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks._architectures import NETWORKS, Network
 from benchmarks.architectures import CPU, SHARES, Examined
 from prunetui.api.source import called, mapped, tensors_in
+from prunetui.cli.export_prepared import computed, content_of
 from prunetui.engine.count import count
 from prunetui.engine.loading import attributes_of
 from prunetui.engine.models import Architecture
 from prunetui.engine.state import State, instantiate, model_bytes
 from prunetui.engine.trace_network import WHOLE
+from prunetui.engine.tracing.output_tensors import difference
 from prunetui.engine.verify_edit import achieved
-from prunetui.errors import TrialError
+from prunetui.errors import TrialError, UsageError
 
 LESS: dict[str, float] = {}
 """Networks of which so many multiply-accumulates cannot go, and the largest share that can."""
@@ -94,6 +96,27 @@ def test_a_share_of_its_multiply_accumulates_is_removed(network: Network, share:
     assert one.graph.cost("params", widths) == counted.params == sum(p.numel() for p in model.parameters())
     _is_trained(model, network)
     _is_the_same_when_read(after, network)
+
+
+NOT_IN: dict[str, set[str]] = {"pt2": set(), "onnx": set()}
+"""Networks that torch exports not in this format."""
+
+
+@every
+@pytest.mark.parametrize("kind", ["pt2", "onnx"])
+def test_what_is_left_of_it_is_exported_and_computes_the_same(network: Network, kind: str, tmp_path: Path) -> None:
+    after, _ = examined(network).pruned(SHARES[0])
+    model = instantiate(after, CPU).eval()
+    inputs = mapped(network.example(), lambda tensor: torch.cat([tensor, tensor]))
+    if network.short in NOT_IN[kind]:
+        with pytest.raises(UsageError, match=f"torch cannot export this network as {kind}: "):
+            content_of(kind, model, inputs, {})
+        return
+    content, again = content_of(kind, model, inputs, {})
+    file = tmp_path / f"small.{kind}"
+    file.write_bytes(content)
+    apart = difference(again(file, inputs), computed(model, inputs))
+    assert apart.relative < 1e-4, apart.words
 
 
 def _is_trained(model: nn.Module, network: Network) -> None:

@@ -66,7 +66,7 @@ def test_what_is_exported_computes_what_the_trial_does(
     export_model(run.folder.parent, "last", trial, kind, output)
     out, err = capsys.readouterr()
     assert out == f"{output}\n"
-    assert "checked on 64 test images: largest difference of logits" in err
+    assert "checked on 64 test images: largest difference of outputs" in err
     images = torch.rand(3, 1, 8, 8)
     wanted = prunetui.load(run.models / f"{trial}.safetensors")(images)
     if kind != "onnx":

@@ -7,12 +7,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import onnxruntime
 import pytest
 import torch
 from torch import Tensor, nn
 
 import prunetui
 from prunetui.api import Splits
+from prunetui.cli.export_network import export_model
 from prunetui.cli.measure_checkpoint import evaluate_checkpoint
 from prunetui.config import DataTable, Recipe, parse_study
 from prunetui.engine.data.source_loader import source_of
@@ -90,6 +92,22 @@ def test_inputs_by_name_are_trained_pruned_proved_timed_and_measured_again(
     assert again["top1"] == pytest.approx(float(narrow["top1"]), abs=0.01)
     evaluate_checkpoint(saved, None, None, ["data.limit=100"], "cpu", as_json=True, trust=True)
     assert json.loads(capsys.readouterr().out)["images"] == 100
+
+    inputs = {"tokens": torch.randint(0, 20, (3, 5)), "weight": torch.rand(3, 1)}
+    wanted = net(**inputs)["logits"].detach()
+    for kind in ("pt2", "onnx", "safetensors"):
+        output = tmp_path / f"small.{kind}"
+        export_model(tmp_path / "runs", run.id, narrow["trial"], kind, output, trust=True)
+        out, err = capsys.readouterr()
+        assert out.strip() == str(output)
+        assert "checked on 8 test examples: largest difference of outputs" in err
+    made = torch.export.load(tmp_path / "small.pt2").module()(**inputs)
+    torch.testing.assert_close(made[0].detach(), wanted)
+    session = onnxruntime.InferenceSession(tmp_path / "small.onnx")
+    (found,) = session.run(["output_0"], {name: tensor.numpy() for name, tensor in inputs.items()})
+    torch.testing.assert_close(torch.from_numpy(found), wanted, rtol=1e-4, atol=1e-5)
+    with pytest.raises(UsageError, match="is built by code of"):
+        export_model(tmp_path / "runs", run.id, narrow["trial"], "pt2", tmp_path / "no.pt2")
 
 
 def test_a_built_in_network_does_not_take_what_is_no_image(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def export_both(
     """
     arguments = (tuple(args), dict(kwargs or {}))
     programs, why = [], ""
-    with unchanged(model), _giving_tensors(model):
+    with unchanged(model), giving_tensors(model):
         for training in (True, False):
             model.train(training)
             try:
@@ -62,7 +62,7 @@ def _exported(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], t
 
 
 @contextmanager
-def _giving_tensors(model: nn.Module) -> Iterator[None]:
+def giving_tensors(model: nn.Module) -> Iterator[None]:
     """It gives a list of the tensors that come out meanwhile: torch.export knows no objects of other libraries."""
     forward, own = model.forward, "forward" in vars(model)
 
