@@ -6,6 +6,7 @@ import difflib
 import json
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from prunetui.store import Run, find_run
 from prunetui.terminal.output import say
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from prunetui.engine.loading import Pixels
 
@@ -38,52 +39,60 @@ def export_model(root: Path, run: str, trial: str, kind: str, output: Path, trus
         UsageError: no such run, trial or format; its network is built by code that is not trusted.
         RunFailed: the written file computes something else.
     """
-    import torch
-
-    from prunetui.engine.loading import network_in, pixels_of
-    from prunetui.engine.models.read_checkpoint import read_checkpoint
     from prunetui.engine.tracing.output_tensors import difference
 
     found = find_run(root, run)
-    source = model_of(found, trial)
-    checkpoint = read_checkpoint(source)
+    source, output = model_of(found, trial), output.expanduser()
     if kind not in FORMATS:
         raise UsageError(f"no format is called {kind!r}; there are: {', '.join(FORMATS)}")
-    output, prepared = output.expanduser(), bool(checkpoint.header.get("prepared"))
-    if prepared:
-        bare = network_in(checkpoint, source, trust)
-        inputs, what = inputs_of_test(found, trust)
-        wanted = computed(bare, inputs)
-        content, again = _prepared(kind, bare, inputs, checkpoint.header, source)
-    else:
-        model = pixels_of(checkpoint, source, trust)
-        inputs, what = _images(found, checkpoint.header, trust)
-        with torch.inference_mode():
-            wanted = [model(inputs)]
-        content, run_again = _made(kind, model, checkpoint.header, source, inputs[:2])
-        again = lambda path, images: [run_again(path, images)]  # noqa: E731
+    made = _of_images_or_prepared(found, source, kind, trust)
     try:
-        write_atomic(output, content)
+        write_atomic(output, made.content)
     except OSError as error:
         raise UsageError(f"cannot write {output}: {error.strerror}") from None
-    apart = difference(again(output, inputs), wanted)
+    apart = difference(made.again(output, made.inputs), made.wanted)
     if not apart.relative <= TOLERANCE:
         output.unlink(missing_ok=True)
         far = apart.words or f"it differs by {apart.relative:.3g} of the largest output"
-        raise RunFailed(f"the exported network is not the trial's on {what}: {far}; nothing was kept")
-    _tell(found, trial, output, apart.relative, what, "" if prepared else "; takes images in [0, 1]")
+        raise RunFailed(f"the exported network is not the trial's on {made.what}: {far}; nothing was kept")
+    _tell(found, trial, output, apart.relative, made)
     say(output)
 
 
-def _prepared(
-    kind: str, model: nn.Module, inputs: Any, header: dict[str, Any], source: Path
-) -> tuple[bytes, Callable[[Path, Any], list[Tensor]]]:
-    """As ``_made``, of a network that takes prepared examples."""
-    from prunetui.engine.loading import load
+@dataclass(frozen=True)
+class _Exported:
+    """A file's content, and what it is compared on."""
 
-    if kind == "safetensors":
-        return source.read_bytes(), lambda path, given: computed(load(path, trust=True), given)
-    return content_of(kind, model, inputs, header)
+    content: bytes
+    again: Callable[[Path, Any], list[Tensor]]
+    """Runs the file."""
+    inputs: Any
+    what: str
+    """The inputs in words."""
+    wanted: list[Tensor]
+    takes: str = ""
+
+
+def _of_images_or_prepared(run: Run, source: Path, kind: str, trust: bool) -> _Exported:
+    import torch
+
+    from prunetui.engine.loading import load, network_in, pixels_of
+    from prunetui.engine.models.read_checkpoint import read_checkpoint
+
+    checkpoint = read_checkpoint(source)
+    if checkpoint.header.get("prepared"):
+        bare = network_in(checkpoint, source, trust)
+        inputs, what = inputs_of_test(run, trust)
+        wanted = computed(bare, inputs)
+        if kind == "safetensors":
+            return _Exported(source.read_bytes(), lambda p, x: computed(load(p, trust=True), x), inputs, what, wanted)
+        return _Exported(*content_of(kind, bare, inputs, checkpoint.header), inputs, what, wanted)
+    model = pixels_of(checkpoint, source, trust)
+    images, what = _images(run, checkpoint.header, trust)
+    with torch.inference_mode():
+        wanted = [model(images)]
+    content, again = _made(kind, model, checkpoint.header, source, images[:2])
+    return _Exported(content, lambda p, x: [again(p, x)], images, what, wanted, "; takes images in [0, 1]")
 
 
 def model_of(run: Run, trial: str) -> Path:
@@ -173,11 +182,11 @@ def _run_onnx(path: Path, images: Tensor) -> Tensor:
     return load_onnx(path)[0](images)
 
 
-def _tell(run: Run, trial: str, output: Path, worst: float, what: str, takes: str) -> None:
+def _tell(run: Run, trial: str, output: Path, worst: float, made: _Exported) -> None:
     row = next((row for row in run.rows() if row["trial"] == trial), {})
-    say(f"checked on {what}: largest difference of outputs {worst:.3g} of the largest", err=True)
+    say(f"checked on {made.what}: largest difference of outputs {worst:.3g} of the largest", err=True)
     if row.get("params"):
         params, alive = int(row["params"]), int(row["params_nonzero"])
         size = output.stat().st_size / 1e6
         zeros = f", {params - alive:,} of them zero (masks bring no speed-up in this format)" if alive < params else ""
-        say(f"{params:,} parameters{zeros}; {size:.2f} MB{takes}", err=True)
+        say(f"{params:,} parameters{zeros}; {size:.2f} MB{made.takes}", err=True)

@@ -72,32 +72,44 @@ def _method(study: Study, method: MethodTable, info: MethodInfo, i: int) -> list
         )
         allowed = ", ".join(info.targets)
         return [(key, Mistake(f"{where}.target", reason, f'"{target}"', allowed))]
-    # A study that is written out says all options: those that are what they are by default are no mistake.
-    own = {option.name for option in info.options if method.options.get(option.name, option.default) != option.default}
-    idle = [name for name in (("n", "m") if target != "pattern" else ("scope",)) if name in own]
-    if "pattern" in info.targets and idle:
-        other = f'n and m are of the target "pattern", and this is "{target}"'
-        reason = other if target != "pattern" else "a pattern is chosen within every m weights: leave scope out"
-        return [((*path, idle[0]), Mistake(f"{where}.{idle[0]}", reason, f"{method.options[idle[0]]}"))]
+    if "pattern" in info.targets and (found := _of_pattern(study, method, info, path, where)):
+        return found
     if target == "threshold":
         return []
     values = values_of(study, method)
-    if target == "pattern" and not 0 < pattern_of(method) < 1:
-        got = f"{option_of(method, 'n')}:{option_of(method, 'm')}"
-        return [((*path, "n"), Mistake(f"{where}.n", "a pattern keeps n of m with 0 < n < m", got))]
-    if target == "pattern" and option_of(method, "budget") not in (None, "uniform"):
-        reason = "a pattern takes the same share of every layer: leave budget out"
-        return [((*path, "budget"), Mistake(f"{where}.budget", reason, f'"{option_of(method, "budget")}"'))]
-    if target == "pattern" and study.layers.floor > 1 - pattern_of(method) + 1e-9:
-        reason = f"{method.name} keeps {1 - pattern_of(method):.2%} of every layer, less than the floor"
-        return [(("layers", "floor"), Mistake("layers.floor", reason, f"{study.layers.floor:g}"))]
-    if target == "pattern" and (len(values) > 1 or abs(values[0] - pattern_of(method)) > 1e-9):
-        reason = f"{method.name} removes exactly what its pattern says; leave sparsities away"
-        got, only = ", ".join(f"{v:g}" for v in values), f"{pattern_of(method):g}"
-        return [((*path, "sparsities"), Mistake(f"{where}.sparsities", reason, got, only))]
     key = (*path, "sparsities") if method.sparsities else ("sparsities",)
     name = f"{where}.sparsities" if method.sparsities else "sparsities"
     return _fractions(values, key, name)
+
+
+def _of_pattern(
+    study: Study, method: MethodTable, info: MethodInfo, path: tuple[str | int, ...], where: str
+) -> list[Located]:
+    """What is wrong with a method that knows patterns, where it is to make one, or has what is of them only."""
+    target, values = target_of(study, method), values_of(study, method)
+    # A study that is written out says all options: those that are what they are by default are no mistake.
+    own = {option.name for option in info.options if method.options.get(option.name, option.default) != option.default}
+    idle = [name for name in (("n", "m") if target != "pattern" else ("scope",)) if name in own]
+    if idle:
+        other = f'n and m are of the target "pattern", and this is "{target}"'
+        reason = other if target != "pattern" else "a pattern is chosen within every m weights: leave scope out"
+        return [((*path, idle[0]), Mistake(f"{where}.{idle[0]}", reason, f"{method.options[idle[0]]}"))]
+    if target != "pattern":
+        return []
+    if not 0 < pattern_of(method) < 1:
+        got = f"{option_of(method, 'n')}:{option_of(method, 'm')}"
+        return [((*path, "n"), Mistake(f"{where}.n", "a pattern keeps n of m with 0 < n < m", got))]
+    if option_of(method, "budget") not in (None, "uniform"):
+        reason = "a pattern takes the same share of every layer: leave budget out"
+        return [((*path, "budget"), Mistake(f"{where}.budget", reason, f'"{option_of(method, "budget")}"'))]
+    if study.layers.floor > 1 - pattern_of(method) + 1e-9:
+        reason = f"{method.name} keeps {1 - pattern_of(method):.2%} of every layer, less than the floor"
+        return [(("layers", "floor"), Mistake("layers.floor", reason, f"{study.layers.floor:g}"))]
+    if len(values) > 1 or abs(values[0] - pattern_of(method)) > 1e-9:
+        reason = f"{method.name} removes exactly what its pattern says; leave sparsities away"
+        got, only = ", ".join(f"{v:g}" for v in values), f"{pattern_of(method):g}"
+        return [((*path, "sparsities"), Mistake(f"{where}.sparsities", reason, got, only))]
+    return []
 
 
 def _fractions(values: Sequence[float], key: tuple[str | int, ...], name: str) -> list[Located]:

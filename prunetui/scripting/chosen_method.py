@@ -58,6 +58,17 @@ def chosen_method(method: Any, options: Mapping[str, Any], target: str, amount: 
     return chosen
 
 
+def with_own(options: Any, own: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Options of a method, with those that are arguments of their own.
+
+    Raises:
+        UsageError: they are no mapping.
+    """
+    if options is not None and not isinstance(options, Mapping):
+        raise UsageError(f"options are {options!r}; they must be a mapping of names to values")
+    return {**(options or {}), **own}
+
+
 def _check_pattern(options: Mapping[str, Any], amount: float) -> None:
     n, m = options.get("n"), options.get("m")
     if not (isinstance(n, int) and isinstance(m, int) and 0 < n < m):

@@ -18,7 +18,7 @@ from prunetui.engine.models.proved_heads import ProvedHeads, proved_heads
 from prunetui.engine.removal_record import Rewritten
 from prunetui.errors import UsageError
 from prunetui.scripting.call_words import in_words_of_call
-from prunetui.scripting.chosen_method import chosen_method
+from prunetui.scripting.chosen_method import chosen_method, with_own
 from prunetui.scripting.given_data import example_of, source_of
 from prunetui.scripting.given_task import Inputs, Loss, given_task
 from prunetui.scripting.progress_bar import StageBar
@@ -56,12 +56,8 @@ def prune(
         UsageError: an argument is wrong, or nothing of the network can be removed so; says why.
         TrialError: the method fails on it, or misses its target.
     """
-    if options is not None and not isinstance(options, Mapping):
-        raise UsageError(f"options are {options!r}; they must be a mapping of names to values")
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise UsageError(f"seed is {seed!r}; it must be a whole number")
     own = {name: value for name, value in (("round_to", round_to), ("scope", scope)) if value is not None}
-    chosen = chosen_method(method, {**(options or {}), **own}, target, amount)
+    chosen = chosen_method(method, with_own(options, own), target, amount)
     recipe, rules = recipe_of(finetune), _rules(exclude, floor, ends)
     device = check_supported(given := unwrapped(model))
     with _undisturbed(seed), StageBar(progress, STAGES) as stages:
@@ -102,6 +98,8 @@ def _undisturbed(seed: int) -> Iterator[None]:
 
     Kernels that were replaced because this machine computes them wrongly are given back.
     """
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise UsageError(f"seed is {seed!r}; it must be a whole number")
     state, before = random.getstate(), safe_kinds()
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]
     try:
