@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map, tree_structure
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves, tree_map, tree_structure
 
 from prunetui.engine.layers import following_attributes
 from prunetui.engine.tracing.cut_tensors import named_tensors, put_tensor
@@ -81,14 +82,14 @@ def nothing_else_uses(
     """Whether nothing but its one call looks at a part's tensors, widths, and ``attributes`` (module in it, name).
 
     It gives what it was seen to give, all of these being empty or 0, and the network computes the same to the last bit.
-    What it hands on in other ways, as what a hook stores, is that of other inputs and parameters meanwhile.
+    What it hands on in other ways, as what a hook stores, is of other inputs meanwhile, and tensors are empty.
     """
     part, call = model.get_submodule(name), seen.calls[name][0]
     places = {(inner, own) for inner, module in part.named_modules() for own in following_attributes(module, {})}
     try:
-        with _replaced(part, _other_parameters):
+        with _Made() as made:
             _outputs(part, tree_map(_drawn, call.inputs), seen.training)
-        with _replaced(part, _empty, {*places, *attributes}), _answering(part, call):
+        with made.emptied(), _emptied(part, {*places, *attributes}), _answering(part, call):
             again = _outputs(model, seen.example, seen.training)
     except Exception:  # noqa: BLE001 - code that misses them raises anything
         return False
@@ -104,23 +105,42 @@ def _drawn(value: Any) -> Any:
     return torch.randn_like(value.detach()) if isinstance(value, Tensor) and value.is_floating_point() else value
 
 
-def _other_parameters(tensor: Tensor) -> Tensor:
-    """Buffers, as variances are, stay."""
-    other: Tensor = _drawn(tensor) if isinstance(tensor, nn.Parameter) else tensor
-    return other
+class _Made(TorchFunctionMode):
+    """Knows all tensors that are made inside it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._tensors: dict[int, Tensor] = {}
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        found = func(*args, **(kwargs or {}))
+        self._tensors |= {id(leaf): leaf for leaf in tree_leaves(found) if isinstance(leaf, Tensor)}
+        return found
+
+    @contextmanager
+    def emptied(self) -> Iterator[None]:
+        """They have no values and no shape meanwhile, whoever holds them."""
+        values = [(tensor, tensor.data) for tensor in self._tensors.values()]
+        try:
+            for tensor, _ in values:
+                tensor.data = _empty(tensor)
+            yield
+        finally:
+            for tensor, data in values:
+                tensor.data = data
 
 
 @contextmanager
-def _replaced(
-    part: nn.Module, change: Callable[[Tensor], Tensor], places: Iterable[tuple[str, str]] = ()
-) -> Iterator[None]:
-    """Other tensors meanwhile, and 0 as the attributes at ``places`` (module, name)."""
+def _emptied(part: nn.Module, places: Iterable[tuple[str, str]]) -> Iterator[None]:
+    """Its tensors are empty meanwhile, and the attributes at ``places`` (module, name) 0."""
     tensors = named_tensors(part)
     values = {(module, own): getattr(part.get_submodule(module), own) for module, own in places}
     try:
         for name, tensor in tensors.items():
-            other = change(tensor)
-            put_tensor(part, name, nn.Parameter(other, False) if isinstance(tensor, nn.Parameter) else other)
+            empty = _empty(tensor)
+            put_tensor(part, name, nn.Parameter(empty, False) if isinstance(tensor, nn.Parameter) else empty)
         for module, own in values:
             setattr(part.get_submodule(module), own, 0)
         yield
