@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +54,9 @@ def kept_channels(after: State, graph: Graph) -> dict[str, Tensor]:
     }
 
 
+COMPARED = ("without these channels", "where these channels are zero", "with all channels")
+
+
 @dataclass(frozen=True)
 class Compared:
     """How far outputs are apart at most, relative to the largest: of networks without channels, silenced, and whole."""
@@ -69,7 +73,7 @@ def removed_against_silenced(small: nn.Module, keep: Keep, before: State, graph:
     In float32 at least.
 
     Raises:
-        TrialError: it exceeds ``EQUIVALENCE``: these channels cannot be removed from it.
+        TrialError: it exceeds ``EQUIVALENCE``, or a network raises: these channels cannot be removed from it.
     """
     device = next(small.parameters()).device
     silent, dense = (instantiate(state, device) for state in (zero_channels(keep, before, graph), before))
@@ -78,12 +82,23 @@ def removed_against_silenced(small: nn.Module, keep: Keep, before: State, graph:
     if any(p.is_floating_point() and p.element_size() < 4 for p in networks[0].parameters()):
         networks, inputs = tuple(network.float() for network in networks), mapped(inputs, _widened)  # type: ignore[assignment]
     with torch.no_grad():
-        narrow, silenced, whole = (compared_outputs(network, inputs, graph.parts) for network in networks)
+        narrow, silenced, whole = (
+            _computed(which, network, inputs, graph.parts) for which, network in zip(COMPARED, networks, strict=True)
+        )
     found = difference(narrow, silenced)
     if not found.relative <= EQUIVALENCE:
         far = found.words or f"outputs differ by {found.relative:.2g} of their size"
         raise TrialError(f"removing these channels changes what the network computes: {far}")
     return Compared(found.relative, difference(silenced, whole).relative)
+
+
+def _computed(which: str, network: nn.Module, inputs: Any, parts: Sequence[str]) -> list[Tensor]:
+    try:
+        return compared_outputs(network, inputs, parts)
+    except Exception as error:  # whatever the network's own code raises
+        raise TrialError(
+            f"the network cannot be computed {which}, so that they are not removed: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _widened(tensor: Tensor) -> Tensor:

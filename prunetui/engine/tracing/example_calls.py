@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from prunetui.api.source import arguments_of, called, mapped, tensors_in
+from prunetui.api.source import arguments_of, mapped, tensors_in
 from prunetui.engine.tracing.export_graph import unchanged
 from prunetui.engine.tracing.output_tensors import output_tensors
 from prunetui.engine.tracing.probe_network import Example
@@ -41,7 +41,7 @@ def one_example(network: nn.Module, inputs: Any) -> Any:
     Where the network does not take one alone, two; and all of them where it takes no fewer, as of a graph.
     """
     fewer = (_examples(inputs, count) for count in (1, BATCH))
-    return next((given for given in fewer if False in _modes(network, given)), inputs)
+    return next((given for given in fewer if False in _modes(network, arguments_of(given))), inputs)
 
 
 def _examples(inputs: Any, count: int) -> Any:
@@ -57,11 +57,16 @@ def probe_calls(model: nn.Module, example: Any, macs: int = 0) -> list[Example]:
     ``example`` is a batch of one, as of ``one_example``; what has no first dimension of one, as a graph, stays one.
     Masks and other numbers that are only 0 and 1, or all the same, stay as they are.
     """
+    return calls_like(model, arguments_of(example), macs)
+
+
+def calls_like(model: nn.Module, example: Example, macs: int = 0) -> list[Example]:
+    """The same of the arguments of a call, as they are given: positional and named."""
     generator = torch.Generator().manual_seed(0)
     over_batch = any(isinstance(module, _NormBase) for module in model.modules())
     batch = 1 if macs > LARGE and not over_batch else BATCH
 
-    def inputs_of(change: Change, *resizes: Resize) -> Any:
+    def inputs_of(change: Change, *resizes: Resize) -> Example:
         return mapped(example, lambda tensor: change(tensor, _resized(tuple(tensor.shape), resizes), batch, generator))
 
     shapes = [tuple(tensor.shape) for tensor in tensors_in(example)]
@@ -74,7 +79,7 @@ def probe_calls(model: nn.Module, example: Any, macs: int = 0) -> list[Example]:
         if _modes(model, inputs := drawn(*small, resize)) == modes:
             calls.append(inputs)
             break
-    return [arguments_of(inputs) for inputs in calls]
+    return calls
 
 
 def _resized(shape: Shape, resizes: tuple[Resize, ...] | list[Resize]) -> Shape:
@@ -83,7 +88,7 @@ def _resized(shape: Shape, resizes: tuple[Resize, ...] | list[Resize]) -> Shape:
     return shape
 
 
-def _taken(model: nn.Module, inputs_of: Callable[[Change], Any]) -> tuple[Change, set[bool]]:
+def _taken(model: nn.Module, inputs_of: Callable[[Change], Example]) -> tuple[Change, set[bool]]:
     """How inputs are made so that the network takes them in most modes, and which these are."""
     best: tuple[Change, set[bool]] = (_drawn, set())
     for change in (_drawn, _in_order, _kept):
@@ -168,14 +173,14 @@ def _with_length(old: int, new: int) -> Resize:
     return lambda shape: (*shape[:1], *(new if size == old else size for size in shape[1:]))
 
 
-def _modes(model: nn.Module, inputs: Any) -> set[bool]:
-    """In which modes, training or not, a network takes inputs and gives finite numbers."""
+def _modes(model: nn.Module, inputs: Example) -> set[bool]:
+    """In which modes, training or not, a network takes the arguments of a call and gives finite numbers."""
     found = set()
     with unchanged(model), torch.no_grad():
         for training in (False, True):
             model.train(training)
             try:
-                made = output_tensors(called(model, inputs))
+                made = output_tensors(model(*inputs[0], **inputs[1]))
             except Exception:  # noqa: BLE001 - whatever the network's own code raises
                 continue
             if not any(t.is_floating_point() and t.numel() and not bool(t.isfinite().any()) for t in made):

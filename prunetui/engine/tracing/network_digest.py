@@ -1,6 +1,7 @@
 """A digest of all that decides what is proved of a network: its code, its make-up, its shapes, and versions.
 
-Values of parameters are no part of it, since proofs are made with random ones; buffers are part of the code.
+Values of parameters and of inputs that are floats are no part of it, since proofs are made with random ones; buffers
+are part of the code. Where only parts were proved, these values decided what called them: such proofs are not kept.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
 """Networks that cannot be traced as a whole: the largest parts of them that can, each proved by itself.
 
 Detectors choose boxes by their values, and no graph can follow that, but their backbones are networks like any other. A
-part is taken where a pass calls it once, in the same way each time, and where nobody else looks at its tensors. What
-goes in and what comes out of it stays as it is, so that the rest of the network cannot tell.
+part is taken where a pass calls it once, in the same way each time, and where nobody else looks at its tensors, in
+evaluation nor in training. What goes in and what comes out of it stays as it is, so that the rest of the network cannot
+tell.
 """
 
 from __future__ import annotations
 
 import heapq
-import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
@@ -20,13 +20,13 @@ from torch.utils._pytree import tree_map
 
 from prunetui.engine.layers import kind_of
 from prunetui.engine.tracing.cut_tensors import named_tensors
-from prunetui.engine.tracing.example_calls import probe_calls
-from prunetui.engine.tracing.export_graph import UntraceableError, unchanged
+from prunetui.engine.tracing.example_calls import calls_like
+from prunetui.engine.tracing.export_graph import LONGEST_CAUSE, UntraceableError
 from prunetui.engine.tracing.probe_network import Example
 from prunetui.engine.tracing.proposal import Proposal
 from prunetui.engine.tracing.proposers import label_graph
 from prunetui.engine.tracing.prove import Proof, prove
-from prunetui.engine.tracing.recorded_calls import RecordedPass, is_used_by_itself, recorded_pass
+from prunetui.engine.tracing.recorded_calls import RecordedPass, nothing_else_uses, recorded_pass
 
 MOST_TRIED = 12
 """Parts that torch.export is tried on at most, the largest ones: a try takes seconds."""
@@ -45,9 +45,7 @@ class TracedPart:
 
     def proof(self) -> Proof:
         """What holds of it, by random inputs like those of the call, under the names of the whole network."""
-        args, kwargs = self.inputs
-        named = inspect.signature(self.module.forward).bind(*args, **kwargs).arguments if kwargs else {}
-        return within(self.name, prove(self.module, self.proposal, probe_calls(self.module, named or tuple(args))))
+        return within(self.name, prove(self.module, self.proposal, calls_like(self.module, self.inputs)))
 
 
 def parts_graph(model: nn.Module, examples: Sequence[Example]) -> Proof:
@@ -56,85 +54,135 @@ def parts_graph(model: nn.Module, examples: Sequence[Example]) -> Proof:
     Raises:
         UntraceableError: it can follow none with channels that could go.
     """
-    with unchanged(model):
-        parts = list(traced_parts(model, examples[0]))
-    if not parts:
-        raise UntraceableError("none of its parts that are called once, and used by nobody else, can be traced")
-    return joined(model, {part.name: part.proof() for part in parts})
+    search = PartSearch(model, examples[0])
+    proofs = {part.name: part.proof() for part in search.parts()}
+    if not proofs:
+        none = "none of its parts that are called once, and used by nobody else, can be traced"
+        raise UntraceableError("; ".join((none, *search.untried)))
+    return joined(model, proofs, search.untried)
 
 
-def traced_parts(model: nn.Module, example: Example) -> Iterator[TracedPart]:
-    """The largest parts by their parameters that can be traced and have channels that may go, none within another."""
-    seen = recorded_pass(model, example)
-    twice = _of_two(model, example) or seen
-    waiting, tried = _children(model, ""), 0
-    while waiting and tried < MOST_TRIED:
-        name = heapq.heappop(waiting)[1]
-        part = None
-        if _is_apart(model, name, seen, twice):
-            part, tried = _traced(model, name, example, seen), tried + 1
-        if part is None:
-            waiting = list(heapq.merge(waiting, _children(model, name)))
-        elif part.proposal.groups:
-            yield part
+class PartSearch:
+    """Looks for the parts of a network that can be traced, by what a pass in each mode, and one of two, calls.
 
+    Parts that only one mode uses, or that the modes call in different ways, are not taken.
+    """
 
-def _of_two(model: nn.Module, example: Example) -> RecordedPass | None:
-    """A pass of two examples; None where the network does not take them so."""
-    try:
-        return recorded_pass(model, tree_map(_doubled, example))
-    except Exception:  # noqa: BLE001 - whatever the network's own code raises
+    def __init__(self, model: nn.Module, example: Example) -> None:
+        self.untried: list[str] = []
+        """What could not be tried, in words."""
+        self._model = model
+        kept = {name for name, module in model.named_modules() if name and _is_large(module)}
+        twice = tree_map(_doubled, example)
+        self._evaluated = recorded_pass(model, example, kept)
+        unequal = "whether two examples call the parts in the same way is not known"
+        self._twice = self._recorded(unequal, [twice])
+        unseen = "nothing is known of what the network does with its parts in training"
+        self._trained = self._recorded(unseen, [example, twice], kept, training=True)
+
+    def parts(self) -> Iterator[TracedPart]:
+        """The largest by their parameters that can be traced and have channels that may go, none within another."""
+        waiting, tried = _children(self._model, ""), 0
+        while waiting and tried < MOST_TRIED:
+            name = heapq.heappop(waiting)[1]
+            part = None
+            if self._is_apart(name):
+                part, tried = self._traced(name), tried + 1
+            if part is None:
+                waiting = list(heapq.merge(waiting, _children(self._model, name)))
+            elif part.proposal.groups:
+                yield part
+
+    def _recorded(
+        self, unknown: str, examples: Sequence[Example], kept: Collection[str] = (), training: bool = False
+    ) -> RecordedPass | None:
+        """A pass of the first example that it takes; None where it takes none, with a note of what is ``unknown``."""
+        errors = []
+        for example in examples:
+            try:
+                return recorded_pass(self._model, example, kept, training)
+            except Exception as error:  # noqa: BLE001 - whatever the network's own code raises
+                errors.append(error)
+        self.untried.append(f"{unknown}: {_words(errors[0])}")
         return None
+
+    def _is_apart(self, name: str) -> bool:
+        """Whether each pass calls a part once and in the same way, and modules and tensors in it nowhere else."""
+        passes = [one for one in (self._evaluated, self._twice, self._trained) if one]
+        if not all(_calls_once(self._model, name, one) for one in passes):
+            return False
+        first, *others = (one.calls[name][0] for one in passes)
+        if any(other.taken != first.taken for other in others):
+            return False
+        if self._twice and self._twice.calls[name][0].given != first.given:
+            return False
+        tensors = {True: set[int](), False: set[int]()}
+        for own, tensor in named_tensors(self._model).items():
+            tensors[own.startswith(f"{name}.")].add(id(tensor))
+        return tensors[True].isdisjoint(tensors[False])
+
+    def _traced(self, name: str) -> TracedPart | None:
+        """A part with what is proposed of it; None where it cannot be traced, or others use what is in it."""
+        part, inputs = self._model.get_submodule(name), self._evaluated.calls[name][0].inputs
+        if not self._is_used_by_nothing_else(name):
+            return None
+        try:
+            proposal = label_graph(part, [inputs])
+        except UntraceableError:
+            return None
+        except Exception as error:  # noqa: BLE001 - of one part, which keeps none of the others from being traced
+            self.untried.append(f"{name} is not traced: {_words(error)}")
+            return None
+        following = {(rule.module, rule.attribute) for rule in proposal.attributes}
+        apart = not following or self._is_used_by_nothing_else(name, following)
+        return TracedPart(name, part, inputs, proposal) if apart else None
+
+    def _is_used_by_nothing_else(self, name: str, attributes: Collection[tuple[str, str]] = ()) -> bool:
+        passes = [one for one in (self._evaluated, self._trained) if one]
+        return all(nothing_else_uses(self._model, name, one, attributes) for one in passes)
+
+
+def _words(error: Exception) -> str:
+    told = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {told[0][:LONGEST_CAUSE]}" if told else type(error).__name__
 
 
 def _doubled(value: Any) -> Any:
     return torch.cat([value, value]) if isinstance(value, Tensor) and value.dim() else value
 
 
+def _is_large(module: nn.Module) -> bool:
+    """Whether it may have channels within it."""
+    return sum(1 for one in module.modules() if (kind := kind_of(one)) and kind.prunable) >= FEWEST
+
+
 def _children(model: nn.Module, name: str) -> list[tuple[int, str]]:
     """The parts of a part that may have channels within them, the largest first."""
     found = []
     for own, part in model.get_submodule(name).named_children():
-        if sum(1 for module in part.modules() if (kind := kind_of(module)) and kind.prunable) >= FEWEST:
+        if _is_large(part):
             size = sum(parameter.numel() for parameter in part.parameters())
             found.append((-size, f"{name}.{own}" if name else own))
     return sorted(found)
 
 
-def _is_apart(model: nn.Module, name: str, seen: RecordedPass, twice: RecordedPass) -> bool:
-    """Whether each pass calls a part once and in the same way, and modules and tensors in it nowhere else."""
-    if len(seen.calls.get(name, ())) != 1 or seen.structure(name) != twice.structure(name):
-        return False
+def _calls_once(model: nn.Module, name: str, seen: RecordedPass) -> bool:
+    """Whether a pass calls a part once, and the modules in it within that call only."""
     inside = {id(module) for module in model.get_submodule(name).modules()}
     names = {id(module): own for own, module in model.named_modules()}  # under which its calls were recorded
     calls = chain.from_iterable(seen.calls.get(names[one], ()) for one in inside if names[one] != name)
-    tensors = {True: set[int](), False: set[int]()}
-    for own, tensor in named_tensors(model).items():
-        tensors[own.startswith(f"{name}.")].add(id(tensor))
-    return all(name in call.within for call in calls) and tensors[True].isdisjoint(tensors[False])
-
-
-def _traced(model: nn.Module, name: str, example: Example, seen: RecordedPass) -> TracedPart | None:
-    """A part with what is proposed of it; None where it cannot be traced, or others use what is in it."""
-    part, inputs = model.get_submodule(name), seen.calls[name][0].inputs
-    if not is_used_by_itself(model, name, example, seen):
-        return None
-    try:
-        proposal = label_graph(part, [inputs])
-    except UntraceableError:
-        return None
-    following = {(rule.module, rule.attribute) for rule in proposal.attributes}
-    apart = not following or is_used_by_itself(model, name, example, seen, following)
-    return TracedPart(name, part, inputs, proposal) if apart else None
+    return len(seen.calls.get(name, ())) == 1 and all(name in call.within for call in calls)
 
 
 # Of parts, the whole ----------------------------------------------------------------------------------
 
 
-def joined(model: nn.Module, proofs: Mapping[str, Proof]) -> Proof:
+def joined(model: nn.Module, proofs: Mapping[str, Proof], untried: Sequence[str] = ()) -> Proof:
     """The proof of a network of those of its parts; all that lies outside of them stays."""
     names = tuple(proofs)
-    reason = f"only {' and '.join(names)} {'is' if len(names) == 1 else 'are'} traced"
+    which = f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'}"
+    reason = f"only {which} traced"
+    way = f"{which} proved for inputs that take the way of this example through the network, and for no others"
     outside = {
         f"{name}[0]": reason
         for name, tensor in named_tensors(model).items()
@@ -152,7 +200,7 @@ def joined(model: nn.Module, proofs: Mapping[str, Proof]) -> Proof:
         {group: why for proof in proofs.values() for group, why in proof.pinned.items()},
         {group: way for proof in proofs.values() for group, way in proof.ways.items()},
         tuple(f"{name}: {note}" for name, proof in proofs.items() for note in proof.notes),
-        tuple(f"{name}: {line}" for name, proof in proofs.items() for line in proof.untried),
+        (way, *untried, *(f"{name}: {line}" for name, proof in proofs.items() for line in proof.untried)),
         sum(proof.probes for proof in proofs.values()),
         max(proof.worst for proof in proofs.values()),
         parts=names,

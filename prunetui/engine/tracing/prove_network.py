@@ -54,7 +54,8 @@ def prove_network(
             notes.append(f"{proposer.__qualname__} gave no proof that can be read: {error}")
             continue
         found = replace(proof, notes=(*notes, *proof.notes), cut_short=cut_short)
-        if digest and not cut_short:  # another time there may be more time
+        # another time there may be more time, and of parts, values that are not in the digest may call others
+        if digest and not cut_short and not found.parts:
             keep_proof(digest, found)
         return found
     return Proof(Proposal(()), notes=tuple(notes), cut_short=cut_short)

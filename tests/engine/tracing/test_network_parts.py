@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -11,10 +12,20 @@ from torch.nn import functional as F
 
 import prunetui
 from prunetui.engine.compared_outputs import compared_outputs
+from prunetui.engine.models.in_memory import in_memory
+from prunetui.engine.narrow_network import removed_against_silenced
+from prunetui.engine.state import State
 from prunetui.engine.trace_network import origin_of, proved_graph
+from prunetui.engine.tracing import network_parts, prove_network
+from prunetui.engine.tracing.cut_tensors import named_tensors
 from prunetui.engine.tracing.export_graph import UntraceableError
 from prunetui.engine.tracing.network_parts import parts_graph
 from prunetui.engine.tracing.plain_proof import plain_proof, proof_from
+from prunetui.engine.tracing.probe_network import Example
+from prunetui.engine.tracing.proposal import Proposal
+from prunetui.engine.tracing.proposers import label_graph
+from prunetui.engine.tracing.recorded_calls import recorded_pass
+from prunetui.errors import TrialError
 from tests.engine.tracing.small_networks import written
 
 IMAGES = torch.linspace(-1, 1, 36).view(1, 1, 6, 6)
@@ -82,6 +93,70 @@ class Asks(Chooses):
         return found
 
 
+class Kept(nn.Sequential):
+    """A part that keeps what its first layer made."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.kept = self[0](x)
+        found: Tensor = self[2](self[1](self.kept))
+        return found
+
+
+class Stores(Chooses):
+    """Looks at what its body keeps beside its output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = Kept(*self.body)
+
+    def maps(self, x: Tensor) -> Tensor:
+        found: Tensor = self.body(x) * self.body.kept.amax()
+        return found
+
+
+class Measures(Stores):
+    """Looks at the width of what its body keeps."""
+
+    def maps(self, x: Tensor) -> Tensor:
+        found: Tensor = self.body(x) * self.body.kept.shape[1]
+        return found
+
+
+class Hooked(Chooses):
+    """Looks at what a hook stores of a layer of its body."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stored: dict[str, Tensor] = {}
+        self.body[0].register_forward_hook(lambda module, args, output: self.stored.update(first=output))
+
+    def maps(self, x: Tensor) -> Tensor:
+        found: Tensor = self.body(x) * self.stored["first"].amax()
+        return found
+
+
+class TrainsInside(Chooses):
+    """In training, a second head reads the middle of its body."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.other = nn.Conv2d(4, 2, 1)
+
+    def maps(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return super().maps(x)
+        middle = self.body[0](x)
+        found: Tensor = self.body[2](middle.relu()) + self.other(middle)
+        return found
+
+
+class TrainsWithItsWeight(Chooses):
+    """In training, a weight of its body is added to what comes out."""
+
+    def maps(self, x: Tensor) -> Tensor:
+        return super().maps(x) + (self.body[0].weight.norm() if self.training else 0)
+
+
 class Ties(Chooses):
     """Another layer of it has a tensor of its body."""
 
@@ -119,10 +194,64 @@ def test_the_part_that_can_be_traced_is_proved_and_all_else_stays() -> None:
     assert proof_from(plain_proof(proof)) == proof
 
 
-@pytest.mark.parametrize("network", [Twice, LooksInside, CallsInside, Counts, Asks, Ties])
+REJECTED = [
+    Twice, LooksInside, CallsInside, Counts, Asks, Ties, Stores, Measures, Hooked, TrainsInside, TrainsWithItsWeight,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("network", REJECTED)
 def test_a_part_that_is_used_twice_or_by_others_is_not_taken(network: type[nn.Module]) -> None:
     with pytest.raises(UntraceableError, match="called once, and used by nobody else"):
         parts_graph(network(), [((IMAGES,), {})])
+
+
+class Normed(Chooses):
+    """Training changes statistics in its body, and draws random numbers there and behind it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(1, 4, 1), nn.BatchNorm2d(4), nn.Dropout(), nn.Conv2d(4, 2, 1))
+        self.head = nn.Sequential(nn.Dropout(), nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3))
+
+
+class Keeps(Chooses):
+    """Nobody looks at what its body keeps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = Kept(*self.body)
+
+
+@pytest.mark.parametrize("network", [Normed, Keeps])
+def test_a_part_that_training_changes_or_that_stores_what_nobody_reads_is_taken(network: type[nn.Module]) -> None:
+    proof = parts_graph(network(), [((IMAGES,), {})])
+    assert [(group.name, group.width) for group in proof.proposal.groups] == [("body.0", 4)]
+
+
+class NeedsTargets(Chooses):
+    def forward(self, x: Tensor, targets: Tensor | None = None) -> dict[str, Tensor]:
+        if self.training and targets is None:
+            raise ValueError("no targets")
+        return super().forward(x)
+
+
+class TakesOne(Chooses):
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        if len(x) > 1:
+            raise ValueError("one at a time")
+        return super().forward(x)
+
+
+WAY = "body is proved for inputs that take the way of this example through the network, and for no others"
+TRAINING = "nothing is known of what the network does with its parts in training: ValueError: no targets"
+ALIKE = "whether two examples call the parts in the same way is not known: ValueError: one at a time"
+
+
+@pytest.mark.parametrize(
+    ("network", "untried"), [(Chooses, [WAY]), (NeedsTargets, [WAY, TRAINING]), (TakesOne, [WAY, ALIKE])]
+)
+def test_what_could_not_be_tried_is_said(network: type[nn.Module], untried: list[str]) -> None:
+    assert list(parts_graph(network(), [((IMAGES,), {})]).untried) == untried
 
 
 def test_of_a_part_that_chooses_its_own_parts_are_taken() -> None:
@@ -130,6 +259,66 @@ def test_of_a_part_that_chooses_its_own_parts_are_taken() -> None:
     assert set(proof.parts) == {"inner.body", "wide"}
     assert {group.name: group.width for group in proof.proposal.groups} == {"inner.body.0": 4, "wide.0": 6}
     assert proof.proposal.kept["inner.head.weight[0]"] == "only wide and inner.body are traced"
+
+
+def test_a_part_that_cannot_be_labelled_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def labelled(part: nn.Module, examples: Sequence[Example]) -> Proposal:
+        if len(part[0].weight) == 6:
+            raise KeyError("unheard of")
+        return label_graph(part, examples)
+
+    monkeypatch.setattr(network_parts, "label_graph", labelled)
+    proof = parts_graph(Nested(), [((IMAGES,), {})])
+    assert proof.parts == ("inner.body",)
+    assert "wide is not traced: KeyError: 'unheard of'" in proof.untried
+
+
+class Variadic(nn.Module):
+    """A part that takes any arguments."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv2d(1, 4, 1), nn.Conv2d(4, 2, 1)
+
+    def forward(self, *maps: Tensor, **named: Tensor) -> Tensor:
+        found: Tensor = self.b(self.a(maps[0] + maps[1]).relu()) * named["scale"]
+        return found
+
+
+class CallsVariadic(Chooses):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = Variadic()  # type: ignore[assignment]
+
+    def maps(self, x: Tensor) -> Tensor:
+        found: Tensor = self.body(x, x, scale=torch.tensor(2.0))
+        return found
+
+
+def test_a_part_is_proved_with_all_arguments_of_its_call() -> None:
+    proof = parts_graph(CallsVariadic(), [((IMAGES,), {})])
+    assert [group.name for group in proof.proposal.groups] == ["body.a"]
+
+
+def test_a_proof_of_parts_is_not_kept_for_other_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[str] = []
+    monkeypatch.setattr(prove_network, "keep_proof", lambda digest, proof: kept.append(digest))
+    example = [((IMAGES,), {})]
+    assert prove_network.prove_network(Chooses(), example, [parts_graph]).parts == ("body",)
+    assert not kept
+    assert prove_network.prove_network(two_convolutions(), example, [label_graph]).proposal.groups
+    assert len(kept) == 1
+
+
+def test_tensors_are_copied_of_parts_with_channels_within_only() -> None:
+    network = Chooses()
+    seen = recorded_pass(network, ((IMAGES,), {}), ["body"])
+    assert torch.equal(seen.calls["body"][0].output, network.body(IMAGES))
+    assert [(call.inputs, call.output) for call in seen.calls["body.0"]] == [(((), {}), None)]
+    search = network_parts.PartSearch(network, ((IMAGES,), {}))
+    assert search._evaluated.calls["head"][0].output is None
+    assert search._twice is not None
+    assert search._twice.calls["body"][0].output is None
 
 
 def test_the_network_is_left_as_it_was() -> None:
@@ -167,6 +356,15 @@ def test_channels_of_a_part_are_removed_with_the_proof() -> None:
     assert report.difference is not None
     assert report.difference < 1e-6
     assert any("only body can be traced" in note for note in report.notes)
+
+
+def test_a_network_that_raises_without_its_channels_is_refused_in_words() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 4, 1), nn.Flatten(), nn.Linear(144, 2))
+    graph = proved_graph(network, IMAGES)
+    state = State(in_memory(network), named_tensors(network))
+    small = nn.Sequential(nn.Conv2d(1, 3, 1), nn.Flatten(), nn.Linear(144, 2))
+    with pytest.raises(TrialError, match=r"cannot be computed without these channels.*RuntimeError: mat1 and mat2"):
+        removed_against_silenced(small, {}, state, graph, IMAGES)
 
 
 def test_what_is_compared_are_the_outputs_of_the_parts() -> None:
