@@ -166,7 +166,7 @@ SOURCES: dict[str, tuple[str, str, str]] = {
         "heads and MLP widths of language models, each matrix by itself; widths by a latency table and a search; "
         "trained with distillation",
         "all coupled channels, their readers' relative errors added up; survivors fitted jointly to the dense outputs "
-        "from the pruned inputs; no latency table, no distillation of its own",
+        "from the pruned inputs; ranked by cost per MAC (or what else the target is of); no distillation of its own",
         TARGET + "; one recipe for all",
     ),
     "random-structured": ("masks one layer's filters", "removes them from all layers coupled to them", "smaller nets"),

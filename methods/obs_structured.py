@@ -41,10 +41,10 @@ class StructuredOptimalBrainSurgeon:
     Layers that read a channel are least-squares problems with H = X X^T of their inputs. A channel with the columns S
     costs the sum over rows of W_S ([H^-1]_SS)^-1 W_S^T, relative to the energy of the layer's output; all readers add
     up. Channels go one by one, the others moving each time. Where we depart: ZipLM prunes attention heads and widths of
-    MLPs of language models, here all coupled channels may go; it searches widths that meet a latency, here the study's
-    target decides; it trains with distillation, here the study's recipe does. What is left of the readers is at last
-    fitted jointly, one layer after the other, to put out for the pruned net's input what the dense layer put out for
-    its own. Only convolutions of one or two dimensions and linear layers are readers that count and move, and weights
+    MLPs of language models, here all coupled channels may go; it searches widths that meet a latency by a table of
+    timings, here the study's target decides, and costs are divided by what a channel saves of it; it trains with
+    distillation, here the study's recipe does. What is left of the readers is at last fitted jointly, one layer after
+    the other, to put out for the pruned net's input what the dense layer put out for its own. Only convolutions of one or two dimensions and linear layers are readers that count and move, and weights
     that several layers share stay as they are.
     """
 
@@ -63,6 +63,9 @@ class StructuredOptimalBrainSurgeon:
     block: Positive = 4096
     """Most columns of a layer that are one problem; of longer rows parts know of each other only in the fit."""
 
+    by_saving: bool = True
+    """Divide costs by what a channel saves of the study's target, or compare channels of all layers as they are."""
+
     sequential: bool = True
     """Fit each layer to what the pruned layers before it hand on, or to what the dense ones did."""
 
@@ -70,7 +73,10 @@ class StructuredOptimalBrainSurgeon:
     """Widths become multiples of this; 0 is 8 where the narrowest layer has 64 channels, else 1."""
 
     def prune(self, net: Net, sparsity: float) -> Channels:
-        keep = keep_channels(net, self.costs(net), sparsity, self.scope, self.round_to, self.normalise)
+        costs = self.costs(net)
+        if self.by_saving and net.target != "channels":
+            costs = {name: cost / saving(net, name) for name, cost in costs.items()}
+        keep = keep_channels(net, costs, sparsity, self.scope, self.round_to, self.normalise)
         return Channels(keep, self._moved(net, keep))
 
     def costs(self, net: Net) -> dict[str, Tensor]:
@@ -189,6 +195,13 @@ def second_moments(
                     own = x if len(part) == w.shape[2] else x[:, part]
                     hessian.baddbmm_(own, own.mT)
     return energy, hessians
+
+
+def saving(net: Net, group: str) -> float:
+    """What the net costs, of the kind that is its target, more than with one channel less of a group; 1 at least."""
+    widths = net.costs.current
+    less = {**widths, group: max(1, widths[group] - 1)}
+    return max(1, net.costs.cost(net.target, widths) - net.costs.cost(net.target, less))
 
 
 def surviving(tensor: str, shape: Sequence[int], groups: Sequence[Group], keep: Keep) -> list[Tensor]:

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from methods.obs_structured import StructuredOptimalBrainSurgeon as Structured
 from prunetui.api import ChannelReader, Channels, Group, Net, channel_costs
+from prunetui.api.budget import Costs
 from prunetui.api.groups import Slice, one_each
 from prunetui.errors import TrialError, UnrankedError
 from tests.pruning.test_criteria import net
@@ -317,6 +318,37 @@ def test_several_channels_a_step_are_looked_at_less_often() -> None:
     subject, _ = two_layers()
     assert pruned(subject, 2 / 6).keep["0"][[0, 5]].sum() == 1
     assert pruned(subject, 2 / 6, step=2).keep["0"][[0, 5]].sum() == 0
+
+
+class Apart(nn.Module):
+    """Two branches that hand on what they read: their outputs lose w^2 over the sum of squares by a channel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cheap, self.read_cheap, self.dear, self.read_dear = (nn.Linear(4, n, bias=False) for n in (4, 1, 4, 1))
+        for layer in (self.cheap, self.dear):
+            layer.weight.data = torch.eye(4)
+        for layer in (self.read_cheap, self.read_dear):
+            layer.weight.data = torch.tensor([[1.0, 1.1, 1.2, 1.3]])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([self.read_cheap(self.cheap(x)), self.read_dear(self.dear(x))], 1)
+
+
+@pytest.mark.parametrize(("by_saving", "left", "widths"), [(True, 7, (4, 1)), (True, 10, (4, 2)), (False, 8, (2, 2))])
+def test_costs_count_by_what_a_channel_saves(by_saving: bool, left: int, widths: tuple[int, int]) -> None:
+    """[1, 1.21, 1.44, 1.69] / 5.34 in both branches; a channel of the second saves 3, and none costs 3 times another."""
+    subject = net(Apart(), [(torch.eye(4), torch.zeros(4, dtype=torch.int64))], (
+        group(4, ("cheap",), (), ("read_cheap",)), group(4, ("dear",), (), ("read_dear",))))  # fmt: skip
+    found = Structured(damping=SHARP).costs(subject)
+    for name in ("cheap", "dear"):
+        assert torch.allclose(found[name].float(), torch.tensor([1.0, 1.21, 1.44, 1.69]) / 5.34)
+    current = {"cheap": 4, "dear": 4}
+    costs = Costs(current, current, lambda kind, widths: widths["cheap"] + 3 * widths["dear"])
+    priced = replace(subject, constraints=replace(subject.constraints, costs=costs, target="macs"))
+    edit = pruned(priced, 1 - left / 16, by_saving=by_saving)
+    assert tuple(int(keep.sum()) for keep in edit.keep.values()) == widths
+    assert all(keep.tolist() == sorted(keep.tolist()) for keep in edit.keep.values())  # the first are the cheapest
 
 
 def test_weights_that_are_already_pruned_stay_so() -> None:
