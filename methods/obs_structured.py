@@ -40,12 +40,13 @@ class StructuredOptimalBrainSurgeon:
 
     Layers that read a channel are least-squares problems with H = X X^T of their inputs. A channel with the columns S
     costs the sum over rows of W_S ([H^-1]_SS)^-1 W_S^T, relative to the energy of the layer's output; all readers add
-    up. Channels go one by one, the others moving each time. Where we depart: ZipLM prunes attention heads and widths of
-    MLPs of language models, here all coupled channels may go; it searches widths that meet a latency by a table of
-    timings, here the study's target decides, and costs are divided by what a channel saves of it; it trains with
-    distillation, here the study's recipe does. What is left of the readers is at last fitted jointly, one layer after
-    the other, to put out for the pruned net's input what the dense layer put out for its own. Only convolutions of one or two dimensions and linear layers are readers that count and move, and weights
-    that several layers share stay as they are.
+    up. Channels go one by one, the others moving each time. Where we depart: ZipLM prunes attention heads, widths of
+    MLPs and whole modules of language models, here all coupled channels may go; it searches widths that meet a latency
+    by a table of timings, here the study's target decides, and costs are divided by what a channel saves of it; it
+    trains with distillation, here the study's recipe does. What is left of the readers is at last fitted jointly, one
+    layer after the other, to put out for the pruned net's input what the dense layer put out for its own. Only
+    convolutions of one or two dimensions and linear layers are readers that count and move, and weights that several
+    layers share stay as they are.
     """
 
     scope: ChannelScope = "global"

@@ -16,7 +16,7 @@ from prunetui.api.obs_solver import TIE, cholesky_factor, compensated, inverse_o
 
 
 class ChannelReader:
-    """A layer that reads channels of a group, or some columns of it, as channels go.
+    """A layer that reads channels of a group, or some columns of it, as channels go, and their columns with them.
 
     ``weights`` is [groups, rows, d], ``hessian`` [groups, d, d], symmetric and positive definite. Channel
     ``channels[i]`` of the group is read with the columns ``columns[i]``, int64 [n, c]; other columns only move.
@@ -27,14 +27,23 @@ class ChannelReader:
     """
 
     def __init__(self, weights: Tensor, hessian: Tensor, channels: Tensor, columns: Tensor, scale: float = 1) -> None:
-        self.weights, self.inverse = weights.double().clone(), inverse_of(hessian)
+        self._by_column, self.inverse = (
+            weights.double().mT.clone(memory_format=torch.contiguous_format),
+            inverse_of(hessian),
+        )
         self.channels, self.columns, self.scale = channels, columns, scale
+        self._stay = torch.ones_like(self.inverse[0, 0], dtype=torch.bool)
+
+    @property
+    def weights(self) -> Tensor:
+        """[groups, rows, columns], without most of the columns that are gone; those of them that are here are zero."""
+        return self._by_column.mT
 
     def costs(self) -> Tensor:
         """What removing each channel [n] alone adds: the sum over rows of W_S ([H^-1]_SS)^-1 W_S^T."""
-        own = self.weights[:, :, self.columns].movedim(1, 2)  # [groups, n, rows, c]
+        own = self._by_column[:, self.columns]  # [groups, n, c, rows]
         blocks = self.inverse[:, self.columns[:, :, None], self.columns[:, None]]
-        spent: Tensor = torch.linalg.inv(blocks) * (own.mT @ own)
+        spent: Tensor = torch.linalg.inv(blocks) * (own @ own.mT)
         return spent.sum((0, 2, 3)) * self.scale
 
     def remove(self, gone: Tensor) -> None:
@@ -46,10 +55,19 @@ class ChannelReader:
         s = self.columns[here].flatten()
         rows = self.inverse[:, s]
         move = torch.linalg.solve(rows[:, :, s], rows)
-        self.weights -= self.weights[:, :, s] @ move
+        self._by_column.baddbmm_(move.mT, self._by_column[:, s], alpha=-1)
         self.inverse.baddbmm_(rows.mT, move, alpha=-1)
-        self.weights[:, :, s], self.inverse[:, s], self.inverse[:, :, s] = 0, 0, 0  # as they are but for rounding
-        self.channels, self.columns = self.channels[~here], self.columns[~here]
+        self._by_column[:, s], self.inverse[:, s], self.inverse[:, :, s] = 0, 0, 0  # as they are but for rounding
+        self.channels, self.columns, self._stay[s] = self.channels[~here], self.columns[~here], False
+        if 4 * int(self._stay.sum()) <= 3 * len(self._stay):  # rarer moves of memory cost more arithmetic with zeros
+            self._forget_removed()
+
+    def _forget_removed(self) -> None:
+        """Keep no zeros for the columns that are gone."""
+        self.columns = (self._stay.cumsum(0) - 1)[self.columns]
+        self._by_column = self._by_column[:, self._stay]
+        self.inverse = self.inverse[:, self._stay][:, :, self._stay]
+        self._stay = self._stay[self._stay]
 
 
 def channel_costs(readers: Sequence[ChannelReader], width: int, step: int = 1) -> Tensor:
@@ -57,8 +75,8 @@ def channel_costs(readers: Sequence[ChannelReader], width: int, step: int = 1) -
 
     What all ``readers`` lose by a channel adds up. ``step`` channels go before the others are looked at anew. Each cost
     is raised above that of the removal before it, so that whatever keeps the highest costs keeps to the order of
-    removals. The readers are left without any of the channels. Kurtic et al. 2023, ZipLM (arXiv:2302.04089,
-    algorithm 1), where each matrix is a problem of its own.
+    removals. The readers are left without any of the channels. Kurtic et al. 2023, ZipLM (arXiv:2302.04089), where
+    each matrix is a problem of its own.
     """
     costs = readers[0].weights.new_zeros(width)
     left, highest = torch.ones_like(costs, dtype=torch.bool), costs.new_zeros(())

@@ -161,7 +161,7 @@ def test_a_removal_and_what_makes_up_for_it_can_be_followed_by_hand() -> None:
     one = ChannelReader(weights, hessian, torch.arange(2), torch.tensor([[0], [1]]))
     assert torch.allclose(one.costs(), torch.tensor([6.0, 3.0], dtype=torch.float64))
     one.remove(torch.tensor([1]))
-    assert torch.allclose(one.weights, torch.tensor([[[2.5, 0.0], [0.5, 0.0]]], dtype=torch.float64))
+    assert torch.allclose(one.weights, torch.tensor([[[2.5], [0.5]]], dtype=torch.float64))
     two = [ChannelReader(weights, hessian, torch.arange(2), torch.tensor([[0], [1]]), scale) for scale in (1, 0.5)]
     assert torch.allclose(channel_costs(two, 2), torch.tensor([19.5, 4.5], dtype=torch.float64))
     assert weights.tolist() == [[[2.0, 1.0], [0.0, 1.0]]]
@@ -337,7 +337,7 @@ class Apart(nn.Module):
 
 @pytest.mark.parametrize(("by_saving", "left", "widths"), [(True, 7, (4, 1)), (True, 10, (4, 2)), (False, 8, (2, 2))])
 def test_costs_count_by_what_a_channel_saves(by_saving: bool, left: int, widths: tuple[int, int]) -> None:
-    """[1, 1.21, 1.44, 1.69] / 5.34 in both branches; a channel of the second saves 3, and none costs 3 times another."""
+    """[1, 1.21, 1.44, 1.69] / 5.34 in both branches; channels of the second save 3; none costs 3 times another."""
     subject = net(Apart(), [(torch.eye(4), torch.zeros(4, dtype=torch.int64))], (
         group(4, ("cheap",), (), ("read_cheap",)), group(4, ("dear",), (), ("read_dear",))))  # fmt: skip
     found = Structured(damping=SHARP).costs(subject)
