@@ -162,6 +162,13 @@ SOURCES: dict[str, tuple[str, str, str]] = {
         RATIOS,
     ),
     "l2-structured": ("zeroes filters every epoch and chooses anew", "the same with `epochs`, else once", "as `fpgm`"),
+    "obs-structured": (
+        "heads, MLP widths and whole modules of language models, each matrix by itself; widths by a latency table and "
+        "a search; trained with distillation",
+        "all coupled channels, their readers' relative errors added up; survivors fitted jointly to the dense outputs "
+        "from the pruned inputs; ranked by cost per MAC (or what else the target is of); no distillation of its own",
+        TARGET + "; one recipe for all",
+    ),
     "random-structured": ("masks one layer's filters", "removes them from all layers coupled to them", "smaller nets"),
     "taylor-structured": (
         "gates behind batch norms, squared per batch, in training mode, a few channels at a time, moving average",

@@ -1,10 +1,7 @@
 import math
-from collections.abc import Iterator
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.nn.modules.conv import _ConvNd
+from torch import Tensor
 
 from prunetui.api import (
     Factor,
@@ -13,15 +10,15 @@ from prunetui.api import (
     Positive,
     Scope,
     TrialError,
+    can_unfold,
     compensated,
     dataclass,
+    input_columns,
     keep_top,
     register,
     removal_costs,
+    weight_rows,
 )
-
-IMAGES = 16
-"""Images unfolded together: their patches then fit the processor's cache."""
 
 
 @register("obc", source="Frantar & Alistarh 2022, Optimal Brain Compression, arXiv:2208.11580")
@@ -47,7 +44,7 @@ class OptimalBrainCompression:
 
     def prune(self, net: Net, sparsity: float) -> Masks:
         for name, layer in net.layers().items():
-            if isinstance(layer, _ConvNd) and not isinstance(layer, (nn.Conv1d, nn.Conv2d)):
+            if not can_unfold(layer):
                 kind = type(layer).__name__
                 raise TrialError(f"obc does not unfold what a {kind} reads; layers.exclude keeps {name} as it is")
         costs = self._costs(net)
@@ -62,12 +59,12 @@ class OptimalBrainCompression:
     def _costs(self, net: Net) -> dict[str, Tensor]:
         """What each removal adds to the error of its layer's output, relative to that output's energy."""
         layers, weights = net.layers(), net.by_output()
-        rows = {name: rows_of(layers[name], w) for name, w in weights.items()}
+        rows = {name: weight_rows(layers[name], w) for name, w in weights.items()}
         hessians = {n: [w.new_zeros(len(w), len(p), len(p)) for p in self._parts(w)] for n, w in rows.items()}
         energy = {name: w.new_zeros(()) for name, w in rows.items()}
         for seen in net.inputs():
             for name, w in rows.items():
-                for x in columns(layers[name], seen[name]):
+                for x in input_columns(layers[name], seen[name]):
                     energy[name] += (w @ x).square().sum()
                     for part, hessian in zip(self._parts(w), hessians[name], strict=True):
                         hessian.baddbmm_(x[:, part], x[:, part].mT)
@@ -83,10 +80,10 @@ class OptimalBrainCompression:
     def _fitted(self, name: str, net: Net, before: Net, keep: Tensor) -> Tensor:
         """The layer's weights that make the most of what ``before`` hands on to it, part by part of each row."""
         layer, weight = net.layers()[name], net.by_output()[name]
-        w, kept = rows_of(layer, weight), rows_of(layer, keep).bool()
+        w, kept = weight_rows(layer, weight), weight_rows(layer, keep).bool()
         hessian, cross = w.new_zeros(2, len(w), w.shape[2], w.shape[2])
         for dense, sparse in zip(net.inputs(), before.inputs(), strict=True):
-            for x, y in zip(columns(layer, dense[name]), columns(layer, sparse[name]), strict=True):
+            for x, y in zip(input_columns(layer, dense[name]), input_columns(layer, sparse[name]), strict=True):
                 hessian.baddbmm_(y, y.mT)
                 cross.baddbmm_(x, y.mT)
         cross.diagonal(dim1=1, dim2=2).add_(self._ridge(hessian))
@@ -109,27 +106,6 @@ class OptimalBrainCompression:
         return self.damping * hessian.diagonal(dim1=1, dim2=2).mean().clamp_min(1e-30)
 
 
-def rows_of(layer: nn.Module, weight: Tensor) -> Tensor:
-    """The weights of each output in float32, [groups, outputs of a group, in * k * k]; most layers have one group."""
-    return weight.float().reshape(int(getattr(layer, "groups", 1)), -1, weight[0].numel())
-
-
 def each_row(hessian: Tensor, rows: Tensor) -> Tensor:
     """The problem of each row: [1, d, d] where all have the same, else [rows, d, d]."""
     return hessian if len(hessian) == 1 else hessian.repeat_interleave(rows.shape[1], 0)
-
-
-def columns(layer: nn.Module, inputs: Tensor) -> Iterator[Tensor]:
-    """What each output reads, a column an image and place: [groups, in * k * k, columns], a few images at a time."""
-    for part in torch.split(inputs.float(), IMAGES):
-        yield patches(layer, part) if isinstance(layer, (nn.Conv1d, nn.Conv2d)) else part.flatten(0, -2).T[None]
-
-
-def patches(layer: nn.Conv1d | nn.Conv2d, images: Tensor) -> Tensor:
-    """What a convolution reads, a column for every place; signals are images of height 1."""
-    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
-    padded = F.pad(images, layer._reversed_padding_repeated_twice, mode)
-    flat = isinstance(layer, nn.Conv1d)
-    kernel, dilation, stride = (((1, *v) if flat else v) for v in (layer.kernel_size, layer.dilation, layer.stride))
-    found = F.unfold(padded[:, :, None] if flat else padded, kernel, dilation, 0, stride)
-    return found.view(len(found), layer.groups, -1, found.shape[2]).permute(1, 2, 0, 3).flatten(2)

@@ -219,10 +219,11 @@ def same() -> Callable[[Mapping[str, Any], Mapping[str, Any]], bool]:
 
 # Minutes, on nets where one edit takes ten seconds: every row of a wide layer is a problem of its own for obs and obc,
 # which look at layers alone, so that shortcuts make no difference; synflow goes through all layers a hundred times,
-# sparsegpt and wanda through the net once a layer or block.
+# sparsegpt, wanda and obs-structured through the net once a layer or block.
 ROW_BY_ROW = ("resnet50", "vgg11", "resnet20 B")
 PATIENT = {
     "obs": ROW_BY_ROW, "obc": ROW_BY_ROW, "synflow": ("resnet50",), "sparsegpt": ("resnet50",), "wanda": ("resnet50",),
+    "obs-structured": ("resnet50",),
 }  # fmt: skip
 
 

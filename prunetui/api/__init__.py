@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from prunetui.api.activation_maps import activation_maps
+from prunetui.api.channel_solver import ChannelReader, channel_costs, fitted
 from prunetui.api.clusters import Clusters, cluster_filters, filter_weights
 from prunetui.api.density_budgets import keep_within, weights_kept
 from prunetui.api.edit import Channels, Masks, Modules, Shared
 from prunetui.api.functional_call import called_with
 from prunetui.api.groups import Group, Slice
+from prunetui.api.input_columns import can_unfold, input_columns, weight_rows
 from prunetui.api.input_statistics import InputMoments, blocks_of, input_energies, input_moments
 from prunetui.api.kernel_selection import keep_top_kernels, kernels_of, weights_left
 from prunetui.api.layer_budgets import erk_budgets, exchanged, ranked_by_output
@@ -50,6 +52,7 @@ __all__ = [
     "arguments_of",
     "Batch",
     "Budget",
+    "ChannelReader",
     "ChannelScope",
     "Channels",
     "Count",
@@ -83,9 +86,11 @@ __all__ = [
     "activation_maps",
     "blocks_of",
     "called",
+    "can_unfold",
     "cannot_rank",
     "called_with",
     "compensated",
+    "channel_costs",
     "channel_maps",
     "channel_widths",
     "cluster_filters",
@@ -100,8 +105,10 @@ __all__ = [
     "filters_of",
     "filters_kept",
     "fits_pattern",
+    "fitted",
     "from_input_rows",
     "group_squares",
+    "input_columns",
     "input_energies",
     "input_moments",
     "input_rows",
@@ -125,6 +132,7 @@ __all__ = [
     "runtime",
     "task",
     "tracker",
+    "weight_rows",
     "weights_kept",
     "weights_left",
     "weights_of",

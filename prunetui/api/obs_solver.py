@@ -32,7 +32,7 @@ def removal_costs(weights: Tensor, hessian: Tensor) -> Tensor:
         TrialError: a problem is singular.
     """
     chunk = max(1, AT_ONCE // weights.shape[1] ** 2)
-    inverses = torch.cat([_inverse(part).to(weights.dtype) for part in torch.split(hessian, chunk)])
+    inverses = torch.cat([inverse_of(part).to(weights.dtype) for part in torch.split(hessian, chunk)])
     inverses = inverses.expand(len(weights), -1, -1)
     parts = zip(torch.split(weights, chunk), torch.split(inverses, chunk), strict=True)
     return torch.cat([_costs_one_by_one(*part) for part in parts])
@@ -60,15 +60,25 @@ def _solved(target: Tensor, hessian: Tensor, keep: Tensor) -> Tensor:
     kept = keep.gather(1, index).double()
     # Rows that keep less than most are filled up with equations 1 v = 0.
     hessian = _minor(hessian, index).double() * kept[:, :, None] * kept[:, None] + torch.diag_embed(1 - kept)
-    found = torch.cholesky_solve((target.gather(1, index) * kept)[:, :, None], _cholesky(hessian))[:, :, 0]
+    found = torch.cholesky_solve((target.gather(1, index) * kept)[:, :, None], cholesky_factor(hessian))[:, :, 0]
     return torch.zeros_like(target).scatter_(1, index, found.to(target.dtype))
 
 
-def _inverse(hessian: Tensor) -> Tensor:
-    return torch.cholesky_inverse(_cholesky(hessian.double()))
+def inverse_of(hessian: Tensor) -> Tensor:
+    """The inverses of symmetric positive definite matrices [..., d, d], in float64.
+
+    Raises:
+        TrialError: one is singular.
+    """
+    return torch.cholesky_inverse(cholesky_factor(hessian.double()))
 
 
-def _cholesky(hessian: Tensor) -> Tensor:
+def cholesky_factor(hessian: Tensor) -> Tensor:
+    """The lower Cholesky factors of symmetric positive definite matrices [..., d, d].
+
+    Raises:
+        TrialError: one is singular.
+    """
     factor: Tensor
     factor, failed = torch.linalg.cholesky_ex(hessian)
     if bool(failed.any()):

@@ -39,6 +39,7 @@ def left(*what: str) -> str:
 
 
 UNREAD = "no convolution and no linear layer reads the channels of"
+NOT_UNFOLDED = "no convolution of one or two dimensions and no linear layer reads the channels of"
 UNMADE = "no convolution and no linear layer makes the channels of"
 
 
@@ -110,6 +111,7 @@ def seeded(kind: type[nn.Module]) -> nn.Module:
 def test_words_and_a_recurrent_layer() -> None:
     assert by_words(outcomes(seeded(Words), WORDS)) == {
         left(f"{UNREAD} table"): ["apoz", "chip", "fisher-structured", "hrank"],
+        left(f"{NOT_UNFOLDED} table"): ["obs-structured"],
         unranked(f"{UNMADE} recurrent"): ["fpgm", "growing-reg", "l1-structured", "l2-structured"],
         left(f"{UNMADE} recurrent"): ["taylor-structured"],
         NO_NORM: ["bn-scale"],
@@ -121,7 +123,8 @@ def test_words_and_a_recurrent_layer() -> None:
 def test_what_cannot_be_ranked_is_excluded_by_its_name() -> None:
     found = by_words(outcomes(seeded(Words), WORDS, exclude="table"))
     assert found["done"] == [
-        "apoz", "chip", "fisher-structured", "group-lasso", "group-norm", "hrank", "random-structured",
+        "apoz", "chip", "fisher-structured", "group-lasso", "group-norm", "hrank", "obs-structured",
+        "random-structured",
     ]  # fmt: skip
     with pytest.raises(UsageError, match='exclude: no layer fits "tabel"; there are: head, table, recurrent'):
         prunetui.prune(seeded(Words), example_inputs=WORDS, exclude="tabel", progress=False)
@@ -130,6 +133,7 @@ def test_what_cannot_be_ranked_is_excluded_by_its_name() -> None:
 def test_recurrent_layers_alone() -> None:
     assert by_words(outcomes(seeded(Recurrent), TOKENS)) == {
         left(f"{UNREAD} one"): ["apoz", "chip", "fisher-structured", "hrank"],
+        left(f"{NOT_UNFOLDED} one"): ["obs-structured"],
         unranked(f"{UNMADE} two"): ["fpgm", "growing-reg", "l1-structured", "l2-structured", "taylor-structured"],
         left("no layer with a weight makes, scales or reads the channels of one"): ["group-lasso", "group-norm"],
         NO_NORM: ["bn-scale"],
@@ -141,6 +145,7 @@ def test_recurrent_layers_alone() -> None:
 def test_a_parameter_of_the_network_and_frozen_layers() -> None:
     assert by_words(outcomes(seeded(Bare), IMAGES)) == {
         left(f"{UNREAD} second"): ["apoz", "chip", "fisher-structured", "hrank"],
+        left(f"{NOT_UNFOLDED} second"): ["obs-structured"],
         "kmeans-merge merges channels that one layer alone makes, and no groups are such": ["kmeans-merge"],
         left("no batch norm scales the channels of second"): ["bn-scale"],
         "done": [
