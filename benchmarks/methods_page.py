@@ -38,8 +38,8 @@ One net, one recipe, three seeds (bars: standard deviation): `prunetui --batch e
 for what a method does to a net, not for how it ranks on yours - that is one study away. It was drawn before the
 methods were brought in line with their sources as the table below says: `grasp`, `fisher-structured`,
 `taylor-structured`, `bn-scale`, `group-norm`, `group-lasso`, `growing-reg`, `movement`, `wanda`, `rigl`, `set`, `apoz`,
-`hrank`, `chip` and the lottery ticket's rounds give other figures now, and `srigl`, `granet`, `acdc`,
-`powerpropagation`, `str` and `sr-ste` are not in it.
+`hrank`, `chip` and the lottery ticket's rounds give other figures now, and `dsnot`, `srigl`, `granet`, `acdc`,
+`powerpropagation`, `str`, `sr-ste` and `obs-structured` are not in it.
 """
 COMPARED = """
 ## What the sources do, and what is done here
