@@ -116,11 +116,16 @@ def _onnx(model: nn.Module, inputs: Any, header: dict[str, Any]) -> bytes:
     from prunetui.engine.onnx import with_header
 
     args, kwargs = arguments_of(inputs)
-    names = _names(inputs)
+    names, forward = _names(inputs), model.forward
+
+    def by_place(*given: Any) -> Any:  # else its other parameters become inputs of the file, too
+        return forward(*given[: len(args)], **dict(zip(kwargs, given[len(args) :], strict=True)))
+
     outputs = [f"output_{i}" for i in range(len(computed(model, inputs)))]
     out: Any = io.BytesIO()
+    model.forward = by_place  # as long as giving_tensors lasts
     torch.onnx.export(
-        model, (*args, dict(kwargs)) if kwargs else args, out, dynamo=False, input_names=names, output_names=outputs,
+        model, (*args, *kwargs.values()), out, dynamo=False, input_names=names, output_names=outputs,
         dynamic_axes={name: {0: "batch"} for name in (*names, *outputs)},
     )  # fmt: skip
     return with_header(out.getvalue(), header)
