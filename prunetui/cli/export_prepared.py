@@ -28,6 +28,7 @@ def inputs_of_test(run: Run, trust: bool) -> tuple[Any, str]:
     Raises:
         UsageError: they cannot be read, or their code is not trusted: then nothing can be checked.
     """
+    from prunetui.api.source import count_of
     from prunetui.config import parse_study
     from prunetui.engine.data import load_source
     from prunetui.engine.load_task import load_task
@@ -42,7 +43,7 @@ def inputs_of_test(run: Run, trust: bool) -> tuple[Any, str]:
     except (PrunetuiError, OSError) as error:
         raise UsageError(f"the examples that it would be compared on cannot be read: {error}") from None
     batch = next(source.batches("test", min(EXAMPLES, source.length("test"))))
-    return task.inputs(batch), f"{EXAMPLES} test examples"
+    return task.inputs(batch), f"{count_of(batch)} test examples"
 
 
 def computed(model: nn.Module, inputs: Any) -> list[Tensor]:
@@ -112,11 +113,13 @@ def _run_pt2(path: Path, inputs: Any) -> list[Tensor]:
 def _onnx(model: nn.Module, inputs: Any, header: dict[str, Any]) -> bytes:
     import torch
 
-    from prunetui.api.source import arguments_of
+    from prunetui.api.source import arguments_of, tensors_in
     from prunetui.engine.onnx import with_header
 
     args, kwargs = arguments_of(inputs)
     names, forward = _names(inputs), model.forward
+    if len(tensors_in(inputs)) != len(names):
+        raise ValueError("its inputs are no single tensors, by place or by name, but structures of them")
 
     def by_place(*given: Any) -> Any:  # else its other parameters become inputs of the file, too
         return forward(*given[: len(args)], **dict(zip(kwargs, given[len(args) :], strict=True)))

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
-from torch.nn.modules.dropout import _DropoutNd
 
 from prunetui.api import Network, TrialError
 
@@ -25,7 +23,7 @@ def takes_targets(model: Network) -> bool:
 
 
 def own_losses(model: Any, images: Tensor, there: Sequence[Mapping[str, Tensor]]) -> Tensor:
-    """The sum of the losses that a detector computes of images, in either mode; norms and dropout stay in theirs.
+    """The sum of the losses that a detector computes of images, in either mode; what takes no targets stays in its own.
 
     Raises:
         TrialError: a box has the class 0, which these networks keep for what is no box.
@@ -43,7 +41,7 @@ def own_losses(model: Any, images: Tensor, there: Sequence[Mapping[str, Tensor]]
 
 @contextmanager
 def _computing_losses(model: Any) -> Iterator[None]:
-    waiting = [m for m in model.modules() if not (m.training or isinstance(m, _NormBase | _DropoutNd))]
+    waiting = [module for module in model.modules() if not module.training and takes_targets(module)]
     _set(waiting, True)
     try:
         yield
