@@ -11,7 +11,7 @@ from prunetui.config.differences import differences
 from prunetui.errors import DataError
 from prunetui.metrics import Metric, Metrics
 from prunetui.metrics import joined as joined_metrics
-from prunetui.report.verdicts import Reach, Verdict, reaches, verdicts
+from prunetui.report.verdicts import Reach, Verdict, dense_again, reaches, verdicts
 from prunetui.results.comparison import Reading, RunLine, joined, lines_of, names_of, read_run
 from prunetui.results.summary import Line, Row, Sensitivity, dense_level, lines, sensitivities
 from prunetui.store import find_run
@@ -139,6 +139,10 @@ def material(readings: Sequence[Reading], unreadable: Iterable[str] = ()) -> Mat
             *unreadable,
             *(f"{part.name}: {part.reading.trouble}" for part in parts if part.reading.trouble),
             *(f"{part.name}: {part.trouble}" for part in parts if part.trouble),
+            *(
+                f"{name} is dense again at its end, and not compared with pruned networks"
+                for name in dense_again(together)
+            ),
         ),
     )
 

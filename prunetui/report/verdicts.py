@@ -41,9 +41,18 @@ def verdicts(lines: Iterable[Line]) -> list[Verdict]:
     """
     found: dict[str, dict[str, Line]] = {}
     for name, line in named(lines):
-        if line.method != "dense" and line.primary and not line.schedule.startswith(DENSE_AGAIN):
+        if _competes(line):
             found.setdefault(line.target, {})[name] = line
     return [_verdict(target, of) for target, of in sorted(found.items(), key=lambda item: _order(item[0]))]
+
+
+def dense_again(lines: Iterable[Line]) -> list[str]:
+    """The names of lines that are left out, since their networks have what was removed again."""
+    return list(dict.fromkeys(name for name, line in named(lines) if line.schedule.startswith(DENSE_AGAIN)))
+
+
+def _competes(line: Line) -> bool:
+    return line.method != "dense" and bool(line.primary) and not line.schedule.startswith(DENSE_AGAIN)
 
 
 def contested(found: Iterable[Verdict]) -> list[Verdict]:
@@ -92,7 +101,7 @@ def reaches(lines: Iterable[Line]) -> list[Reach]:
     """For each method, its most sparse line that stays within ``WITHIN`` of the control, by their means."""
     groups: dict[str, list[Line]] = {}
     for name, line in named(lines):
-        if line.method != "dense" and line.primary and {line.metrics.control.key, "sparsity"} <= line.figures.keys():
+        if _competes(line) and {line.metrics.control.key, "sparsity"} <= line.figures.keys():
             groups.setdefault(name, []).append(line)
     return [Reach(name, _furthest(of), of[0].metrics.primary) for name, of in groups.items()]
 

@@ -7,7 +7,7 @@ from typing import Any
 from prunetui.metrics import CLASSIFICATION
 from prunetui.report.page import Badge, badge
 from prunetui.report.sentences import alone_words, how_tested, points, reach_words, summary, verdict_words
-from prunetui.report.verdicts import Verdict, reaches, verdicts
+from prunetui.report.verdicts import Verdict, dense_again, reaches, verdicts
 from prunetui.results.summary import lines
 
 
@@ -38,6 +38,8 @@ def test_a_network_that_is_dense_again_does_not_compete():
     rows += [row("again", "sparsity:0.5", seed, 95.0, schedule="dense-sparse-dense") for seed in range(3)]
     (verdict,) = verdicts(lines(rows))
     assert [name for name, _ in verdict.ranking] == ["pruned"]
+    assert [reach.method for reach in reaches(lines(rows))] == ["pruned"]
+    assert dense_again(lines(rows)) == ["again"]
 
 
 def test_a_lead_within_the_spread_is_not_called_one():
