@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from prunetui.engine.graph import Graph
 
 BUILT_IN_SIZE, OTHER_SIZE = 32, 224
-OUTPUTS = "its channels are the outputs"
 PRODUCTS = "it multiplies what layers make"
-COUPLED = "its channels are coupled with some that stay"
 
 
 def print_layers(
@@ -66,8 +64,9 @@ def layer_objects(graph: Graph, kinds: Mapping[str, str]) -> list[dict[str, Any]
 
     ``group`` names the channels that it makes, or scales, and ``width`` says how many these are.
     """
+    from prunetui.engine.kept_reasons import reason_of
+
     made = {layer: group for group in graph.groups for layer in (*group.norms, *group.producers)}
-    last = graph.weighted[-1] if graph.weighted else ""
     objects = []
     for name, layer in graph.layers.items():
         group = made.get(name)
@@ -82,7 +81,7 @@ def layer_objects(graph: Graph, kinds: Mapping[str, str]) -> list[dict[str, Any]
                 "channels_may_go": group is not None,
                 "group": group.name if group else None,
                 "width": group.width if group else None,
-                "reason": None if group else _reason(graph, name, name == last),
+                "reason": None if group else reason_of(graph, name),
             }
         )
     return objects
@@ -101,15 +100,6 @@ def product_objects(graph: Graph, kinds: Mapping[str, str]) -> list[dict[str, An
         {"name": name, "kind": f"products of {kinds[name]}", **about, "macs": count, "reason": PRODUCTS}
         for name, count in macs.items()
     ]
-
-
-def _reason(graph: Graph, name: str, last: bool) -> str:
-    """Why the channels of a layer stay."""
-    prefix = f"{name}." if name else ""
-    places = [place for place in graph.kept if place.startswith(prefix) and "." not in place[len(prefix) :]]
-    outputs_first = sorted(places, key=lambda place: not place.endswith("[0]"))
-    said = graph.kept.get(f"{prefix}weight[0]") or next((graph.kept[place] for place in outputs_first), None)
-    return said or (OUTPUTS if last else COUPLED)
 
 
 def _print_table(every: Sequence[Mapping[str, Any]]) -> None:

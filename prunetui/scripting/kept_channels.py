@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from prunetui.engine.graph import Graph
+from prunetui.engine.kept_reasons import reason_of
 from prunetui.engine.trace_network import WHOLE
 
-OUTPUTS = "its channels are the outputs"
-COUPLED = "its channels are coupled with some that stay"
 PROJECTS = "_weight[0]"
 """How the place of a projection ends that attention itself holds, as ``in_proj_weight[0]``."""
 
@@ -17,9 +16,7 @@ def stays_of(graph: Graph) -> dict[str, str]:
         return {"": whole}
     free = {layer for group in graph.groups for layer in group.producers}
     held = [name for name in graph.weighted if name not in free]
-    last = graph.weighted[-1] if graph.weighted else ""
-    reasons = {name: graph.kept.get(f"{name}.weight[0]") or (OUTPUTS if name == last else COUPLED) for name in held}
-    return {**_attention(graph), **reasons}
+    return {**_attention(graph), **{name: reason_of(graph, name) for name in held}}
 
 
 def _attention(graph: Graph) -> dict[str, str]:
