@@ -85,16 +85,22 @@ def batches(*sizes: int, size: int = 6, channels: int = 2, classes: int = 3) -> 
     ]
 
 
-@pytest.fixture
-def residual() -> Net:
-    torch.manual_seed(0)
-    model = Residual().double()
+def with_lively_norms(model: nn.Module) -> nn.Module:
+    """The network with batch norms in which every tensor matters."""
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.normal_(module.bias, 0, 0.3)
             module.running_mean.normal_(0, 0.2)  # type: ignore[union-attr]
             module.running_var.uniform_(0.5, 2)  # type: ignore[union-attr]
+    return model
+
+
+@pytest.fixture
+def residual() -> Net:
+    torch.manual_seed(0)
+    model = Residual().double()
+    with_lively_norms(model)
     return net(model, batches(4, 5, 3), GROUPS)
 
 

@@ -18,7 +18,7 @@ from prunetui.api.budget import Costs
 from prunetui.api.groups import Slice, one_each
 from prunetui.errors import TrialError, UnrankedError
 from tests.pruning.test_criteria import net
-from tests.pruning.test_sources import GROUPS, Batches, Residual, group
+from tests.pruning.test_sources import GROUPS, Batches, Residual, group, with_lively_norms
 
 SHARP = 1e-9
 """Damping that a comparison with undamped arithmetic does not see."""
@@ -134,13 +134,7 @@ def change(subject: Net, edit: Channels) -> float:
 
 def seeded(model: nn.Module) -> nn.Module:
     """In float64, with batch norms in which every tensor matters."""
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias, 0, 0.3)
-            module.running_mean.normal_(0, 0.2)  # type: ignore[union-attr]
-            module.running_var.uniform_(0.5, 2)  # type: ignore[union-attr]
-    return model.double()
+    return with_lively_norms(model).double()
 
 
 @pytest.fixture(autouse=True)
